@@ -1,0 +1,71 @@
+"""What the autoscaler knows of a revision at one moment: read by telemetry, the API, `kpa status` and the demo."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kpa.revisions import Key
+
+Mode = Literal["stable", "panic", "no data", "fixed"]
+Activity = Literal["activating", "active", "inactive"]
+
+
+@dataclass(frozen=True, slots=True)
+class NextEvent:
+    """Something that will happen at a unix time (seconds) if the load stays as it is."""
+
+    what: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionStatus:
+    """One revision, seen from outside.
+
+    Attributes
+    ----------
+    service, configuration : str
+        Labels; the service may be empty.
+    metric : str
+        `concurrency` or `rps`.
+    desired : int
+        The decider's answer before bounds; -1 before the first one.
+    wanted : int
+        After bounds, initial scale and the way to zero; -1 when nothing is asked.
+    replicas, ready, not_ready, pending, terminating : int
+        Pods asked of the cluster and their states.
+    stable, panic : float or None
+        Window values in requests in flight (or requests a second); None without data.
+    target, total : float
+        What one pod is aimed at, and what it can take.
+    excess_burst_capacity : float
+        Negative keeps the activator in path.
+    panicking : bool
+    mode : Mode
+    activity : Activity
+    min_scale, max_scale : int
+        Bounds; a max of 0 is none.
+    next_event : NextEvent or None
+    """
+
+    key: Key
+    service: str
+    configuration: str
+    metric: str
+    desired: int
+    wanted: int
+    replicas: int
+    ready: int
+    not_ready: int
+    pending: int
+    terminating: int
+    stable: float | None
+    panic: float | None
+    target: float
+    total: float
+    excess_burst_capacity: float
+    panicking: bool
+    mode: Mode
+    activity: Activity
+    min_scale: int
+    max_scale: int
+    next_event: NextEvent | None = None
