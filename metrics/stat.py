@@ -1,0 +1,161 @@
+"""One pod's report and its wire form, shared with Knative's queue-proxies, activators and autoscalers.
+
+Source: `knative/serving pkg/autoscaler/metrics/stat.proto`, whose field numbers are kept here. The messages are
+described in code, so no generated file has to be kept in step with a compiler.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+_FIELD = descriptor_pb2.FieldDescriptorProto
+_PACKAGE = "kpa.metrics"
+
+
+class Stat(NamedTuple):
+    """Load of one pod, or of one activator for a revision, averaged over about a second.
+
+    Attributes
+    ----------
+    pod_name : str
+        Who reports; an aggregate of several pods has a name of its own.
+    average_concurrent_requests : float
+        Requests in flight, averaged over the report; includes the proxied ones.
+    average_proxied_concurrent_requests : float
+        Those among them that an activator sent, which reports them itself.
+    request_count, proxied_request_count : float
+        Arrivals per second, in the same sense.
+    process_uptime : float
+        Seconds since the reporting process started.
+    timestamp : int
+        Unix time in seconds; 0 is unset.
+    """
+
+    pod_name: str = ""
+    average_concurrent_requests: float = 0.0
+    average_proxied_concurrent_requests: float = 0.0
+    request_count: float = 0.0
+    proxied_request_count: float = 0.0
+    process_uptime: float = 0.0
+    timestamp: int = 0
+
+    @property
+    def concurrency(self) -> float:
+        """Requests in flight that nobody else reports."""
+        return self.average_concurrent_requests - self.average_proxied_concurrent_requests
+
+    @property
+    def requests(self) -> float:
+        """Arrivals per second that nobody else reports."""
+        return self.request_count - self.proxied_request_count
+
+    def encode(self) -> bytes:
+        """Write the protobuf message `Stat`."""
+        data: bytes = _to_message(self).SerializeToString()
+        return data
+
+    @staticmethod
+    def decode(data: bytes) -> "Stat":
+        """Read a protobuf message `Stat`.
+
+        Raises
+        ------
+        ValueError
+            The bytes are not such a message.
+        """
+        message = _StatMessage()
+        _parse(message, data, "Stat")
+        return _from_message(message)
+
+
+class StatMessage(NamedTuple):
+    """A stat and the revision it is about."""
+
+    namespace: str
+    name: str
+    stat: Stat
+
+
+def encode_messages(messages: Iterable[StatMessage]) -> bytes:
+    """Write one websocket frame, the protobuf message `WireStatMessages`."""
+    batch = _BatchMessage()
+    for namespace, name, stat in messages:
+        batch.messages.add(namespace=namespace, name=name, stat=_to_message(stat))
+    data: bytes = batch.SerializeToString()
+    return data
+
+
+def decode_messages(data: bytes) -> list[StatMessage]:
+    """Read one websocket frame; messages without a stat are skipped.
+
+    Raises
+    ------
+    ValueError
+        The bytes are not a `WireStatMessages`.
+    """
+    batch = _BatchMessage()
+    _parse(batch, data, "WireStatMessages")
+    return [
+        StatMessage(message.namespace, message.name, _from_message(message.stat))
+        for message in batch.messages
+        if message.HasField("stat")
+    ]
+
+
+def _parse(message: Any, data: bytes, kind: str) -> None:
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise ValueError(f"not a {kind} message: {error}") from error
+
+
+def _to_message(stat: Stat) -> Any:
+    return _StatMessage(**stat._asdict())
+
+
+def _from_message(message: Any) -> Stat:
+    return Stat(
+        message.pod_name,
+        message.average_concurrent_requests,
+        message.average_proxied_concurrent_requests,
+        message.request_count,
+        message.proxied_request_count,
+        message.process_uptime,
+        message.timestamp,
+    )
+
+
+def _messages() -> tuple[Any, Any]:
+    """Describe the three messages in a pool of our own and return the classes of the first and the last."""
+    file = descriptor_pb2.FileDescriptorProto(name="kpa/stat.proto", package=_PACKAGE, syntax="proto3")
+    stat = file.message_type.add(name="Stat")
+    kinds = {"pod_name": _FIELD.TYPE_STRING, "timestamp": _FIELD.TYPE_INT64}
+    for number, name in enumerate(Stat._fields, start=1):
+        stat.field.add(name=name, number=number, type=kinds.get(name, _FIELD.TYPE_DOUBLE), label=_FIELD.LABEL_OPTIONAL)
+    one = file.message_type.add(name="WireStatMessage")
+    for number, name in enumerate(("namespace", "name"), start=1):
+        one.field.add(name=name, number=number, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_OPTIONAL)
+    _add_message_field(one, "stat", 3, "Stat", _FIELD.LABEL_OPTIONAL)
+    _add_message_field(
+        file.message_type.add(name="WireStatMessages"), "messages", 1, "WireStatMessage", _FIELD.LABEL_REPEATED
+    )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    names = ("Stat", "WireStatMessages")
+    first, last = (
+        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in names
+    )
+    return first, last
+
+
+def _add_message_field(
+    owner: descriptor_pb2.DescriptorProto, name: str, number: int, kind: str, label: "_FIELD.Label.ValueType"
+) -> None:
+    owner.field.add(
+        name=name, number=number, type=_FIELD.TYPE_MESSAGE, type_name=f".{_PACKAGE}.{kind}", label=label
+    )
+
+
+_StatMessage, _BatchMessage = _messages()
