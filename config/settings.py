@@ -1,0 +1,133 @@
+"""What is known of one setting: how its text is read, what it may be, and what to tell a person about it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from config.durations import format_duration, parse_duration
+from config.scalars import format_float, parse_bool, parse_float, parse_int32
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A sort of text.
+
+    Attributes
+    ----------
+    noun : str
+        What such a text is, to be read after "must be".
+    parse : Callable[[str], Value]
+        Raises ValueError for any other text.
+    format : Callable[[Any], str]
+        The text of a value.
+    """
+
+    noun: str
+    parse: Callable[[str], Value]
+    format: Callable[[Any], str]
+
+
+BOOL = Kind("true or false", parse_bool, lambda value: "true" if value else "false")
+INTEGER = Kind("an integer", parse_int32, str)
+NUMBER = Kind("a number", parse_float, format_float)
+TEXT = Kind("a text", str, str)
+DURATION = Kind("a duration (such as 90s or 1h30m)", parse_duration, format_duration)
+
+
+def one_of(*choices: str) -> Kind:
+    """Kind of a text that is one of a few words; spaces around it do not count, as in the peer's `AsString`."""
+
+    def parse(text: str) -> str:
+        word = text.strip()
+        if word not in choices:
+            raise ValueError(f"not one of {choices}: {text!r}")
+        return word
+
+    return Kind(" or ".join(choices), parse, str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Values that make sense; both ends belong to them unless `above` is given.
+
+    Attributes
+    ----------
+    low, high : float
+        Smallest and largest value, in the setting's unit.
+    above : float
+        Values must be larger than this.
+    also : float or None
+        One more value, outside of the range.
+    whole : bool
+        Fractions are refused.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: float = -math.inf
+    also: float | None = None
+    whole: bool = False
+
+    def hold(self, value: float) -> bool:
+        """Tell whether a value may be used; infinity and NaN never may."""
+        if not math.isfinite(value):
+            return False
+        inside = self.low <= value <= self.high and value > self.above
+        return value == self.also or (inside and not (self.whole and value % 1))
+
+    def describe(self, kind: Kind) -> str:
+        """Range in words, the numbers written as texts of the kind; empty if every finite value may be used."""
+        text, low, high, above = kind.format, self.low, self.high, self.above
+        ends = [
+            f"{text(low)} to {text(high)}" if math.isfinite(low) and math.isfinite(high) else "",
+            f"at least {text(low)}" if math.isfinite(low) and math.isinf(high) else "",
+            f"more than {text(above)}" if math.isfinite(above) else "",
+            f"at most {text(high)}" if math.isinf(low) and math.isfinite(high) else "",
+            "in whole seconds" if self.whole else "",
+        ]
+        described = ", ".join(filter(None, ends))
+        return described + (f", or {text(self.also)}" if self.also is not None else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One ConfigMap key: its meaning, its defaults, its bounds, and the reasons of both.
+
+    Attributes
+    ----------
+    kind : Kind
+    meaning : str
+        One or two sentences for an operator.
+    unit : str
+        What a number counts; empty where the kind says it.
+    knative : Value
+        Default in the profile `knative`; the field's own default belongs to the profile `inference`.
+    reason : str
+        Why the profile `inference` has its default.
+    bounds : Bounds
+    bounds_reason : str
+        Why these; empty if every value of the kind may be used.
+    annotation : str
+        Annotation of a revision that takes its place, without prefix; empty if there is none.
+    """
+
+    kind: Kind
+    meaning: str
+    knative: Value
+    reason: str
+    unit: str = ""
+    bounds: Bounds = field(default_factory=Bounds)
+    bounds_reason: str = ""
+    annotation: str = ""
+
+    @property
+    def allowed(self) -> str:
+        """What a text may be, to be read after "must be"."""
+        return ", ".join(filter(None, [self.kind.noun, self.bounds.describe(self.kind)]))
+
+    def holds(self, value: Value) -> bool:
+        """Tell whether a value may be used."""
+        return isinstance(value, str) or self.bounds.hold(value)
