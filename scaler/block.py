@@ -1,0 +1,121 @@
+"""A fixed number of revisions, kept as arrays: windows, settings, memory and last answers, a column each.
+
+Blocks never grow and never move, so adding a revision touches nothing of the others, and one pass over a block
+stays within the processor's cache.
+"""
+
+from collections.abc import Hashable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.resolve import RevisionSettings
+from metrics.buckets import Columns
+from metrics.windows import CONCURRENCY, REQUESTS, Observation, Windows
+from scaler.bounds import UNKNOWN
+from scaler.burst import initial_excess
+from scaler.decider import DeciderStates, decide
+from scaler.spec import DeciderSpecs
+
+
+class Block:
+    """Up to `columns` revisions whose windows fit its rings.
+
+    Attributes
+    ----------
+    ready : ndarray, shape (columns,), float64
+        Ready pods, set from outside.
+    desired, excess : ndarray, shape (columns,), float64
+        Last answers; desired is -1 before the first.
+    observed : Observation
+        What the last answers were read from; not valid where there was no data.
+    """
+
+    def __init__(self, stable_slots: int, panic_slots: int, columns: int) -> None:
+        self.windows = Windows(stable_slots, panic_slots, columns)
+        self.specs = DeciderSpecs.room_for(columns)
+        self.states = DeciderStates.room_for(columns)
+        self.ready = np.zeros(columns)
+        self.desired = np.full(columns, float(UNKNOWN))
+        self.excess = np.zeros(columns)
+        self.observed = Observation(np.zeros(columns), np.zeros(columns), np.zeros(columns, np.bool_))
+        self.keys: list[Hashable | None] = [None] * columns
+        self._taken = np.zeros(columns, np.bool_)
+        self._free = list(range(columns - 1, -1, -1))
+        self._used = 0
+
+    @property
+    def full(self) -> bool:
+        """No column is free."""
+        return not self._free
+
+    def take(self, key: Hashable, settings: RevisionSettings, scraped: bool) -> int:
+        """Give a revision a column with empty windows and no memory."""
+        column = self._free.pop()
+        self._used = max(self._used, column + 1)
+        self._taken[column] = True
+        self.keys[column] = key
+        weighted = settings.aggregation == "weighted-exponential"
+        self.windows.configure(column, settings.stable_window, settings.panic_window, weighted)
+        self.configure(column, settings, scraped)
+        return column
+
+    def configure(self, column: int, settings: RevisionSettings, scraped: bool) -> None:
+        """Set what may change without touching the windows; memory and answers stay."""
+        self.specs.put(column, settings)
+        self.states.reserve(int(self.specs.delay_steps[column]), int(self.specs.rate_steps[column]))
+        series = REQUESTS if settings.metric == "rps" else CONCURRENCY
+        self.windows.choose(column, series, empty_is_zero=not scraped)
+
+    def start(self, column: int, settings: RevisionSettings, ready_pods: int, now: float) -> None:
+        """Begin as a new decider does."""
+        self.states.start(column, ready_pods, now)
+        self.ready[column] = ready_pods
+        self.desired[column] = UNKNOWN
+        self.excess[column] = initial_excess(
+            settings.initial_scale, settings.total_value, settings.target_burst_capacity
+        )
+        self.observed.valid[column] = False
+
+    def move(self, column: int, target: "Block", target_column: int) -> None:
+        """Copy memory and answers of a column into another block; its windows are the caller's business."""
+        self.states.copy(column, target.states, target_column)
+        for name in ("ready", "desired", "excess"):
+            getattr(target, name)[target_column] = getattr(self, name)[column]
+        for name in ("stable", "panic", "valid"):
+            getattr(target.observed, name)[target_column] = getattr(self.observed, name)[column]
+
+    def give_back(self, column: int) -> None:
+        """Free a column."""
+        self.windows.release(column)
+        self.keys[column] = None
+        self._taken[column] = False
+        self._free.append(column)
+
+    def tick(self, now: float, columns: Columns | None = None) -> NDArray[np.intp]:
+        """Decide for some columns, or for all, and return those whose answer concerns somebody.
+
+        That is a new desired scale, or an excess burst capacity that changed its sign. A column without data
+        keeps its answer and its memory.
+        """
+        some: Columns = slice(0, self._used) if columns is None else columns
+        seen = self.windows.observe(some, now)
+        valid = seen.valid & self._taken[some]
+        self.observed.stable[some] = seen.stable
+        self.observed.panic[some] = seen.panic
+        self.observed.valid[some] = valid
+        if not valid.all():
+            some = np.arange(len(self._taken))[some][valid]
+            seen = Observation(seen.stable[valid], seen.panic[valid], seen.valid[valid])
+        return self._decide(some, seen, now)
+
+    def _decide(self, columns: Columns, seen: Observation, now: float) -> NDArray[np.intp]:
+        if not len(seen.stable):
+            return np.zeros(0, np.intp)
+        made = decide(self.specs.at(columns), self.states, columns, seen, self.ready[columns], now)
+        changed = made.desired != self.desired[columns]
+        changed |= (made.excess < 0) != (self.excess[columns] < 0)
+        self.desired[columns] = made.desired
+        self.excess[columns] = made.excess
+        where = np.flatnonzero(changed)
+        return where if isinstance(columns, slice) else columns[where]

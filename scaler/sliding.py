@@ -1,0 +1,113 @@
+"""The maximum of the last so many steps, for many revisions at once.
+
+A ring of values with the step each was written in, and the maximum that holds now. Only when that one leaves the
+window is the ring searched, and only for the columns concerned.
+
+Source: `knative/serving pkg/autoscaler/aggregation/max/window.go`, whose answers are reproduced.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics.buckets import Columns
+
+_LONG_AGO = -(2**40)
+_LOWEST = np.iinfo(np.int32).min
+
+
+class SlidingMax:
+    """Maxima over windows of different length in steps.
+
+    Parameters
+    ----------
+    columns : int
+    slots : int
+        Steps there is room for at first; it grows with the longest window asked for.
+    """
+
+    def __init__(self, columns: int, slots: int = 8) -> None:
+        self._allocate(slots, columns)
+        self._held = np.full(columns, _LOWEST, np.int32)
+        self._held_step = np.full(columns, _LONG_AGO, np.int64)
+
+    def _allocate(self, slots: int, columns: int) -> None:
+        self._values = np.full((slots, columns), _LOWEST, np.int32)
+        self._steps = np.full((slots, columns), _LONG_AGO, np.int64)
+
+    def clear(self, column: int) -> None:
+        """Forget a column."""
+        self._steps[:, column] = _LONG_AGO
+        self._held[column] = _LOWEST
+        self._held_step[column] = _LONG_AGO
+
+    def reserve(self, steps: int) -> None:
+        """Make room for windows of that many steps; what was written stays."""
+        slots, columns = self._values.shape
+        if steps <= slots:
+            return
+        values, written = self._values, self._steps
+        self._allocate(max(steps, 2 * slots), columns)
+        kept = np.nonzero(written != _LONG_AGO)
+        rows = written[kept] % len(self._values)
+        self._values[rows, kept[1]] = values[kept]
+        self._steps[rows, kept[1]] = written[kept]
+
+    def extract(self, column: int) -> list[tuple[int, int]]:
+        """Return the steps and values a column holds."""
+        rows = np.flatnonzero(self._steps[:, column] != _LONG_AGO)
+        return [(int(self._steps[row, column]), int(self._values[row, column])) for row in rows]
+
+    def restore(self, column: int, entries: list[tuple[int, int]]) -> None:
+        """Replace what a column holds."""
+        self.clear(column)
+        for step, value in entries:
+            row = step % len(self._steps)
+            if step > self._steps[row, column]:
+                self._steps[row, column], self._values[row, column] = step, value
+
+    def record(
+        self, columns: Columns, step: int, values: NDArray[np.float64], window: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Add a value and return the maximum over the last `window` steps, this one included.
+
+        Parameters
+        ----------
+        columns : Columns
+        step : int
+            Index of the present step; within one step the larger value counts.
+        values : ndarray, shape (n_columns,), float64
+            Whole numbers within int32.
+        window : ndarray, shape (n_columns,), int64
+            Steps, 1 to the number reserved. It may differ from call to call: a longer one finds what is still
+            in the ring.
+
+        Returns
+        -------
+        ndarray, shape (n_columns,), float64
+        """
+        row = step % len(self._values)
+        new = np.maximum(
+            values, np.where(self._steps[row, columns] == step, self._values[row, columns], _LOWEST)
+        )
+        self._values[row, columns] = new
+        self._steps[row, columns] = step
+        held, age = self._held[columns], step - self._held_step[columns]
+        higher = new >= held
+        gone = ~higher & ((age >= window) | (age < 0))
+        result = np.where(higher, new, held)
+        self._held_step[columns] = np.where(higher, step, self._held_step[columns])
+        if gone.any():
+            where = np.flatnonzero(gone)
+            index = np.arange(self._values.shape[1])[columns][where]
+            result[where] = self._search(index, step, window[where])
+        self._held[columns] = result
+        return result
+
+    def _search(self, index: NDArray[np.intp], step: int, window: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Find the maximum and its newest step in the ring."""
+        steps = self._steps[:, index]
+        live = (steps > step - window) & (steps <= step)
+        values = np.where(live, self._values[:, index], _LOWEST)
+        best = values.max(axis=0)
+        self._held_step[index] = np.where(live & (values == best), steps, _LONG_AGO).max(axis=0)
+        return best.astype(np.float64)
