@@ -1,17 +1,25 @@
 """HTTP/1.1 passed through: the part that queue-proxy and activator share.
 
-Here: `server` (connections and requests of clients), `upstream` (kept-alive connections to one address), `forward`
-(one request to one upstream and its response back), `breaker` (a bound on concurrency with a bounded queue).
+Here: `server`, `connection`, `request` (the side of the clients), `upstream` (kept-alive connections to one
+address), `forward` (one request to one upstream and its response back), `breaker` (a bound on concurrency with a
+bounded queue).
 
 Never: routes, revisions, what is counted; those belong to the process that forwards.
 
-The parser is httptools and nothing else is imported but asyncio: a queue-proxy starts while its first request waits,
-and aiohttp alone takes longer to import than everything here takes to start. Bodies are streamed both ways with
-bounded memory, every piece is passed on when it arrives, an upgraded connection (websockets) becomes a tunnel.
+The parser is httptools and nothing else is imported but asyncio: a queue-proxy starts while its first request
+waits, and aiohttp alone takes twice as long to import as everything here takes to start. Bodies are streamed both
+ways with bounded memory, every piece is passed on when it arrives, an upgraded connection (websockets) becomes a
+tunnel.
 
-Example
+Example:
 -------
 A server of one route::
+
+    from kpa.proxying.breaker import Breaker, QueueFull
+    from kpa.proxying.forward import forward
+    from kpa.proxying.request import Request
+    from kpa.proxying.server import Server
+    from kpa.proxying.upstream import Upstream, UpstreamUnreachable, fetch
 
     pool = Upstream("127.0.0.1", 31001)
 
@@ -32,5 +40,5 @@ A server of one route::
     await server.close(grace=60.0)                   # no new connections, in-flight requests finish
 
 A client that goes away cancels its handler's task. `forward` answers 502 itself when the upstream fails after the
-connection was made. `await fetch(host, port, path, headers, timeout)` is a small GET for probes.
+connection was made. `await fetch(host, port, path, headers, seconds=0.3)` is a small GET for probes.
 """

@@ -1,0 +1,74 @@
+"""Listening for clients, and ending without losing what is in flight."""
+
+import asyncio
+from collections.abc import Callable
+
+from kpa.proxying.connection import Clients, Handler, ServerConnection
+
+
+class Server:
+    """Listens, and hands each request to a handler.
+
+    Parameters
+    ----------
+    handler : Handler
+        An exception in it is logged and answered with 500.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self._clients = Clients(handler)
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port, which matters when 0 asks for any free one.
+
+        Raises
+        ------
+        OSError
+            The address cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: ServerConnection(self._clients), host, port, backlog=1024
+        )
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    def stop_keeping_alive(self) -> None:
+        """Close each connection after its current request, so that clients go elsewhere; new ones are still taken."""
+        self._clients.draining = True
+
+    async def close(self, grace: float = 0.0, tunnel_grace: float | None = None) -> None:
+        """Take no more connections, let requests finish, then break what is left.
+
+        Parameters
+        ----------
+        grace : float
+            Seconds for requests in flight.
+        tunnel_grace : float, optional
+            Seconds for upgraded connections; the same as `grace` unless given.
+        """
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+        self.stop_keeping_alive()
+        connections = self._clients.connections
+        for connection in tuple(connections):
+            connection.close_if_idle()
+        start = asyncio.get_running_loop().time()
+        await self._wait_for(lambda connection: not connection.tunnelled, start + grace)
+        await self._wait_for(lambda _: True, start + (grace if tunnel_grace is None else tunnel_grace))
+        tasks = [connection.task for connection in connections if connection.task is not None]
+        for connection in tuple(connections):
+            connection.abort()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _wait_for(self, which: Callable[[ServerConnection], bool], deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                while any(which(connection) for connection in self._clients.connections):
+                    self._clients.changed.clear()
+                    await self._clients.changed.wait()
+        except TimeoutError:
+            pass
