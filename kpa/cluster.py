@@ -6,7 +6,7 @@ from typing import Protocol
 from kpa.revisions import Key, Revision
 
 Listener = Callable[[Key, Revision | None], None]
-"""Called on the event loop with each new state of a revision, and with None once it is gone. Must not block."""
+"""Called on the event loop with each new state of a revision, with None once it is gone; must not block."""
 
 
 class Cluster(Protocol):

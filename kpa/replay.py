@@ -1,17 +1,18 @@
 """Recorded loads through the engine: what it would have decided.
 
-A trace is a JSON object: `spec` (settings in seconds and plain numbers), `base` (unix seconds added to each `at`)
-and `steps` (`at`, `ready` pods from here on, `stats` reported, `tick` where a decision is taken).
+A trace is a JSON object: `spec` (settings in seconds and plain numbers), `base` (unix seconds added to each
+`at`) and `steps` (`at`, `ready` pods from here on, `stats` reported, `tick` where a decision is taken).
 """
 
 import gzip
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -128,9 +129,9 @@ def open_traces(name: str) -> Iterator[bytes]:
         The file cannot be read.
     """
     try:
-        with sys.stdin.buffer if name == "-" else Path(name).open("rb") as raw:
-            head = raw.peek(2)[:2]  # type: ignore[attr-defined]  # both are buffered readers
-            yield from gzip.GzipFile(fileobj=raw) if head == _GZIP_MAGIC else raw
+        with sys.stdin.buffer if name == "-" else Path(name).open("rb") as file:
+            raw = cast("io.BufferedReader", file)
+            yield from gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == _GZIP_MAGIC else raw
     except (OSError, EOFError) as error:
         raise ReplayError(f"{name}: {error}") from error
 

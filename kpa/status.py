@@ -1,4 +1,4 @@
-"""What the autoscaler knows of a revision at one moment: read by telemetry, the API, `kpa status` and the demo."""
+"""What the autoscaler knows of a revision at one moment, for telemetry, the API and people."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,12 +1,13 @@
 """Sums per second over a sliding window: a numpy ring, a column a revision.
 
-All columns share the ring's rows: row `second % slots` holds that second, whatever the length of a column's own
-window. So a second of the whole fleet is one row, written and read in one pass. A running total per column makes
-a linear average O(1). It is brought up to date by the same additions in the same order as the peer's, so that even
-averages that lie on a rounding edge agree with the peer's; and it is compared with the ring once a lap, so that
-rounding errors of large loads do not outlive them.
+All columns share the ring's rows: row `second % slots` holds that second, whatever the length of a column's
+own window. So a second of the whole fleet is one row, written and read in one pass. A running total per
+column makes a linear average O(1). It is brought up to date by the same additions in the same order as the
+peer's, so that even averages that lie on a rounding edge agree with the peer's; and it is compared with the
+ring once a lap, so that rounding errors of large loads do not outlive them.
 
-Source: `knative/serving pkg/autoscaler/aggregation/bucketing.go` (granularity 1 s), whose answers are reproduced.
+Source: `knative/serving pkg/autoscaler/aggregation/bucketing.go` (granularity 1 s), whose answers are
+reproduced.
 """
 
 from collections import Counter
@@ -38,7 +39,8 @@ def smoothing(slots: int) -> float:
     >>> smoothing(60), round(smoothing(6), 3)
     (0.2, 0.785)
     """
-    return max(1 - _WEIGHT_LEFT_OUT ** (1 / slots), _SMALLEST_DECAY)
+    steep: float = 1 - _WEIGHT_LEFT_OUT ** (1 / slots)
+    return max(steep, _SMALLEST_DECAY)
 
 
 def round6(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -161,8 +163,8 @@ class Buckets:
     def record(self, columns: Columns, second: int, values: NDArray[np.float64]) -> None:
         """Add values to a second of some columns.
 
-        A second newer than the last write moves the window on, and skipped seconds become zero; an older one is
-        added in its place, unless it is a whole window older, then it is dropped.
+        A second newer than the last write moves the window on, and skipped seconds become zero; an older one
+        is added in its place, unless it is a whole window older, then it is dropped.
 
         Parameters
         ----------
@@ -240,8 +242,8 @@ class Buckets:
     def average(self, columns: Columns, now: float, series: NDArray[np.int8] | int) -> NDArray[np.float64]:
         """Return the average per second over each window, as of a time.
 
-        Linear: the mean over the seconds since the first write, rounded to 6 decimals. Weighted: exponentially
-        decaying weights, not normalised, not rounded. Nothing within the window gives 0.
+        Linear: the mean over the seconds since the first write, rounded to 6 decimals. Weighted:
+        exponentially decaying weights, not normalised, not rounded. Nothing within the window gives 0.
 
         Parameters
         ----------
@@ -268,7 +270,8 @@ class Buckets:
     def _chosen(self, values: NDArray[np.float64], series: NDArray[np.int8] | int) -> NDArray[np.float64]:
         if isinstance(series, int):
             return values[series]
-        return np.choose(series, list(values))
+        chosen: NDArray[np.float64] = np.choose(series, list(values))
+        return chosen
 
     def _drop_expired(
         self,

@@ -1,7 +1,7 @@
 """One pod's report and its wire form, shared with Knative's queue-proxies, activators and autoscalers.
 
-Source: `knative/serving pkg/autoscaler/metrics/stat.proto`, whose field numbers are kept here. The messages are
-described in code, so no generated file has to be kept in step with a compiler.
+Source: `knative/serving pkg/autoscaler/metrics/stat.proto`, whose field numbers are kept here. The messages
+are described in code, so no generated file has to be kept in step with a compiler.
 """
 
 from collections.abc import Iterable
@@ -133,13 +133,19 @@ def _messages() -> tuple[Any, Any]:
     stat = file.message_type.add(name="Stat")
     kinds = {"pod_name": _FIELD.TYPE_STRING, "timestamp": _FIELD.TYPE_INT64}
     for number, name in enumerate(Stat._fields, start=1):
-        stat.field.add(name=name, number=number, type=kinds.get(name, _FIELD.TYPE_DOUBLE), label=_FIELD.LABEL_OPTIONAL)
+        stat.field.add(
+            name=name, number=number, type=kinds.get(name, _FIELD.TYPE_DOUBLE), label=_FIELD.LABEL_OPTIONAL
+        )
     one = file.message_type.add(name="WireStatMessage")
     for number, name in enumerate(("namespace", "name"), start=1):
         one.field.add(name=name, number=number, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_OPTIONAL)
     _add_message_field(one, "stat", 3, "Stat", _FIELD.LABEL_OPTIONAL)
     _add_message_field(
-        file.message_type.add(name="WireStatMessages"), "messages", 1, "WireStatMessage", _FIELD.LABEL_REPEATED
+        file.message_type.add(name="WireStatMessages"),
+        "messages",
+        1,
+        "WireStatMessage",
+        _FIELD.LABEL_REPEATED,
     )
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)

@@ -1,7 +1,7 @@
 """The stable and the panic window of a fleet: what was reported goes in, what the decision reads comes out.
 
-Stats of one second are gathered as they come and written for the whole fleet in one pass before the next reading,
-so a stat costs a few scalar writes and a second of a fleet a few vector ones.
+Stats of one second are gathered as they come and written for the whole fleet in one pass before the next
+reading, so a stat costs a few scalar writes and a second of a fleet a few vector ones.
 
 Source: `knative/serving pkg/autoscaler/metrics/collector.go`.
 """
@@ -32,7 +32,8 @@ class Observation:
     stable, panic : ndarray, shape (n_columns,), float64
         Average over the window, in the unit of each revision's metric.
     valid : ndarray, shape (n_columns,), bool
-        False where nothing was reported for a stable window: there is no data, which is not the same as no load.
+        False where nothing was reported for a stable window: there is no data, which is not the same as no
+        load.
     """
 
     stable: NDArray[np.float64]

@@ -1,7 +1,7 @@
 """A fixed number of revisions, kept as arrays: windows, settings, memory and last answers, a column each.
 
-Blocks never grow and never move, so adding a revision touches nothing of the others, and one pass over a block
-stays within the processor's cache.
+Blocks never grow and never move, so adding a revision touches nothing of the others, and one pass over a
+block stays within the processor's cache.
 """
 
 from collections.abc import Hashable

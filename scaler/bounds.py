@@ -29,8 +29,8 @@ class Bounds:
 def bounds(min_scale: int, max_scale: int, initial_scale: int, initialized: bool, reachable: bool) -> Bounds:
     """Return the bounds that hold now.
 
-    A revision that no route points at has no minimum. One that has not reached its initial scale yet is not let
-    below it.
+    A revision that no route points at has no minimum. One that has not reached its initial scale yet is not
+    let below it.
 
     Examples
     --------

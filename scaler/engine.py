@@ -26,7 +26,6 @@ from itertools import groupby
 import numpy as np
 
 from config.resolve import RevisionSettings
-from metrics.windows import CONCURRENCY
 from scaler.block import Block
 from scaler.bounds import UNKNOWN
 from scaler.panic import CALM
@@ -35,8 +34,8 @@ _COLUMNS = 8192
 """Revisions in a block: a vector of them (64 KiB) fits the second-level cache."""
 
 _SLOTS = (64, 192, 512, 1280, 3600)
-"""Ring lengths in seconds, so that one long window does not make everyone's ring long. The longest is an hour, the
-largest `stable-window`."""
+"""Ring lengths in seconds, so that one long window does not make everyone's ring long. The longest is an
+hour, the largest `stable-window`."""
 
 _PANIC_SLOTS = (32, *_SLOTS)
 

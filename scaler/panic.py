@@ -43,6 +43,6 @@ def hold_up(
     panicking: NDArray[np.bool_],
     most_pods: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what is wanted in or out of panic, and the most pods that this panic has asked for (0 without)."""
+    """Return what is wanted in or out of panic, and the most pods this panic has asked for (0 without)."""
     most = np.maximum(most_pods, np.maximum(wanted, panic_wanted)) * panicking
     return np.where(panicking, most, wanted), most

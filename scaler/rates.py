@@ -1,7 +1,8 @@
 """How far one decision may go up or down from the pods that are ready.
 
-With a period, all decisions within it share the limit: up is the rate times the fewest pods that were ready, down
-is the most pods divided by the rate. Without one each decision is limited alone, which is Knative's rule.
+With a period, all decisions within it share the limit: up is the rate times the fewest pods that were ready,
+down is the most pods divided by the rate. Without one each decision is limited alone, which is Knative's
+rule.
 
 Source: ConfigMap keys `max-scale-up-rate`, `max-scale-down-rate`, `scale-rate-period`;
 `knative/serving pkg/autoscaler/scaling/autoscaler.go`.
@@ -9,7 +10,6 @@ Source: ConfigMap keys `max-scale-up-rate`, `max-scale-down-rate`, `scale-rate-p
 
 import numpy as np
 from numpy.typing import NDArray
-
 
 _MOST_PODS = float(np.iinfo(np.int32).max)
 """Pods; replicas are 32-bit numbers in Kubernetes."""

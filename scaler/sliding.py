@@ -1,7 +1,7 @@
 """The maximum of the last so many steps, for many revisions at once.
 
-A ring of values with the step each was written in, and the maximum that holds now. Only when that one leaves the
-window is the ring searched, and only for the columns concerned.
+A ring of values with the step each was written in, and the maximum that holds now. Only when that one leaves
+the window is the ring searched, and only for the columns concerned.
 
 Source: `knative/serving pkg/autoscaler/aggregation/max/window.go`, whose answers are reproduced.
 """
@@ -110,4 +110,5 @@ class SlidingMax:
         values = np.where(live, self._values[:, index], _LOWEST)
         best = values.max(axis=0)
         self._held_step[index] = np.where(live & (values == best), steps, _LONG_AGO).max(axis=0)
-        return best.astype(np.float64)
+        found: NDArray[np.float64] = best.astype(np.float64)
+        return found
