@@ -1,7 +1,8 @@
-"""One OS process, kept as a container would be: its own session, its output by lines, an end that is certain."""
+"""One OS process, kept as a container would be: a session of its own, its output by lines, a certain end."""
 
 import asyncio
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +16,8 @@ LineListener = Callable[[str], None]
 MAX_LINE = 16 * 1024
 """Bytes of one line; longer ones come in parts (the limit of containerd's log)."""
 
-POD_VARIABLE = "KPA_POD"
-"""Environment variable by which a pod's processes are found, even those that left its session."""
+MARK = "KPA_PROCESS"
+"""Environment variable by which the descendants of a process are found, even those that left its session."""
 
 
 class LineReader:
@@ -78,8 +79,6 @@ class Process:
     ----------
     argv, environment, directory
         What to run, with which whole environment, where (None: here).
-    pod : str
-        Unique name, put into the environment as `KPA_POD`: all descendants that keep it are ended too.
     listener : LineListener
         Gets each line of standard output and error.
     pass_fds : sequence of int
@@ -92,21 +91,22 @@ class Process:
 
     Notes
     -----
-    Create it on the event loop's thread, which must be the main thread. Costs a fork, about 3 ms.
+    Create it on the event loop's thread, which must be the main thread. Costs a fork, about 3 ms. Call `stop`
+    or `clear` in the end: until then its id stays taken, so that no signal of ours can reach another process.
     """
 
     def __init__(
         self,
         argv: Sequence[str],
         environment: Mapping[str, str],
-        pod: str,
         listener: LineListener,
         directory: str | None = None,
         pass_fds: Sequence[int] = (),
     ) -> None:
+        mark = secrets.token_hex(8)
         self._popen = subprocess.Popen(
             argv,
-            env={**environment, POD_VARIABLE: pod},
+            env={**environment, MARK: mark},
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -116,7 +116,7 @@ class Process:
             preexec_fn=partial(die_with_parent, signal.SIGKILL, os.getpid()),
         )
         assert self._popen.stdout is not None
-        self._variable = f"{POD_VARIABLE}={pod}"
+        self._variable = f"{MARK}={mark}"
         self._output = LineReader(os.dup(self._popen.stdout.fileno()), listener)
         self._popen.stdout.close()
         self.pid = self._popen.pid
@@ -154,11 +154,13 @@ class Process:
         self.kill()
         code = await self.wait()
         await asyncio.to_thread(kill_members, self.pid, self._variable)
+        self._popen.wait()
         self._output.close()
         return code
 
     def _signal_group(self, number: signal.Signals) -> None:
-        # While we have not reaped it, its id cannot belong to another process; afterwards its group may be empty.
+        if self._popen.returncode is not None:
+            return
         try:
             os.killpg(self.pid, number)
         except (ProcessLookupError, PermissionError):
@@ -168,12 +170,19 @@ class Process:
         loop = asyncio.get_running_loop()
         if hasattr(os, "pidfd_open"):
             descriptor = os.pidfd_open(self.pid)
-            loop.add_reader(descriptor, self._reap, descriptor)
+            loop.add_reader(descriptor, self._see_end, descriptor)
         else:
-            waiting = loop.run_in_executor(None, self._popen.wait)
+            waiting = loop.run_in_executor(None, _exit_code, self.pid)
             waiting.add_done_callback(lambda done: self.ended.set_result(done.result()))
 
-    def _reap(self, descriptor: int) -> None:
+    def _see_end(self, descriptor: int) -> None:
         asyncio.get_running_loop().remove_reader(descriptor)
         os.close(descriptor)
-        self.ended.set_result(self._popen.wait())
+        self.ended.set_result(_exit_code(self.pid))
+
+
+def _exit_code(pid: int) -> int:
+    """Exit code of a child once it has ended, which stays to be reaped; minus the signal that ended it."""
+    result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert result is not None
+    return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status

@@ -1,4 +1,4 @@
-"""All processes of this machine as the kernel lists them: who descends from whom, and an end for those left over.
+"""All processes of this machine as the kernel lists them: who descends from whom, and how to end those left.
 
 Linux only (`/proc`, prctl); elsewhere the functions find nothing and change nothing.
 """
@@ -72,7 +72,7 @@ def descendants(root: int) -> list[int]:
 
 
 def members(session: int, variable: str) -> list[int]:
-    """Living processes of a session, or with a variable (`NAME=value`) in the environment they were started with.
+    """Living processes of a session, or started with a variable (`NAME=value`) in their environment.
 
     The session finds children that cleared their environment, the variable those that left the session.
     """
@@ -94,7 +94,7 @@ def kill_all(pids: list[int]) -> None:
 
 
 def kill_members(session: int, variable: str, patience: float = 5.0) -> None:
-    """Kill the members of a session or with a variable until none is left; blocks for at most `patience` seconds.
+    """Kill the members of a session or with a variable until none is left; blocks `patience` seconds at most.
 
     Repeats because a process may start another one between the look and the kill.
     """
