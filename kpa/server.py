@@ -1,0 +1,250 @@
+"""The service's read-only HTTP server: telemetry, health, and what `kpa status` and activators read.
+
+GET /metrics                  Prometheus text, or OpenMetrics if asked for; gzip if accepted
+GET /healthz                  200 while the event loop runs and ticks come, else 503 with the reason
+GET /readyz                   200 once the service is ready, else 503 with the reason
+GET /api/revisions            all revisions as JSON
+GET /api/revisions/NS/NAME    one of them
+GET /api/routes               the routing table as JSON lines: now, and again whenever it changes
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from prometheus_client.exposition import gzip_accepted
+
+from config.durations import format_duration
+from kpa.api import fleet_to_json, revision_to_json
+from kpa.revisions import Key
+from kpa.status import RevisionStatus
+from kpa.telemetry import Telemetry
+
+SIGN_OF_LIFE = 5.0  # seconds between empty lines of a silent stream
+_T = TypeVar("_T")
+
+
+class RouteSource(Protocol):
+    """A text that changes, such as the routing table."""
+
+    def current(self) -> str:
+        """The newest text, one line of JSON."""
+
+    async def changed(self, seen: str) -> None:
+        """Return once `current()` is not `seen`; at once if it is not."""
+
+
+class RouteFeed:
+    """The simplest `RouteSource`: whoever has a new text publishes it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._change = asyncio.Event()
+
+    def publish(self, text: str) -> None:
+        """Replace the text and wake everyone who waits."""
+        if text != self._text:
+            self._text = text
+            self._change.set()
+            self._change = asyncio.Event()
+
+    def current(self) -> str:
+        """The text published last."""
+        return self._text
+
+    async def changed(self, seen: str) -> None:
+        """Return once the text is not `seen`."""
+        while self._text == seen:
+            await self._change.wait()
+
+
+class Heartbeat:
+    """Tells whether ticks still come.
+
+    Parameters
+    ----------
+    now : float
+        Event loop time in seconds, as in the methods; the first tick is due from here.
+    interval : float
+        Seconds between ticks; may be set anew.
+    allowed : int
+        Intervals without a tick after which something is wrong.
+    """
+
+    def __init__(self, now: float, interval: float, allowed: int = 5) -> None:
+        self.interval = interval
+        self._allowed = allowed
+        self._last = now
+
+    def beat(self, now: float) -> None:
+        """Note a finished tick."""
+        self._last = now
+
+    def problem(self, now: float) -> str | None:
+        """Say what is wrong, or None."""
+        age, limit = now - self._last, self._allowed * self.interval
+        if age <= limit:
+            return None
+        return f"the last tick was {format_duration(round(age, 1))} ago, allowed are {format_duration(limit)}"
+
+
+class Server:
+    """Answers on one port; `start` and `close` once each.
+
+    Parameters
+    ----------
+    telemetry : Telemetry
+    read : callable
+        Gives the status of all revisions; called on the event loop, at each scrape or API request.
+    heartbeat : Heartbeat
+    ready : callable
+        Says why the service is not ready, or None.
+    profile : callable
+        Names the profile of the configuration in force.
+    routes : RouteSource
+
+    Notes
+    -----
+    Long texts are written and compressed in a thread, one at a time; the event loop goes on meanwhile. Each
+    client is written to at its own pace.
+    """
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        read: Callable[[], Iterable[RevisionStatus]],
+        *,
+        heartbeat: Heartbeat,
+        ready: Callable[[], str | None],
+        profile: Callable[[], str],
+        routes: RouteSource,
+    ) -> None:
+        self._telemetry = telemetry
+        self._read = read
+        self._heartbeat = heartbeat
+        self._ready = ready
+        self._profile = profile
+        self._routes = routes
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="kpa-server")
+        self._streams: set[asyncio.Task[None]] = set()
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
+
+    async def start(self, host: str = "127.0.0.1", port: int = 9090) -> int:
+        """Listen; returns the port, which is of use where 0 was asked for.
+
+        Raises
+        ------
+        OSError
+            The address cannot be had.
+        """
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        await site.start()
+        bound: int = self._runner.addresses[0][1]
+        return bound
+
+    async def close(self) -> None:
+        """Stop listening, end the streams, give open answers one second."""
+        await self._runner.cleanup()
+        self._writer.shutdown(wait=False, cancel_futures=True)
+
+    def _application(self) -> web.Application:
+        application = web.Application(middlewares=[_explain])
+        application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/api/revisions", self._revisions)
+        application.router.add_get("/api/revisions/{namespace}/{name}", self._revision)
+        application.router.add_get("/api/routes", self._stream_routes, allow_head=False)
+        application.on_shutdown.append(self._end_streams)
+        return application
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        statuses = tuple(self._read())
+        accept = request.headers.get("Accept", "")
+        compress = gzip_accepted(request.headers.get("Accept-Encoding", ""))
+        body, content_type = await self._in_thread(
+            lambda: self._telemetry.render(statuses, accept, compress=compress)
+        )
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+        if compress:
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, headers=headers)
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return _verdict(self._heartbeat.problem(asyncio.get_running_loop().time()))
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        return _verdict(self._ready())
+
+    async def _revisions(self, request: web.Request) -> web.Response:
+        now, profile, statuses = time.time(), self._profile(), tuple(self._read())
+        text = await self._in_thread(lambda: fleet_to_json(now, profile, statuses))
+        return web.Response(text=text, content_type="application/json")
+
+    async def _revision(self, request: web.Request) -> web.Response:
+        key = Key(request.match_info["namespace"], request.match_info["name"])
+        for status in self._read():
+            if status.key == key:
+                return web.json_response(revision_to_json(status))
+        return web.json_response({"error": f"no revision {key}"}, status=404)
+
+    async def _stream_routes(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(
+            headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
+        )
+        await response.prepare(request)
+        stream = asyncio.create_task(self._send_routes(response))
+        self._streams.add(stream)
+        try:
+            await asyncio.wait([stream])
+        finally:
+            stream.cancel()
+            self._streams.discard(stream)
+        return response
+
+    async def _send_routes(self, response: web.StreamResponse) -> None:
+        """Send the newest text until the client goes; a slow client misses the ones in between."""
+        with contextlib.suppress(ConnectionError):
+            while True:
+                seen = self._routes.current()
+                await response.write(seen.encode() + b"\n")
+                while not await self._has_changed(seen):
+                    await response.write(b"\n")
+
+    async def _has_changed(self, seen: str) -> bool:
+        try:
+            await asyncio.wait_for(self._routes.changed(seen), SIGN_OF_LIFE)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _end_streams(self, application: web.Application) -> None:
+        for stream in self._streams:
+            stream.cancel()
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+
+
+def _verdict(problem: str | None) -> web.Response:
+    return web.Response(text="ok\n") if problem is None else web.Response(text=f"{problem}\n", status=503)
+
+
+@web.middleware
+async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Say in JSON what was wrong with a request that no handler takes."""
+    try:
+        return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        text = f"{request.method} is not allowed on {request.path}; this server is read-only ({allowed})"
+        return web.json_response({"error": text}, status=405, headers={"Allow": allowed})
+    except web.HTTPNotFound:
+        paths = "/metrics, /healthz, /readyz, /api/revisions, /api/revisions/NAMESPACE/NAME, /api/routes"
+        return web.json_response({"error": f"no {request.path} here; there are {paths}"}, status=404)
