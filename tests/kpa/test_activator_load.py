@@ -84,10 +84,11 @@ def test_time_that_steps_back_counts_nothing(load):
 
 
 def test_who_has_missed_reports_is_told_what_is_in_flight_and_nothing_of_the_past(load):
-    for now in (10.0, 11.0, 12.0):
-        load.arrived(HELLO, now)
+    for _ in range(5):
+        load.arrived(HELLO, 10.0)
     load.arrived(OTHER, 10.0)
-    load.left(OTHER, 19.0)
+    for key in (HELLO, HELLO, OTHER):
+        load.left(key, 19.5)
     assert load.resume(20.0) == [message(HELLO, 3.0, 1.0)]
     assert load.report(21.0) == [message(HELLO, 0.0, 0.0)]
     assert load.report(22.0) == [message(HELLO, 3.0, 0.0)]
