@@ -1,0 +1,168 @@
+"""One pod as the scraper knows it: its connection, the answer it owes, its failures.
+
+Time is counted in rounds, about one a second, so that no clock can mislead it.
+"""
+
+from collections import Counter
+
+from metrics.connector import Connector
+from metrics.rounds import Round, Target
+from metrics.scraper import Connection, Failure
+from metrics.stat import Stat
+
+_LONGEST_WAIT = 3
+"""Rounds for which an answer may be outstanding; the peer's scrape timeout is 3 s
+(`knative/serving pkg/autoscaler/metrics/http_scrape_client.go`)."""
+
+_LONGEST_BACK_OFF = 3
+"""Rounds for which a pod that keeps failing is left alone: from the third failure in a row 1, 2, 3, 3, ..."""
+
+_LONGEST_REST = 60
+"""Rounds after which the connection of a pod that was not in any sample is closed."""
+
+
+class PodScraper:
+    """Asks one pod for stats and passes them on to its revision's round.
+
+    Parameters
+    ----------
+    target : Target
+    round : Round
+        Told of answers and failures.
+    connector : Connector
+        Opens connections.
+    failures : Counter of Failure
+        Counts them, for the whole fleet.
+    """
+
+    __slots__ = (
+        "_age", "_connection", "_connector", "_failures", "_gone", "_in_a_row", "_rest", "_retried",
+        "_round", "_skip", "asked_in", "awaited", "late", "target", "trusted", "waiting",
+    )  # fmt: skip
+
+    def __init__(
+        self, target: Target, round: Round, connector: Connector, failures: Counter[Failure]
+    ) -> None:
+        self.target = target
+        self.trusted = True
+        self.waiting = False
+        self.asked_in = 0
+        self.awaited = False
+        self.late: Stat | None = None
+        self._round = round
+        self._connector = connector
+        self._failures = failures
+        self._connection: Connection | None = None
+        self._gone = False
+        self._retried = False
+        self._in_a_row = 0  # failures since the last answer
+        self._skip = 0  # rounds to let pass
+        self._age = 0  # rounds since the request was sent
+        self._rest = 0  # rounds since it was asked
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `/metrics`."""
+        return self.target.host, self.target.port
+
+    @property
+    def wants_connection(self) -> bool:
+        """A request waits to be sent."""
+        return self.waiting and self._connection is None and not self._gone
+
+    def ask(self) -> bool:
+        """Ask for a stat, unless one is owed already; False while backing off."""
+        if self.waiting and not self._overdue():
+            return True
+        if self._skip or self._gone:
+            self._skip = max(0, self._skip - 1)
+            self.late = None
+            return False
+        self.waiting = True
+        self.trusted = self._retried = False
+        self._age = self._rest = 0
+        if self._connection is not None:
+            self._connection.ask()
+        else:
+            self._connector.want(self, later=self._in_a_row > 0)
+        return True
+
+    def rest(self) -> None:
+        """Let a round pass without being asked."""
+        self.late = None
+        if self.waiting:
+            self._overdue()
+            return
+        self._skip = max(0, self._skip - 1)
+        self._rest += 1
+        if self._rest >= _LONGEST_REST:
+            self._close_connection()
+
+    def close(self) -> None:
+        """The pod is gone: close its connection; a round that waits for it goes on without."""
+        self._gone = True
+        self._close_connection()
+        if self.waiting:
+            self.waiting = False
+            self._round.failed(self)
+
+    def connected(self, connection: Connection) -> None:
+        """Take the connection and send what waits for it."""
+        if self.wants_connection:
+            self._connection = connection
+            connection.ask()
+        else:
+            connection.close()
+
+    def connect_failed(self) -> None:
+        """Nobody accepted the connection."""
+        if self.wants_connection:
+            self.failed(Failure.CONNECT)
+
+    def answered(self, stat: Stat) -> None:
+        """Pass a stat on."""
+        self.waiting = False
+        self.trusted = True
+        self._in_a_row = 0
+        self._round.answered(self, stat)
+
+    def failed(self, failure: Failure) -> None:
+        """Pass a failure on."""
+        self._count(failure)
+        self._round.failed(self)
+
+    def lost(self, connection: Connection, unheard: bool) -> None:
+        """Connect anew; a request that met a connection just being closed is sent once more."""
+        if connection is not self._connection:
+            return
+        self._connection = None
+        if not self.waiting:
+            return
+        if unheard and not self._retried:
+            self._retried = True
+            self._connector.want(self, later=False)
+        else:
+            self.failed(Failure.CLOSED)
+
+    def _overdue(self) -> bool:
+        """Give up an answer that is outstanding for too long; says whether it did."""
+        if self._connection is None:
+            return False  # not even sent yet
+        self._age += 1
+        if self._age < _LONGEST_WAIT:
+            return False
+        self._close_connection()
+        self._count(Failure.TIMEOUT)
+        return True
+
+    def _count(self, failure: Failure) -> None:
+        self._failures[failure] += 1
+        self._connection = None
+        self.waiting = self.trusted = False
+        self._in_a_row += 1
+        self._skip = min(max(0, self._in_a_row - 2), _LONGEST_BACK_OFF)
+
+    def _close_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
