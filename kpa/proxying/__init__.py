@@ -1,15 +1,13 @@
 """HTTP/1.1 passed through: the part that queue-proxy and activator share.
 
-Here: `server`, `connection`, `request` (the side of the clients), `upstream` (kept-alive connections to one
-address), `forward` (one request to one upstream and its response back), `breaker` (a bound on concurrency with a
-bounded queue).
+Here: clients' side (`server`, `connection`, `reader`, `request`), servers' side (`upstream`, `exchange`),
+`forward` (one request on, its response back), `breaker` (bounded concurrency behind a bounded queue).
 
 Never: routes, revisions, what is counted; those belong to the process that forwards.
 
 The parser is httptools and nothing else is imported but asyncio: a queue-proxy starts while its first request
-waits, and aiohttp alone takes twice as long to import as everything here takes to start. Bodies are streamed both
-ways with bounded memory, every piece is passed on when it arrives, an upgraded connection (websockets) becomes a
-tunnel.
+waits, and to import aiohttp alone takes twice as long as all of that. Bodies are streamed both ways with
+bounded memory, every piece is passed on as it arrives, an upgraded connection (websockets) becomes a tunnel.
 
 Example:
 -------
@@ -39,6 +37,6 @@ A server of one route::
     ...
     await server.close(grace=60.0)                   # no new connections, in-flight requests finish
 
-A client that goes away cancels its handler's task. `forward` answers 502 itself when the upstream fails after the
-connection was made. `await fetch(host, port, path, headers, seconds=0.3)` is a small GET for probes.
+A client that goes away cancels its handler's task. `forward` answers 502 itself when the upstream fails after
+the connection was made. `await fetch(host, port, path, headers, seconds=0.3)` is a small GET for probes.
 """

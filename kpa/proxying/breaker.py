@@ -1,7 +1,7 @@
 """A bound on concurrency with a bounded queue in front of it.
 
-Source: `knative/serving pkg/queue/breaker.go`. It differs in that the queue is first in, first out, where Go's
-channel wakes whoever comes first.
+Source: `knative/serving pkg/queue/breaker.go`. Here the queue is first in, first out; Go's channel wakes
+whoever comes first.
 """
 
 import asyncio

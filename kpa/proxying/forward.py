@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
+from kpa.proxying.exchange import Response, UpstreamConnection, UpstreamFailed
 from kpa.proxying.messages import Body, Pair, chunk, head
 from kpa.proxying.request import Request
-from kpa.proxying.upstream import Response, Upstream, UpstreamConnection, UpstreamFailed
+from kpa.proxying.upstream import Upstream
 
 CONTINUE_SECONDS = 1.0
 """Seconds to wait for an upstream's 100 Continue before the body is sent without it (as Go's proxy does)."""
@@ -29,13 +30,13 @@ async def forward(
 ) -> None:
     """Pass a request on and its response back, both as they come.
 
-    Host, target, fields and bytes stay as they are, except that hop-by-hop fields are left out, the client's address
-    is appended to X-Forwarded-For, and X-Forwarded-Host and -Proto are set where they are missing. Redirects are
-    passed back. After a response 101 bytes go both ways until one side ends.
+    Host, target, fields and bytes stay as they are, except that hop-by-hop fields are left out, the client's
+    address is appended to X-Forwarded-For, and X-Forwarded-Host and -Proto are set where they are missing.
+    Redirects are passed back. After a response 101 bytes go both ways until one side ends.
 
-    A response that breaks off breaks the client's connection, so that it never looks complete. An upstream that fails
-    before its response is answered with 502. When that happens on a kept-alive connection, which it may have been about to
-    close, a method that may be repeated is sent once more on a new one.
+    A response that breaks off breaks the client's connection: it never looks complete. An upstream that
+    fails before its response is answered with 502. When that happens on a kept-alive connection, which it may
+    have been about to close, a method that may be repeated is sent once more on a new one.
 
     A limit on the whole is the caller's (`asyncio.timeout`); cancelling leaves nothing behind.
 

@@ -1,6 +1,6 @@
 """What messages of both directions are made of: header fields, bodies with bounded memory, framing.
 
-Source: RFC 9110 (fields, hop-by-hop rules) and RFC 9112 (framing); the peer's proxy is Go's `net/http/httputil`.
+Source: RFC 9110 (fields, hop-by-hop rules) and RFC 9112 (framing); the peer uses Go's `net/http/httputil`.
 """
 
 import asyncio
@@ -87,7 +87,7 @@ class Body:
     Parameters
     ----------
     on_full : callable
-        Told True when `HIGH_WATER` bytes wait, so that no more are read from the sender, and False when they are taken.
+        Told True when `HIGH_WATER` bytes wait, so that no more are read, and False when they are taken.
 
     Attributes
     ----------

@@ -118,7 +118,7 @@ class Request:
         self.end()
 
     def fail(self, status: int, reason: str) -> None:
-        """Answer with a reason, or break the connection if a response has begun, so that it never looks complete."""
+        """Answer with a reason, or break the connection if a response has begun; it never looks complete."""
         if self.started:
             self.abort()
         else:
@@ -141,7 +141,7 @@ class Request:
         pairs : iterable of (name, value)
             The end-to-end fields without Content-Length and Transfer-Encoding.
         length : int or None
-            Bytes of the body; None when unknown: it is then sent in chunks (to HTTP/1.0, until the connection's end).
+            Bytes of the body; None if unknown: sent in chunks then (to HTTP/1.0, until the connection ends).
         bodiless : bool
             The response has no body by its nature (HEAD, 204, 304), whatever its fields say.
         """
@@ -191,9 +191,9 @@ class Request:
         self._connection.abort()
 
     def switch(self, status: int, reason: bytes, pairs: Iterable[Pair]) -> Body:
-        """Answer 101 and leave HTTP; returns what the client sends from here on, `write` and `drain` go on as they are.
+        """Answer 101 and leave HTTP; returns what the client sends from here on.
 
-        The connection is closed when the handler returns.
+        `write` and `drain` send to the client as before; the connection is closed when the handler returns.
         """
         self.started = True
         self._connection.write(head(status_line(status, reason), pairs))

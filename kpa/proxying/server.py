@@ -35,7 +35,7 @@ class Server:
         return bound
 
     def stop_keeping_alive(self) -> None:
-        """Close each connection after its current request, so that clients go elsewhere; new ones are still taken."""
+        """Close each connection after its current request: clients go elsewhere. New ones are still taken."""
         self._clients.draining = True
 
     async def close(self, grace: float = 0.0, tunnel_grace: float | None = None) -> None:
