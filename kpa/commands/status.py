@@ -1,0 +1,138 @@
+"""`kpa status`: what a running kpa knows of its services."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kpa.api import Fleet
+    from kpa.status import NextEvent
+
+URL = "http://127.0.0.1:9090"
+TIMEOUT = 5.0  # seconds
+REFRESH = 1.0  # seconds
+NO_ANSWER = 2  # exit code
+
+
+class NoAnswer(Exception):
+    """Nothing that is kpa answers at a URL; the message is one line."""
+
+
+def command(
+    url: Annotated[str, typer.Option(help="Where kpa serves /api and /metrics.")] = URL,
+    json: Annotated[bool, typer.Option("--json", help="Print the JSON answer, one line a time.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every second until Ctrl-C.")] = False,
+) -> None:
+    """Show each revision: desired and ready replicas, its load, mode, and what happens next.
+
+    Exits with 2 if no kpa answers.
+    """
+    try:
+        if json:
+            _print_json(url, watch)
+        else:
+            _print_table(url, watch)
+    except NoAnswer as error:
+        typer.echo(f"kpa status: {error}", err=True)
+        raise typer.Exit(NO_ANSWER) from None
+    except KeyboardInterrupt:
+        return
+
+
+def fetch(url: str) -> "Fleet":
+    """Read all revisions from a running kpa.
+
+    Raises
+    ------
+    NoAnswer
+        Nothing answers, or something that is not kpa.
+    """
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    from kpa.api import fleet_from_json
+
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # proxies do not know this machine
+    try:
+        with direct.open(f"{url.rstrip('/')}/api/revisions", timeout=TIMEOUT) as answer:
+            body: bytes = answer.read()
+        return fleet_from_json(body)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise NoAnswer(f"{url} is not a kpa: it answers {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise NoAnswer(
+            f"nothing answers at {url} ({reason}); is kpa running, or is it elsewhere (--url)?"
+        ) from error
+    except ValueError as error:
+        raise NoAnswer(f"{url} is not a kpa: {error}") from error
+
+
+def table(fleet: "Fleet") -> "Table":
+    """Lay out one line a revision, in order of name."""
+    from rich.table import Table
+
+    rows = Table(title=f"profile {fleet.profile}, {len(fleet.revisions)} revisions", title_justify="left")
+    for heading in ("revision", "service"):
+        rows.add_column(heading, no_wrap=True)
+    for heading in ("desired", "ready", "stable", "panic", "target"):
+        rows.add_column(heading, justify="right")
+    for heading in ("mode", "activity", "next"):
+        rows.add_column(heading)
+    for one in sorted(fleet.revisions, key=lambda status: status.key):
+        rows.add_row(
+            str(one.key),
+            one.service or "-",
+            str(one.wanted if one.wanted >= 0 else one.replicas),
+            f"{one.ready} of {one.replicas}",
+            _load(one.stable),
+            _load(one.panic),
+            f"{one.target:g} {one.metric}",
+            f"[bold red]{one.mode}[/]" if one.mode == "panic" else one.mode,
+            one.activity,
+            describe(one.next_event, fleet.time),
+        )
+    return rows
+
+
+def describe(event: "NextEvent | None", now: float) -> str:
+    """Say what happens next and when, such as `to zero in 4m10s`."""
+    from config.durations import format_duration
+
+    if event is None:
+        return "-"
+    what, seconds = event.what.removeprefix("scale "), round(event.at - now)
+    return f"{what} in {format_duration(seconds)}" if seconds > 0 else f"{what} now"
+
+
+def _print_json(url: str, watch: bool) -> None:
+    from kpa.api import fleet_to_json
+
+    while True:
+        print(fleet_to_json(*fetch(url)), flush=True)
+        if not watch:
+            return
+        time.sleep(REFRESH)
+
+
+def _print_table(url: str, watch: bool) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    if not watch:
+        console.print(table(fetch(url)))
+        return
+    with Live(table(fetch(url)), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(REFRESH)
+            live.update(table(fetch(url)), refresh=True)
+
+
+def _load(value: float | None) -> str:
+    return "no data" if value is None else f"{value:.4g}"
