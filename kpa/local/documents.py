@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from config.annotations import unknown_annotations, validate
+from config.autoscaler import AutoscalerConfig
 from kpa.local.fields import DocumentsError, Fields, Problem, Report, shown
 from kpa.local.knative import read_service
 from kpa.local.kserve import read_inference_service
@@ -30,11 +32,17 @@ class Documents:
     warnings: tuple[str, ...] = ()
 
 
-def read_files(paths: Iterable[Path]) -> Documents:
+def read_files(paths: Iterable[Path], config: AutoscalerConfig) -> Documents:
     """Read manifests, several documents a file.
 
     Documents of other kinds are skipped and named in a warning; what a process cannot honour is named in one
     warning a service.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+    config : AutoscalerConfig
+        Bounds some annotations, as it does in Knative's webhook.
 
     Raises
     ------
@@ -45,7 +53,7 @@ def read_files(paths: Iterable[Path]) -> Documents:
     warnings: list[str] = []
     problems: list[Problem] = []
     for path in paths:
-        for report, service, warning in _read_file(path):
+        for report, service, warning in _read_file(path, config):
             problems += report.problems
             warnings += [warning] if warning else []
             if service is None:
@@ -57,7 +65,7 @@ def read_files(paths: Iterable[Path]) -> Documents:
     return Documents(tuple(services), tuple(warnings))
 
 
-def _read_file(path: Path) -> Iterable[tuple[Report, ServiceSpec | None, str]]:
+def _read_file(path: Path, config: AutoscalerConfig) -> Iterable[tuple[Report, ServiceSpec | None, str]]:
     try:
         documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -68,10 +76,12 @@ def _read_file(path: Path) -> Iterable[tuple[Report, ServiceSpec | None, str]]:
     for number, document in enumerate(documents, 1):
         if document is not None:
             report = Report(str(path), number)
-            yield report, *_read_document(document, report)
+            yield report, *_read_document(document, report, config)
 
 
-def _read_document(document: object, report: Report) -> tuple[ServiceSpec | None, str]:
+def _read_document(
+    document: object, report: Report, config: AutoscalerConfig
+) -> tuple[ServiceSpec | None, str]:
     """One document as a service and a warning, either of which may be missing."""
     if not isinstance(document, dict):
         report.say("", f"is {shown(document)}, not a mapping with apiVersion and kind")
@@ -84,9 +94,13 @@ def _read_document(document: object, report: Report) -> tuple[ServiceSpec | None
         return None, _unknown_kind(kind, metadata, report)
     name, namespace = _name(metadata, report)
     service = reader(fields, namespace, name)
+    warnings = [_ignored(report)]
     if service is not None:
-        _check_annotations(service, report)
-    return service, _ignored(f"{namespace}/{name}", report)
+        for problem in validate(service.annotations, config):
+            report.say("", str(problem))
+        warnings += map(str, unknown_annotations(service.annotations))
+    text = "; ".join(filter(None, warnings))
+    return service, f"{report.file}: {namespace}/{name}: {text}" if text else ""
 
 
 def _unknown_kind(kind: tuple[str, str], metadata: Fields | None, report: Report) -> str:
@@ -113,14 +127,8 @@ def _name(metadata: Fields | None, report: Report) -> tuple[str, str]:
     return name, namespace
 
 
-def _check_annotations(service: ServiceSpec, report: Report) -> None:
-    """Validate annotations as Knative's webhook does."""
-
-
-def _ignored(service: str, report: Report) -> str:
-    if not report.ignored:
-        return ""
-    return f"{report.file}: {service}: a process cannot honour {', '.join(report.ignored)}"
+def _ignored(report: Report) -> str:
+    return f"a process cannot honour {', '.join(report.ignored)}" if report.ignored else ""
 
 
 def _clash(service: ServiceSpec, others: Iterable[ServiceSpec], report: Report) -> list[Problem]:

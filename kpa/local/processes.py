@@ -35,7 +35,7 @@ def die_with_parent(number: int, parent: int) -> None:
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
         if os.getppid() != parent:  # it ended before we could ask
-            os.kill(os.getpid(), number)
+            os._exit(128 + number)
 
 
 def adopt_orphans() -> None:

@@ -13,8 +13,8 @@ class Service:
 
     A changed template makes a new revision beside the old one; the hosts move to it when it has got its first
     replicas ready. Until then, and for ever if that never happens, the old one serves. Changed annotations
-    alone are applied to the live revision. Differs from Knative, where each changed annotation makes a revision:
-    here tuning a window would restart every process.
+    alone are applied to the live revision. Differs from Knative, where each changed annotation makes a
+    revision: here tuning a window would restart every process.
 
     Parameters
     ----------
