@@ -1,139 +1,246 @@
 """Annotations of a revision: settings that take the place of the cluster's.
 
-Two readers with two manners. `read_overrides` is the autoscaler's: it works with whatever is there. `validate` is
-the gatekeeper's: it names everything that does not belong.
+Two readers with two manners: `read_overrides` is the autoscaler's, and works with whatever is there;
+`validate` is the gatekeeper's, and names everything that Knative's webhook would refuse.
 
-Source: `knative/serving pkg/apis/autoscaling/register.go` (names), `annotation_validation.go` (rules),
+Source: `knative/serving pkg/apis/autoscaling/register.go` (names), `annotation_validation.go` (rules) and
 `v1alpha1/pa_lifecycle.go` (reading).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from config.problems import UnknownKey, nearest
-from config.settings import DURATION, INTEGER, NUMBER, TEXT, Bounds, Kind
+from config.annotation_rules import broken_rules
+from config.autoscaler import AutoscalerConfig
+from config.problems import Problem, UnknownKey, nearest
+from config.settings import DURATION, INTEGER, NUMBER, Bounds, Kind, allowed
 
 PREFIX = "autoscaling.knative.dev/"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
     """One annotation.
 
     Attributes
     ----------
     names : tuple of str
-        With prefix; the first name that is there counts, even if its text is bad.
+        With prefix; the first one that is there counts, even if its text is bad.
     kind : Kind
     bounds : Bounds
         What the gatekeeper lets pass.
     usable : Bounds
         What the autoscaler works with; anything else counts as if the annotation were not there.
+    otherwise : str
+        What holds without it: a ConfigMap key or a value.
     """
 
     names: tuple[str, ...]
     kind: Kind
-    bounds: Bounds = Bounds()
-    usable: Bounds = Bounds(low=0.0)
+    otherwise: str
+    bounds: Bounds = field(default_factory=Bounds)
+    usable: Bounds = field(default_factory=lambda: Bounds(low=0.0))
 
     @property
     def allowed(self) -> str:
         """What a text may be, to be read after "must be"."""
-        return ", ".join(filter(None, [self.kind.noun, self.bounds.describe(self.kind)]))
+        return allowed(self.kind, self.bounds)
 
     def find(self, annotations: Mapping[str, str]) -> tuple[str, str] | None:
         """Name and text that count, if there are any."""
         return next(((name, annotations[name]) for name in self.names if name in annotations), None)
 
-    def read(self, annotations: Mapping[str, str]) -> Any:
-        """Value that the autoscaler works with; None if there is none."""
-        found = self.find(annotations)
-        if found is None:
+    def read(self, annotations: Mapping[str, str], within: Bounds) -> Any:
+        """Value that counts; None if there is none, if it does not parse, or if it is out of the bounds."""
+        _, text = self.find(annotations) or ("", None)
+        if text is None:
             return None
         try:
-            value = self.kind.parse(found[1])
+            value = self.kind.parse(text)
         except ValueError:
             return None
-        return value if isinstance(value, str) or self.usable.hold(value) else None
+        return value if isinstance(value, str) or within.hold(value) else None
 
 
-def _named(name: str, *alternates: str) -> tuple[str, ...]:
-    return tuple(PREFIX + each for each in (name, *alternates))
+def _named(name: str, alternate: str = "") -> tuple[str, ...]:
+    return tuple(PREFIX + each for each in (name, alternate) if each)
+
+
+def _words(noun: str) -> Kind:
+    """Kind of a text that the autoscaler compares with the words it knows; no other one is an error to it."""
+    return Kind(noun, str, str)
 
 
 _HOUR = 3600.0
 _COUNT = Bounds(low=0)
+_BURST = Bounds(low=0.0, also=-1.0)
 
 ANNOTATIONS: Mapping[str, Annotation] = {
-    "pod_autoscaler_class": Annotation(_named("class"), TEXT),
-    "metric": Annotation(_named("metric"), TEXT),
-    "metric_aggregation_algorithm": Annotation(
-        _named("metric-aggregation-algorithm", "metricAggregationAlgorithm"), TEXT
+    "pod_autoscaler_class": Annotation(
+        names=_named("class"),
+        kind=_words("kpa.autoscaling.knative.dev, hpa.autoscaling.knative.dev, or a class of another domain"),
+        otherwise="pod-autoscaler-class",
     ),
-    "min_scale": Annotation(_named("min-scale", "minScale"), INTEGER, _COUNT),
-    "max_scale": Annotation(_named("max-scale", "maxScale"), INTEGER, _COUNT),
-    "initial_scale": Annotation(_named("initial-scale", "initialScale"), INTEGER, _COUNT),
-    "activation_scale": Annotation(_named("activation-scale"), INTEGER, Bounds(low=2)),
-    "target": Annotation(_named("target"), NUMBER, Bounds(low=0.01)),
+    "metric": Annotation(names=_named("metric"), kind=_words("concurrency or rps"), otherwise="concurrency"),
+    "metric_aggregation_algorithm": Annotation(
+        names=_named("metric-aggregation-algorithm", "metricAggregationAlgorithm"),
+        kind=_words("linear or weighted-exponential"),
+        otherwise="linear",
+    ),
+    "target": Annotation(
+        names=_named("target"),
+        kind=NUMBER,
+        bounds=Bounds(low=0.01),
+        otherwise="the container concurrency, container-concurrency-target-default, or for rps "
+        "requests-per-second-target-default",
+    ),
     "target_utilization_percentage": Annotation(
-        _named("target-utilization-percentage", "targetUtilizationPercentage"),
-        NUMBER,
-        Bounds(low=1.0, high=100.0),
+        names=_named("target-utilization-percentage", "targetUtilizationPercentage"),
+        kind=NUMBER,
+        bounds=Bounds(low=1.0, high=100.0),
+        otherwise="container-concurrency-target-percentage, or 70 for rps",
     ),
     "target_burst_capacity": Annotation(
-        _named("target-burst-capacity", "targetBurstCapacity"),
-        NUMBER,
-        Bounds(low=0.0, also=-1.0),
-        usable=Bounds(low=0.0, also=-1.0),
+        names=_named("target-burst-capacity", "targetBurstCapacity"),
+        kind=NUMBER,
+        bounds=_BURST,
+        usable=_BURST,
+        otherwise="target-burst-capacity",
     ),
     "stable_window": Annotation(
-        _named("window"), DURATION, Bounds(low=6.0, high=_HOUR, whole=True), usable=Bounds(above=0.0)
+        names=_named("window"),
+        kind=DURATION,
+        bounds=Bounds(low=6.0, high=_HOUR, whole=True),
+        usable=Bounds(above=0.0),
+        otherwise="stable-window",
     ),
     "panic_window_percentage": Annotation(
-        _named("panic-window-percentage", "panicWindowPercentage"), NUMBER, Bounds(low=1.0, high=100.0)
+        names=_named("panic-window-percentage", "panicWindowPercentage"),
+        kind=NUMBER,
+        bounds=Bounds(low=1.0, high=100.0),
+        otherwise="panic-window-percentage",
     ),
     "panic_threshold_percentage": Annotation(
-        _named("panic-threshold-percentage", "panicThresholdPercentage"),
-        NUMBER,
-        Bounds(low=110.0, high=1000.0),
+        names=_named("panic-threshold-percentage", "panicThresholdPercentage"),
+        kind=NUMBER,
+        bounds=Bounds(low=110.0, high=1000.0),
+        otherwise="panic-threshold-percentage",
+    ),
+    "min_scale": Annotation(
+        names=_named("min-scale", "minScale"), kind=INTEGER, bounds=_COUNT, otherwise="min-scale"
+    ),
+    "max_scale": Annotation(
+        names=_named("max-scale", "maxScale"), kind=INTEGER, bounds=_COUNT, otherwise="max-scale"
+    ),
+    "initial_scale": Annotation(
+        names=_named("initial-scale", "initialScale"), kind=INTEGER, bounds=_COUNT, otherwise="initial-scale"
+    ),
+    "activation_scale": Annotation(
+        names=_named("activation-scale"), kind=INTEGER, bounds=Bounds(low=2), otherwise="off"
     ),
     "scale_down_delay": Annotation(
-        _named("scale-down-delay", "scaleDownDelay"), DURATION, Bounds(low=0.0, high=_HOUR, whole=True)
+        names=_named("scale-down-delay", "scaleDownDelay"),
+        kind=DURATION,
+        bounds=Bounds(low=0.0, high=_HOUR, whole=True),
+        otherwise="scale-down-delay",
     ),
     "scale_to_zero_pod_retention_period": Annotation(
-        _named("scale-to-zero-pod-retention-period", "scaleToZeroPodRetentionPeriod"),
-        DURATION,
-        Bounds(low=0.0, high=_HOUR),
+        names=_named("scale-to-zero-pod-retention-period", "scaleToZeroPodRetentionPeriod"),
+        kind=DURATION,
+        bounds=Bounds(low=0.0, high=_HOUR),
+        otherwise="scale-to-zero-pod-retention-period",
     ),
     "progress_deadline": Annotation(
-        ("serving.knative.dev/progress-deadline",), DURATION, Bounds(low=0.0, whole=True)
+        names=("serving.knative.dev/progress-deadline",),
+        kind=DURATION,
+        bounds=Bounds(low=0.0, whole=True),
+        otherwise="10m",
     ),
 }
 """Every annotation that the autoscaler reads, by the name of its value."""
 
-KNOWN = tuple(name for annotation in ANNOTATIONS.values() for name in annotation.names)
-"""All names, alternates included."""
+_SHORT_NAMES = [
+    name.removeprefix(PREFIX)
+    for annotation in ANNOTATIONS.values()
+    for name in annotation.names
+    if name.startswith(PREFIX)
+]
 
 
 def read_overrides(annotations: Mapping[str, str]) -> dict[str, Any]:
     """Values that take the place of the cluster's, by the names of `ANNOTATIONS`; absent where there is none.
 
-    A text that does not parse counts as absent. A value out of its range is used as it is, as the peer does, with
-    three exceptions, each of which no gatekeeper lets pass: infinity and NaN, which would poison every sum they
-    enter; negative counts, targets, percentages and durations (a burst capacity of -1 aside), which would ask for
-    fewer pods than none; and a window of no length, over which nothing can be averaged.
+    A text that does not parse counts as absent. A value out of its range is used as it is, as the peer does,
+    with three exceptions, none of which a gatekeeper lets pass; they count as absent:
+
+    - infinity and NaN, which would poison every sum they enter;
+    - negative counts, targets, percentages and durations (a burst capacity of -1 aside), which would ask for
+      fewer pods than none;
+    - a window of no length, over which nothing can be averaged.
 
     Examples
     --------
     >>> read_overrides({"autoscaling.knative.dev/minScale": "2", "autoscaling.knative.dev/window": "soon"})
     {'min_scale': 2}
     """
-    values = {name: annotation.read(annotations) for name, annotation in ANNOTATIONS.items()}
+    values = {name: each.read(annotations, each.usable) for name, each in ANNOTATIONS.items()}
     return {name: value for name, value in values.items() if value is not None}
 
 
+def validate(annotations: Mapping[str, str], config: AutoscalerConfig) -> list[Problem]:
+    """Problems of a revision's annotations, in the order in which they are documented.
+
+    Parameters
+    ----------
+    annotations : Mapping[str, str]
+        All of the revision's; those of others do not count.
+    config : AutoscalerConfig
+        Says which class, which largest `max-scale` and whether an initial scale of 0 the cluster has.
+
+    Notes
+    -----
+    Beyond the peer, infinity and NaN are refused, and an initial scale must fit 32 bits: the autoscaler could
+    not read it. Annotations that are not known pass; see `unknown_annotations`.
+
+    Examples
+    --------
+    >>> print(*validate({"autoscaling.knative.dev/target": "0"}, AutoscalerConfig()))
+    autoscaling.knative.dev/target = '0': must be a number, at least 0.01
+    """
+    texts: dict[str, tuple[str, str]] = {}
+    values: dict[str, Any] = {}
+    bad: dict[str, str] = {}
+    for name, annotation in ANNOTATIONS.items():
+        found = annotation.find(annotations)
+        if found is None:
+            continue
+        texts[name] = found
+        value = annotation.read(annotations, annotation.bounds)
+        if value is None:
+            bad[name] = annotation.allowed
+        else:
+            values[name] = value
+    bad.update(broken_rules(values, config))
+    return [Problem(*texts[name], bad[name]) for name in ANNOTATIONS if name in bad]
+
+
 def unknown_annotations(annotations: Mapping[str, str]) -> list[UnknownKey]:
-    """Autoscaling annotations that nothing reads."""
-    unknown = [name for name in annotations if name.startswith(PREFIX) and name not in KNOWN]
-    return [UnknownKey(name, annotations[name], nearest(name, KNOWN)) for name in unknown]
+    """Autoscaling annotations that nothing reads.
+
+    Examples
+    --------
+    >>> [unknown.nearest for unknown in unknown_annotations({"autoscaling.knative.dev/minscalle": "1"})]
+    ['autoscaling.knative.dev/min-scale']
+    """
+    unknown = [
+        name
+        for name in annotations
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in _SHORT_NAMES
+    ]
+    return [UnknownKey(name, annotations[name], _nearest(name)) for name in unknown]
+
+
+def _nearest(name: str) -> str | None:
+    short = nearest(name.removeprefix(PREFIX), _SHORT_NAMES)
+    return PREFIX + short if short else None

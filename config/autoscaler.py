@@ -1,13 +1,14 @@
 """The autoscaler's own settings: ConfigMap `config-autoscaler`, a field for each key.
 
-Source: `knative/serving pkg/autoscaler/config/config.go` for keys, texts and rules. Beyond the peer, the panic
-threshold has a range, the class must be known, infinity and NaN are refused, and all bad keys are reported at once.
+Source: `knative/serving pkg/autoscaler/config/config.go` for keys, texts and rules. Beyond the peer, the
+panic threshold has a range, the class must be known, infinity and NaN are refused, and all bad keys are
+reported at once.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from config.load_settings import LoadSettings
 from config.problems import ConfigError, Problem, UnknownKey, nearest
@@ -19,11 +20,26 @@ EXAMPLE = "_example"
 """Key of the block that explains the others to a person; nothing reads it."""
 
 
-class AutoscalerConfig(ScaleSettings, LoadSettings):
+class _Profile(BaseModel):
+    """Comes first in the order of the fields."""
+
+    defaults: Annotated[
+        Literal["inference", "knative"],
+        Setting(
+            kind=one_of("inference", "knative"),
+            meaning="Profile that gives the value of each key that is not set: `inference` for "
+            "slow-starting, expensive pods, `knative` for what Knative's autoscaler does.",
+            knative="knative",
+            reason="This autoscaler exists for model servers.",
+        ),
+    ] = "inference"
+
+
+class AutoscalerConfig(ScaleSettings, LoadSettings, _Profile):
     """Settings of the whole cluster; `resolve` joins them with those of a revision.
 
-    Durations are seconds; percentages are kept as the operator writes them. Fields that are not given take the
-    default of the profile that `defaults` names.
+    Durations are seconds; percentages are kept as the operator writes them. Fields that are not given take
+    the default of the profile that `defaults` names.
 
     Raises
     ------
@@ -40,16 +56,6 @@ class AutoscalerConfig(ScaleSettings, LoadSettings):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    defaults: Annotated[
-        Literal["inference", "knative"],
-        Setting(
-            kind=one_of("inference", "knative"),
-            meaning="Profile that gives the value of each key that is not set: `inference` for slow-starting, "
-            "expensive pods, `knative` for what Knative's autoscaler does.",
-            knative="knative",
-            reason="This autoscaler exists for model servers.",
-        ),
-    ] = "inference"
     pod_autoscaler_class: Annotated[
         str,
         Setting(
@@ -95,6 +101,11 @@ class AutoscalerConfig(ScaleSettings, LoadSettings):
             raise ConfigError(sorted(problems, key=lambda problem: order.index(problem.key)))
         return cls.model_validate({field_name(key): value for key, value in values.items()})
 
+    def value_of(self, key: str) -> Value:
+        """Value of a ConfigMap key."""
+        value: Value = getattr(self, field_name(key))
+        return value
+
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, given: Any) -> Any:
@@ -106,7 +117,7 @@ class AutoscalerConfig(ScaleSettings, LoadSettings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        problems = _problems({key: getattr(self, field_name(key)) for key in SETTINGS}, {})
+        problems = _problems({key: self.value_of(key) for key in SETTINGS}, {})
         if problems:
             raise ConfigError(problems)
         return self

@@ -1,7 +1,7 @@
 """Durations: texts such as `1h30m` and seconds.
 
-Source: the Go standard library's `time.ParseDuration`, which reads each duration of a ConfigMap or annotation for
-Knative (`knative/pkg configmap/parser.go`).
+Source: the Go standard library's `time.ParseDuration`, which reads each duration of a ConfigMap or annotation
+for Knative (`knative/pkg configmap/parser.go`).
 """
 
 import math
@@ -95,7 +95,7 @@ def _sum_of_parts(text: str) -> int:
 
 
 def _nanoseconds_of(whole: str, fraction: str, unit: int) -> int:
-    """Count nanoseconds of one part; a fraction passes through a float, as in Go, so that the last one agrees."""
+    """Count nanoseconds of one part; a fraction passes through a float, as in Go, so that the last agrees."""
     if len(whole.lstrip("0")) > 19:  # 2**63 has 19 digits
         raise ValueError(f"beyond 64 bits of nanoseconds: {whole[:40]!r}")
     numerator, scale = 0, 1.0

@@ -25,8 +25,8 @@ class LoadSettings(BaseModel):
         Literal["hold", "zero"],
         Setting(
             kind=one_of("hold", "zero"),
-            meaning="What a second counts in which ready pods exist and none reports: `hold` repeats the last value "
-            "for at most one panic window, `zero` is no load.",
+            meaning="What a second counts in which pods are ready and none of them reports: `hold` repeats "
+            "the last value for at most one panic window, `zero` is no load.",
             knative="zero",
             reason="A slow network is not an idle service.",
         ),
@@ -38,10 +38,11 @@ class LoadSettings(BaseModel):
             kind=DURATION,
             meaning="Load is averaged over this time.",
             knative=60.0,
-            reason="A pod that takes minutes to load a model must not be stopped and started with each short lull.",
+            reason="A pod that takes minutes to load a model must not be stopped and started with each "
+            "short lull.",
             bounds=Bounds(low=6.0, high=3600.0, whole=True),
-            bounds_reason="Below three decisions single reports decide; beyond an hour yesterday's news does. Load "
-            "is kept in slots of a second.",
+            bounds_reason="Over fewer than three decisions single reports would decide, over more than an "
+            "hour old news. Load is kept in slots of a second.",
             annotation="window",
         ),
     ] = 180.0
@@ -52,7 +53,8 @@ class LoadSettings(BaseModel):
             meaning="Length of the panic window, rounded to whole seconds and at least one.",
             unit="% of the stable window",
             knative=10.0,
-            reason="23 s of a window of 180 s: long enough for several reports, short beside a model's start.",
+            reason="23 s of a window of 180 s: long enough for several reports, short beside a model's "
+            "start.",
             bounds=Bounds(low=1.0, high=100.0),
             bounds_reason="A panic window longer than the stable window could not react faster than it.",
             annotation="panic-window-percentage",
@@ -62,14 +64,14 @@ class LoadSettings(BaseModel):
         float,
         Setting(
             kind=NUMBER,
-            meaning="Panic begins when the pods that the panic window asks for reach this share of the ready ones; "
-            "until it ends, no pod is removed.",
+            meaning="Panic begins when the pods that the panic window asks for reach this share of the "
+            "ready ones; until it ends, no pod is removed.",
             unit="% of the ready pods",
             knative=200.0,
             reason="Twice the load is a burst; less is growth that the stable window follows.",
             bounds=Bounds(low=110.0, high=1000.0),
-            bounds_reason="At 100 % ordinary load would always panic, and nothing would scale down; beyond tenfold "
-            "panic never comes. The annotation has the same range.",
+            bounds_reason="At 100 % ordinary load would always panic, and nothing would scale down; beyond "
+            "tenfold panic never comes. The annotation has the same range.",
             annotation="panic-threshold-percentage",
         ),
     ] = 200.0
@@ -77,11 +79,12 @@ class LoadSettings(BaseModel):
         float,
         Setting(
             kind=NUMBER,
-            meaning="Share of a pod's concurrency that is aimed at, the rest is reserve. A value of 1 or less is a "
-            "fraction: 0.7 means 70 %, and 1 means 100 %.",
+            meaning="Share of a pod's concurrency that is aimed at, the rest is reserve. A value of 1 or "
+            "less is a fraction: 0.7 means 70 %, and 1 means 100 %.",
             unit="% of the pod's concurrency",
             knative=70.0,
-            reason="An expensive pod should be well used; 15 % stay free for the time until the next one is ready.",
+            reason="An expensive pod should be well used; 15 % stay free for the time until the next one "
+            "is ready.",
             bounds=Bounds(above=0.0, high=100.0),
             bounds_reason="No pod can be aimed at more than it takes, or at nothing.",
             annotation="target-utilization-percentage",
@@ -117,13 +120,13 @@ class LoadSettings(BaseModel):
         float,
         Setting(
             kind=NUMBER,
-            meaning="Burst that must fit into the ready pods before requests bypass the activator; 0 bypasses it "
-            "whenever pods are ready, -1 never does.",
+            meaning="Burst that must fit into the ready pods before requests bypass the activator; 0 "
+            "bypasses it whenever pods are ready, -1 never does.",
             unit="requests in flight",
             knative=211.0,
             reason="As Knative.",
             bounds=Bounds(low=0.0, also=-1.0),
-            bounds_reason="-1 is the only sign with a meaning.",
+            bounds_reason="-1 stands for a burst without limit; other negative numbers mean nothing.",
             annotation="target-burst-capacity",
         ),
     ] = 211.0

@@ -1,7 +1,9 @@
 """Refusals: which text is wrong, and what it may be.
 
 ConfigError
-    A ConfigMap, a document around it, or a set of settings cannot be used.
+    Settings cannot be used.
+└ DocumentError
+    The document that should hold them cannot be read.
 """
 
 from collections.abc import Iterable
@@ -66,6 +68,14 @@ class ConfigError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class DocumentError(ConfigError):
+    """A text in which no settings were found, with the reason as its message; it has no problems of keys."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(())
+        self.args = (reason,)
 
 
 def nearest(key: str, known: Iterable[str]) -> str | None:

@@ -1,8 +1,9 @@
 """Bools, integers and numbers as Go reads them, because Knative's texts are read by Go.
 
-Source: the Go standard library's `strconv` (`ParseBool`, `ParseInt` with base 10 and 32 bits, `ParseFloat` with
-64 bits), which `knative/pkg configmap/parser.go` and `knative/serving pkg/apis/autoscaling/v1alpha1/pa_lifecycle.go`
-call. Python's own `int()` and `float()` accept spaces, other scripts' digits and more, and refuse hexadecimal numbers.
+Source: the Go standard library's `strconv` (`ParseBool`, `ParseInt` with base 10 and 32 bits, `ParseFloat`
+with 64 bits), which `knative/pkg configmap/parser.go` and `knative/serving
+pkg/apis/autoscaling/v1alpha1/pa_lifecycle.go` call. Python's own `int()` and `float()` accept spaces, other
+scripts' digits and more, and refuse hexadecimal numbers.
 """
 
 import math
@@ -65,8 +66,8 @@ def parse_int32(text: str) -> int:
 def parse_float(text: str) -> float:
     """Number of 64 bits from a decimal or hexadecimal text, `inf` or `nan`.
 
-    A hexadecimal number needs its exponent (`0x1p-2`); an underscore may stand between two digits, and after the
-    prefix `0x`. Callers that need a finite number ask for it.
+    A hexadecimal number needs its exponent (`0x1p-2`); an underscore may stand between two digits, and after
+    the prefix `0x`. Callers that need a finite number check that.
 
     Raises
     ------

@@ -38,12 +38,14 @@ class ScaleSettings(BaseModel):
         float,
         Setting(
             kind=DURATION,
-            meaning="Time whose decisions share the two rates: they go up from the fewest and down from the most pods "
-            "that were ready in it. 0s limits each decision alone.",
+            meaning="Time whose decisions share the two rates: they go up from the fewest and down from "
+            "the most pods that were ready in it. 0s limits each decision alone.",
             knative=0.0,
-            reason="With decisions every 2 s a rate per decision compounds faster than pods can start or drain.",
+            reason="With decisions every 2 s a rate per decision compounds faster than pods can start or "
+            "drain.",
             bounds=Bounds(low=0.0, high=600.0, whole=True),
-            bounds_reason="Beyond ten minutes a fleet could not follow its day. Pods are remembered by the second.",
+            bounds_reason="Beyond ten minutes a fleet could not follow its day. Pods are remembered by the "
+            "second.",
         ),
     ] = 15.0
     scale_down_delay: Annotated[
@@ -54,7 +56,7 @@ class ScaleSettings(BaseModel):
             knative=0.0,
             reason="Rides through a minute's lull without giving up a loaded model.",
             bounds=Bounds(low=0.0, whole=True),
-            bounds_reason="Time does not run backwards; answers are remembered by the decision.",
+            bounds_reason="Decisions are remembered for a day at most.",
             annotation="scale-down-delay",
         ),
     ] = 60.0
@@ -86,7 +88,7 @@ class ScaleSettings(BaseModel):
             knative=0.0,
             reason="Bringing a model back takes minutes; half an hour covers the pauses of a working day.",
             bounds=Bounds(low=0.0),
-            bounds_reason="Time does not run backwards.",
+            bounds_reason="The past cannot be waited for.",
             annotation="scale-to-zero-pod-retention-period",
         ),
     ] = 1800.0
@@ -147,6 +149,6 @@ class ScaleSettings(BaseModel):
             knative=0,
             reason="As Knative.",
             bounds=Bounds(low=0),
-            bounds_reason="A limit below nothing says nothing.",
+            bounds_reason="There are no negative pods.",
         ),
     ] = 0

@@ -31,14 +31,13 @@ class Kind:
 
 
 BOOL = Kind("true or false", parse_bool, lambda value: "true" if value else "false")
-INTEGER = Kind("an integer", parse_int32, str)
+INTEGER = Kind("an integer of 32 bits", parse_int32, str)
 NUMBER = Kind("a number", parse_float, format_float)
-TEXT = Kind("a text", str, str)
 DURATION = Kind("a duration (such as 90s or 1h30m)", parse_duration, format_duration)
 
 
 def one_of(*choices: str) -> Kind:
-    """Kind of a text that is one of a few words; spaces around it do not count, as in the peer's `AsString`."""
+    """Kind of a text that is one of a few words; spaces around it do not count, as in the peer."""
 
     def parse(text: str) -> str:
         word = text.strip()
@@ -79,7 +78,7 @@ class Bounds:
         return value == self.also or (inside and not (self.whole and value % 1))
 
     def describe(self, kind: Kind) -> str:
-        """Range in words, the numbers written as texts of the kind; empty if every finite value may be used."""
+        """Range in words, numbers written as texts of the kind; empty if every finite value may be used."""
         text, low, high, above = kind.format, self.low, self.high, self.above
         ends = [
             f"{text(low)} to {text(high)}" if math.isfinite(low) and math.isfinite(high) else "",
@@ -90,6 +89,17 @@ class Bounds:
         ]
         described = ", ".join(filter(None, ends))
         return described + (f", or {text(self.also)}" if self.also is not None else "")
+
+
+def allowed(kind: Kind, bounds: Bounds) -> str:
+    """What a text of a kind may be, to be read after "must be".
+
+    Examples
+    --------
+    >>> allowed(DURATION, Bounds(low=6.0, high=3600.0, whole=True))
+    'a duration (such as 90s or 1h30m), 6s to 1h, in whole seconds'
+    """
+    return ", ".join(filter(None, [kind.noun, bounds.describe(kind)]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +136,7 @@ class Setting:
     @property
     def allowed(self) -> str:
         """What a text may be, to be read after "must be"."""
-        return ", ".join(filter(None, [self.kind.noun, self.bounds.describe(self.kind)]))
+        return allowed(self.kind, self.bounds)
 
     def holds(self, value: Value) -> bool:
         """Tell whether a value may be used."""
