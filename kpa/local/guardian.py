@@ -7,8 +7,8 @@
               └ queue-proxies, processes, whatever those start
 
 A guardian adopts orphans below it (child subreaper), so that descendants stay found whatever sessions, groups
-or parents they choose. When its child ends it kills all that is left. When its own parent ends, the kernel sends
-it SIGTERM, which it hands down. So of three processes in a row any two may be killed at any moment:
+or parents they choose. When its child ends it kills all that is left. When its own parent ends, the kernel
+sends it SIGTERM, which it hands down. So of three processes in a row any two may be killed at any moment:
 
     killed                      who ends the rest
     service                     second guardian, at once
@@ -18,8 +18,8 @@ it SIGTERM, which it hands down. So of three processes in a row any two may be k
     first guardian and service  second guardian, at once
     second and service          first guardian, after the orphans had `PATIENCE`
 
-All three at one moment leave what user processes have started; these themselves die with the service. Linux only;
-elsewhere signals are handed down and nothing is adopted.
+All three at one moment leave what user processes have started; these themselves die with the service. Linux
+only; elsewhere signals are handed down and nothing is adopted.
 """
 
 import os
@@ -109,7 +109,7 @@ def _guard(start: Callable[[], int], patience: float) -> int:
 
 
 def _wait(child: int) -> int:
-    """Reap whatever ends, adopted orphans too, until the child has; returns its exit code in a shell's form."""
+    """Reap whatever ends, adopted orphans too, until the child has; returns its exit code as in a shell."""
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == child:
@@ -118,7 +118,7 @@ def _wait(child: int) -> int:
 
 
 def _end_descendants(patience: float, asked: list[int]) -> None:
-    """Wait until no descendant is left, for some seconds or until asked to hurry; then kill until that is so."""
+    """Wait until no descendant is left, for some seconds or until asked to hurry; then kill all that are."""
     deadline = time.monotonic() + patience
     last = deadline + LAST_RESORT
     while (left := descendants(os.getpid())) and time.monotonic() < last:

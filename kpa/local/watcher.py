@@ -15,8 +15,8 @@ INTERVAL = 0.25
 """Seconds between two looks."""
 
 GONE_AFTER = 2.0
-"""Seconds for which a file must be missing to count as removed: editors and version control replace files by way
-of a moment without them."""
+"""Seconds for which a file must be missing to count as removed: editors and version control replace files by
+way of a moment without them."""
 
 Prints = dict[Path, str]
 
@@ -50,26 +50,16 @@ class Watcher:
         """Watch until cancelled."""
         while True:
             await asyncio.sleep(self._interval)
-            self.look(time.monotonic())
+            found = await asyncio.to_thread(_prints, self._paths)
+            self._compare(found, time.monotonic())
 
-    def look(self, now: float) -> None:
-        """Look once; `now` is in seconds of any clock that does not go back."""
-        found = _prints(self._paths)
-        settled = found == self._seen
-        self._seen = found
-        for path in self._told:
-            if path in found:
-                self._missing_since.pop(path, None)
-            else:
-                self._missing_since.setdefault(path, now)
-        returning = {
-            path: self._told[path]
-            for path, since in self._missing_since.items()
-            if path in self._told and now - since < self._gone_after
-        }
-        if settled and not returning and found != self._told:
+    def _compare(self, found: Prints, now: float) -> None:
+        settled, self._seen = found == self._seen, found
+        missing = [path for path in self._told if path not in found]
+        self._missing_since = {path: self._missing_since.get(path, now) for path in missing}
+        may_return = any(now - since < self._gone_after for since in self._missing_since.values())
+        if settled and not may_return and found != self._told:
             self._told = found
-            self._missing_since.clear()
             self._on_change(tuple(path for path in self._paths if path in found))
 
 

@@ -1,0 +1,35 @@
+"""Manifests put into force while everything runs."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from config.autoscaler import AutoscalerConfig
+from kpa.local.cluster import LocalCluster
+from kpa.local.documents import read_files
+from kpa.local.fields import DocumentsError
+
+log = logging.getLogger(__name__)
+
+
+def apply_files(cluster: LocalCluster, paths: Sequence[Path], config: AutoscalerConfig) -> bool:
+    """Make the services of these files those that exist; services of other files are taken away.
+
+    A problem in any of them leaves everything as it was; all problems are logged.
+
+    Returns
+    -------
+    bool
+        The files are in force.
+    """
+    try:
+        documents = read_files(paths, config)
+    except DocumentsError as error:
+        for problem in error.problems:
+            log.error("%s", problem)
+        log.error("services stay as they were until %d problem(s) are solved", len(error.problems))
+        return False
+    for warning in documents.warnings:
+        log.warning("%s", warning)
+    cluster.apply(documents.services)
+    return True
