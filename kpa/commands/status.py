@@ -74,27 +74,28 @@ def fetch(url: str) -> "Fleet":
 
 
 def table(fleet: "Fleet") -> "Table":
-    """Lay out one line a revision, in order of name."""
+    """Lay out one line a revision, in order of name; loads are requests in flight, or requests a second."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    rows = Table(title=f"profile {fleet.profile}, {len(fleet.revisions)} revisions", title_justify="left")
+    title = f"profile {fleet.profile}, {len(fleet.revisions)} revisions"
+    rows = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("revision", "service"):
         rows.add_column(heading, no_wrap=True)
     for heading in ("desired", "ready", "stable", "panic", "target"):
         rows.add_column(heading, justify="right")
-    for heading in ("mode", "activity", "next"):
+    for heading in ("mode", "next"):
         rows.add_column(heading)
     for one in sorted(fleet.revisions, key=lambda status: status.key):
         rows.add_row(
             str(one.key),
             one.service or "-",
             str(one.wanted if one.wanted >= 0 else one.replicas),
-            f"{one.ready} of {one.replicas}",
+            f"{one.ready}/{one.replicas}",
             _load(one.stable),
             _load(one.panic),
-            f"{one.target:g} {one.metric}",
+            f"{one.target:.4g}/s" if one.metric == "rps" else f"{one.target:.4g}",
             f"[bold red]{one.mode}[/]" if one.mode == "panic" else one.mode,
-            one.activity,
             describe(one.next_event, fleet.time),
         )
     return rows
