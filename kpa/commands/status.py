@@ -75,11 +75,10 @@ def fetch(url: str) -> "Fleet":
 
 def table(fleet: "Fleet") -> "Table":
     """Lay out one line a revision, in order of name; loads are requests in flight, or requests a second."""
-    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     title = f"profile {fleet.profile}, {len(fleet.revisions)} revisions"
-    rows = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    rows = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     for heading in ("revision", "service"):
         rows.add_column(heading, no_wrap=True)
     for heading in ("desired", "ready", "stable", "panic", "target"):

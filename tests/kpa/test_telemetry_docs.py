@@ -1,0 +1,72 @@
+"""docs/telemetry.md says what is exported, no more and no less."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from kpa.telemetry import Telemetry
+from tests.kpa.status_samples import named
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text()
+ROW = re.compile(
+    r"^\| `(?P<name>\w+)` \| (?P<type>gauge|counter|histogram) \| (?P<labels>[^|]+) \|", re.MULTILINE
+)
+BY_THE_CLIENT = ("process_", "python_")
+SCOPE = {"otel_scope_name", "otel_scope_version", "otel_scope_schema_url"}
+CONFIGURATION = {"k8s_namespace_name", "kn_service_name", "kn_configuration_name", *SCOPE}
+LABELS = {
+    "-": set(),
+    "revision": CONFIGURATION | {"kn_revision_name"},
+    "configuration": CONFIGURATION,
+    "older": {"namespace_name", "service_name", "configuration_name", "revision_name"},
+}
+
+
+@pytest.fixture(scope="module")
+def exported() -> dict[str, tuple[str, set[str]]]:
+    """Type and label names of every series, by the name that people query."""
+    telemetry = Telemetry(legacy=True)
+    telemetry.count_scrape_failure("timeout")
+    statuses = [named("a"), named("b", metric="rps")]
+    for status in statuses:
+        telemetry.observe_scrape(status.key, 0.1)
+    found = {}
+    for family in text_string_to_metric_families(telemetry.render(statuses).body.decode()):
+        if family.name.startswith(BY_THE_CLIENT):
+            continue
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        found[name] = (family.type, {label for one in family.samples for label in one.labels} - {"le"})
+    return found
+
+
+def documented() -> dict[str, tuple[str, set[str]]]:
+    rows = [match.groupdict() for match in ROW.finditer(DOCUMENT)]
+    names = [row["name"] for row in rows]
+    assert len(names) == len(set(names))
+    return {
+        row["name"]: (
+            row["type"],
+            LABELS.get(row["labels"].strip(), set(re.findall(r"`(\w+)`", row["labels"]))),
+        )
+        for row in rows
+    }
+
+
+def test_every_exported_series_is_documented_with_type_and_labels(
+    exported: dict[str, tuple[str, set[str]]],
+) -> None:
+    assert documented() == exported
+
+
+@pytest.mark.parametrize("label", sorted(LABELS["revision"] | LABELS["older"]))
+def test_every_label_of_a_revision_is_named(label: str) -> None:
+    assert f"`{label}`" in DOCUMENT
+
+
+def test_the_columns_of_older_names_lead_to_documented_series() -> None:
+    names = documented()
+    pairs = re.findall(r"^\| `autoscaler_\w+` \| gauge \| older \| `(\w+)` \|$", DOCUMENT, re.MULTILINE)
+    assert len(pairs) == 14
+    assert set(pairs) <= names.keys()
