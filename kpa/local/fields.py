@@ -1,6 +1,6 @@
 """Reading of untyped manifests: each value is checked where it is read, what nobody read can be named."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,9 +108,12 @@ class Fields:
         return tuple(value)
 
     def text_map(self, key: str) -> dict[str, str]:
-        """Mapping of text to text; each bad value is refused by its own path."""
+        """Mapping of text to text; each bad value is refused by its own path and left out."""
         section = self.section(key)
-        return {name: section.text(name) for name in section} if section else {}
+        if section is None:
+            return {}
+        texts = {name: section.text(name) for name in section}
+        return {name: text for name, text in texts.items() if isinstance(section.raw(name), str)}
 
     def section(self, key: str) -> "Fields | None":
         """Mapping below a key; None if absent or refused."""
@@ -139,5 +142,5 @@ class Fields:
     def __contains__(self, key: str) -> bool:
         return self._data.get(key) is not None
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter([key for key in self._data if isinstance(key, str)])

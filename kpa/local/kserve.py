@@ -47,10 +47,10 @@ def _scaling(predictor: Fields) -> dict[str, str]:
     least = predictor.whole("minReplicas")
     most = predictor.whole("maxReplicas") or 0
     least = DEFAULT_MIN_REPLICAS if least is None else least
+    annotations = {"min-scale": str(least)}
     if most and least > most:
         predictor.refuse("minReplicas", f"at most maxReplicas, which is {most}")
-    annotations = {"min-scale": str(least)}
-    if most:
+    elif most:
         annotations["max-scale"] = str(most)
     target = predictor.whole("scaleTarget", 1)
     if target is not None:

@@ -10,7 +10,7 @@ import signal
 
 USER_PORT = int(os.environ["USER_PORT"])
 QUIET = float(os.environ["QUEUE_DRAIN_QUIET_SECONDS"]) / 10
-open_connections = 0
+CONNECTIONS: set[asyncio.StreamWriter] = set()
 
 
 def tell(**event: object) -> None:
@@ -29,15 +29,14 @@ async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    global open_connections
-    open_connections += 1
+    CONNECTIONS.add(writer)
     try:
         user_reader, user_writer = await asyncio.open_connection("127.0.0.1", USER_PORT)
         await asyncio.gather(copy(reader, user_writer), copy(user_reader, writer))
     except OSError:
         writer.close()
     finally:
-        open_connections -= 1
+        CONNECTIONS.discard(writer)
 
 
 async def probe() -> None:
@@ -62,7 +61,7 @@ async def main() -> None:
     probing = asyncio.create_task(probe())
     await stopping.wait()
     await asyncio.sleep(QUIET)
-    while open_connections:
+    while CONNECTIONS:  # noqa: ASYNC110 - a stub may poll
         await asyncio.sleep(0.01)
     probing.cancel()
     tell(event="drained")

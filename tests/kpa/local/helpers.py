@@ -1,0 +1,93 @@
+"""Services, waiting and looking at processes, shared by the tests of local processes."""
+
+import asyncio
+import http.client
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from kpa.local.spec import Probe, ServiceSpec, Template
+
+STUB = (sys.executable, "-E", "-S", str(Path(__file__).with_name("stub_queue_proxy.py")))
+"""Command line of the stub queue-proxy."""
+
+DEADLINE = 30.0
+"""Seconds after which a condition counts as never met; generous, for slow machines."""
+
+SERVER = """
+import http.server, os, sys, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        _, _, seconds = self.path.partition("sleep=")
+        time.sleep(float(seconds or 0))
+        if self.path == "/exit":
+            os._exit(3)
+        body = os.environ["HOSTNAME"].encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+class Server(http.server.ThreadingHTTPServer):
+    def server_bind(self): self.socket.setsockopt(1, 2, 1); self.socket.bind(self.server_address)
+Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+"""A user's server: answers with the pod's name; `?sleep=S` takes S seconds, `/exit` ends the process."""
+
+SERVER_ARGV = (sys.executable, "-E", "-S", "-c", SERVER)
+
+
+def service(
+    name: str = "hello",
+    argv: tuple[str, ...] = SERVER_ARGV,
+    annotations: dict[str, str] | None = None,
+    concurrency: int = 0,
+    grace: float = 30.0,
+    probe: Probe | None = None,
+) -> ServiceSpec:
+    """Spec of a service in namespace default."""
+    template = Template(argv, probe=probe or Probe(), container_concurrency=concurrency, grace=grace)
+    return ServiceSpec("default", name, name, annotations or {}, template)
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Wait until a condition holds; fails with what was waited for."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"never came true: {what}"
+        await asyncio.sleep(0.01)
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Wait, outside of an event loop, until a condition holds."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"never came true: {what}"
+        time.sleep(0.01)
+
+
+def get(address: str, path: str = "/") -> tuple[int, str]:
+    """Ask a backend; returns status and body."""
+    connection = http.client.HTTPConnection(address, timeout=DEADLINE)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+def marked(mark: str) -> list[int]:
+    """Living processes with a text in the environment or command line they were started with."""
+    found = []
+    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+            texts = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if mark.encode() in texts and state not in "ZX":
+            found.append(pid)
+    return found
