@@ -26,6 +26,9 @@ NEVER = -(2**40)
 _DRIFT = 1e-7
 """Error of an average at which its total is corrected: a tenth of the last decimal that is kept."""
 
+_LAP, _PAUSE = 1024, 16
+"""Seconds within which every total is compared with the ring, and between two such looks at some of them."""
+
 _SMALLEST_DECAY = 0.2
 _WEIGHT_LEFT_OUT = 1e-4
 """A weighted window holds all but this much of the weight, unless the smallest decay is steeper."""
@@ -45,9 +48,11 @@ def smoothing(slots: int) -> float:
 
 def round6(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Round to 6 decimals, halves away from zero (as Go does; numpy rounds them to even)."""
-    scaled = values * 1e6
-    whole = np.trunc(scaled)
-    whole += np.trunc((scaled - whole) * 2)
+    rest = values * 1e6
+    whole = np.trunc(rest)
+    rest -= whole
+    rest *= 2
+    whole += np.trunc(rest, out=rest)
     whole /= 1e6
     return whole
 
@@ -95,6 +100,7 @@ class Buckets:
         self._window = np.ones(columns)
         self._size = np.zeros(columns, np.int64)
         self._decay = np.zeros(columns)
+        self._any_weighted = False
         self._sizes: Counter[int] = Counter()
         self._common_size: int | None = None
 
@@ -107,6 +113,7 @@ class Buckets:
             raise ValueError(f"window must be within 1 s and {self.slots} s, not {window} s")
         self._window[column] = window
         self._decay[column] = smoothing(size) if weighted else 0.0
+        self._any_weighted = bool(self._decay.any())
         self._set_size(column, size)
         self.clear(column)
 
@@ -225,8 +232,11 @@ class Buckets:
         return gathered
 
     def correct_totals(self, second: int, used: int) -> None:
-        """Compare the totals of one column in `slots` with the ring, so that each is looked at once a lap."""
-        index = np.arange(second % self.slots, used, self.slots)
+        """Compare some totals with the ring, so that each is looked at once in `_LAP` seconds."""
+        turn, rest = divmod(second % _LAP, _PAUSE)
+        if rest:
+            return
+        index = np.arange(turn, used, _LAP // _PAUSE)
         for series, totals in enumerate(self._totals):
             exact = self._sum(index, self._last[index], series, None)
             off = np.abs(totals[index] - exact) > _DRIFT * self._size[index]
@@ -257,19 +267,23 @@ class Buckets:
         last, size = self._last[columns], self._size[columns]
         lag = np.maximum(second - last, 0)
         totals = self._chosen(self._totals[:, columns], series)
-        if lag.any():
+        seconds = last - self._first[columns]
+        seconds += 1
+        if not lag.any():
+            mean = round6(totals / np.minimum(seconds, size))
+        else:
             totals = totals.copy()
             self._drop_expired(totals, columns, second, lag, series)
-        seconds = np.minimum(last - self._first[columns] + 1, size - lag)
-        mean = round6(totals / np.maximum(seconds, 1))
-        mean[lag >= size] = 0.0
-        if self._decay.any():
+            mean = round6(totals / np.maximum(np.minimum(seconds, size - lag), 1))
+            mean[lag >= size] = 0.0
+        if self._any_weighted:
             self._put_weighted(mean, columns, second, lag, series)
         return mean
 
     def _chosen(self, values: NDArray[np.float64], series: NDArray[np.int8] | int) -> NDArray[np.float64]:
         if isinstance(series, int):
-            return values[series]
+            row: NDArray[np.float64] = values[series]
+            return row
         chosen: NDArray[np.float64] = np.choose(series, list(values))
         return chosen
 

@@ -51,7 +51,7 @@ class DeciderStates:
         )
 
     def start(self, column: int, ready_pods: int, now: float) -> None:
-        """Begin with a revision; more than one ready pod begins in panic, so that a restart takes none away."""
+        """Begin with a revision; with more than one ready pod in panic, so that a restart takes none away."""
         for window in (self.answers, self.most_ready, self.fewest_ready):
             window.clear(column)
         self.panic_since[column] = now if ready_pods > 1 else panic.CALM

@@ -172,13 +172,13 @@ class Engine:
         Returns
         -------
         bool
-            The revision is at zero and has load now: decide at once.
+            The revision is at zero, or was never decided on, and has load now: decide at once.
         """
         place = self._places.get(key)
         if place is None:
             return False
         place.block.windows.add(place.column, second, concurrency, requests)
-        return concurrency != 0.0 and place.block.desired[place.column] == 0.0
+        return concurrency != 0.0 and place.block.desired[place.column] <= 0.0
 
     def forget_data(self, key: Hashable) -> None:
         """Empty a revision's windows: what they know is no longer true."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from metrics.buckets import Columns
 
 _LONG_AGO = -(2**40)
-_LOWEST = np.iinfo(np.int32).min
+_LOWEST, _HIGHEST = np.iinfo(np.int32).min, np.iinfo(np.int32).max
 
 
 class SlidingMax:
@@ -27,7 +27,8 @@ class SlidingMax:
 
     def __init__(self, columns: int, slots: int = 8) -> None:
         self._allocate(slots, columns)
-        self._held = np.full(columns, _LOWEST, np.int32)
+        self._newest = _LONG_AGO
+        self._held = np.full(columns, float(_LOWEST))
         self._held_step = np.full(columns, _LONG_AGO, np.int64)
 
     def _allocate(self, slots: int, columns: int) -> None:
@@ -86,22 +87,35 @@ class SlidingMax:
         ndarray, shape (n_columns,), float64
         """
         row = step % len(self._values)
-        new = np.maximum(
-            values, np.where(self._steps[row, columns] == step, self._values[row, columns], _LOWEST)
-        )
-        self._values[row, columns] = new
+        if step <= self._newest:
+            values = self._with_present(columns, row, step, values)
+        self._newest = max(step, self._newest)
+        self._values[row, columns] = values
         self._steps[row, columns] = step
-        held, age = self._held[columns], step - self._held_step[columns]
-        higher = new >= held
-        gone = ~higher & ((age >= window) | (age < 0))
-        result = np.where(higher, new, held)
-        self._held_step[columns] = np.where(higher, step, self._held_step[columns])
+        held, held_step = self._held[columns], self._held_step[columns]
+        higher = values >= held
+        gone = (step - held_step >= window) > higher
+        result = np.maximum(values, held)
+        self._held_step[columns] = np.where(higher, step, held_step)
         if gone.any():
             where = np.flatnonzero(gone)
             index = np.arange(self._values.shape[1])[columns][where]
             result[where] = self._search(index, step, window[where])
         self._held[columns] = result
         return result
+
+    def _with_present(
+        self, columns: Columns, row: int, step: int, values: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Join values with those of the same step, and forget maxima of steps yet to come.
+
+        Such steps were written before the clock was set back.
+        """
+        future = self._held_step[columns] > step
+        self._held_step[columns] = np.where(future, _LONG_AGO, self._held_step[columns])
+        self._held[columns] = np.where(future, _HIGHEST, self._held[columns])
+        present = self._steps[row, columns] == step
+        return np.where(present, np.maximum(values, self._values[row, columns]), values)
 
     def _search(self, index: NDArray[np.intp], step: int, window: NDArray[np.int64]) -> NDArray[np.float64]:
         """Find the maximum and its newest step in the ring."""
