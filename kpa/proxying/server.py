@@ -38,15 +38,15 @@ class Server:
         """Close each connection after its current request: clients go elsewhere. New ones are still taken."""
         self._clients.draining = True
 
-    async def close(self, grace: float = 0.0, tunnel_grace: float | None = None) -> None:
+    async def close(self, grace: float | None = 0.0, tunnel_grace: float = 0.0) -> None:
         """Take no more connections, let requests finish, then break what is left.
 
         Parameters
         ----------
-        grace : float
-            Seconds for requests in flight.
-        tunnel_grace : float, optional
-            Seconds for upgraded connections; the same as `grace` unless given.
+        grace : float or None
+            Seconds for requests in flight; None is without limit.
+        tunnel_grace : float
+            Seconds for upgraded connections after that.
         """
         server, self._server = self._server, None
         if server is not None:
@@ -55,18 +55,17 @@ class Server:
         connections = self._clients.connections
         for connection in tuple(connections):
             connection.close_if_idle()
-        start = asyncio.get_running_loop().time()
-        await self._wait_for(lambda connection: not connection.tunnelled, start + grace)
-        await self._wait_for(lambda _: True, start + (grace if tunnel_grace is None else tunnel_grace))
+        await self._wait_for(lambda connection: not connection.tunnelled, grace)
+        await self._wait_for(lambda connection: True, tunnel_grace)
         tasks = [connection.task for connection in connections if connection.task is not None]
         for connection in tuple(connections):
             connection.abort()
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _wait_for(self, which: Callable[[ServerConnection], bool], deadline: float) -> None:
+    async def _wait_for(self, which: Callable[[ServerConnection], bool], seconds: float | None) -> None:
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(seconds):
                 while any(which(connection) for connection in self._clients.connections):
                     self._clients.changed.clear()
                     await self._clients.changed.wait()
