@@ -11,7 +11,7 @@ def command(
         str,
         typer.Option(
             envvar="CONTAINER_CONCURRENCY",
-            help="Requests that the replica gets at once; ten times as many wait, others are refused. 0 is no limit.",
+            help="Requests that the replica gets at once; ten times as many wait, no more. 0 is no limit.",
         ),
     ] = "0",
     host: Annotated[str, typer.Option(envvar="QUEUE_HOST", help="Address to listen on.")] = "127.0.0.1",
@@ -46,7 +46,7 @@ def command(
         str,
         typer.Option(
             envvar="SERVING_READINESS_PROBE",
-            help="Kubernetes readiness probe as JSON (tcpSocket, httpGet, exec); a connection to the port if empty.",
+            help="Kubernetes readiness probe as JSON; if empty, the port must take connections.",
         ),
     ] = "",
     drain_quiet: Annotated[

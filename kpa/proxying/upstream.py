@@ -1,6 +1,8 @@
 """The side that serves: kept-alive connections to one address."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Iterable
 
 from kpa.proxying.exchange import UpstreamConnection, UpstreamFailed
@@ -56,7 +58,9 @@ class Upstream:
             connection.transport.close()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                return (await loop.create_connection(UpstreamConnection, self.host, self.port))[1]
+                transport, connection = await loop.create_connection(UpstreamConnection, self.host, self.port)
+                refuse_self(transport)
+                return connection
         except (OSError, TimeoutError) as error:
             text = str(error) or f"no connection within {CONNECT_SECONDS:g} seconds"
             raise UpstreamUnreachable(f"{self.host}:{self.port}: {text}") from error
@@ -88,6 +92,25 @@ class Upstream:
             connection.transport.close()
         del self._idle[: len(old)]
         self._sweeper = loop.call_later(IDLE_SECONDS, self._sweep) if self._idle else None
+
+
+def refuse_self(transport: asyncio.BaseTransport) -> None:
+    """Break a connection that ended up at itself, and leave its port free at once.
+
+    Ports for servers are often taken from the range of those for clients. Who asks such a port again and
+    again while nobody listens there is given it as its own in the end; the connection is made, and the server
+    can start no more.
+
+    Raises
+    ------
+    ConnectionRefusedError
+        The connection was one with itself.
+    """
+    if transport.get_extra_info("sockname") == transport.get_extra_info("peername"):
+        unread = transport.get_extra_info("socket")
+        unread.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.close()
+        raise ConnectionRefusedError("nobody listens")
 
 
 async def fetch(
