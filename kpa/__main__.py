@@ -2,21 +2,22 @@
 
 import typer
 
-from kpa.commands import replay
+from kpa.commands import activator, check_config, demo, local, queue_proxy, replay, status
 
 app = typer.Typer(
     name="kpa",
-    help="A pod autoscaler that takes the place of Knative's.",
+    help="A pod autoscaler that takes the place of Knative's and follows the load of slow, expensive pods.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("local")(local.command)
+app.command("demo")(demo.command)
+app.command("status")(status.command)
+app.command("check-config")(check_config.command)
 app.command("replay")(replay.command)
-
-
-@app.callback()
-def _main() -> None:
-    """Keep subcommands even while there is only one."""
+app.command("queue-proxy")(queue_proxy.command)
+app.command("activator")(activator.command)
 
 
 def main() -> None:

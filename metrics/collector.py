@@ -16,6 +16,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from metrics.connector import Connector
 from metrics.continuity import Continuity, Key, MissingStats
@@ -57,7 +58,7 @@ class Collector:
         Unix time in seconds.
     timeout : float
         Seconds that a round waits for answers, within 0..0.5: the last rounds of a second begin at its half.
-    observe : callable (float), optional
+    observe : callable (key, float), optional
         Takes the duration of each round in seconds.
 
     Attributes
@@ -78,7 +79,7 @@ class Collector:
         *,
         clock: Callable[[], float] = time.time,
         timeout: float = _TIMEOUT,
-        observe: Callable[[float], None] | None = None,
+        observe: Callable[[Key, float], None] | None = None,
     ) -> None:
         if not 0 < timeout <= 0.5:
             raise ValueError(f"timeout must be within 0..0.5 s, not {timeout}")
@@ -123,7 +124,7 @@ class Collector:
         round = self._rounds.get(key)
         if round is None:
             continuity = Continuity(key, self._record, self._forget)
-            round = self._rounds[key] = Round(continuity, self._ended)
+            round = self._rounds[key] = Round(continuity, partial(self._ended, key))
             self._pods[key] = {}
             self._slots.add(round)
         round.configure(stable_window, panic_window, missing_stats)
@@ -204,6 +205,6 @@ class Collector:
         _log.warning("%s/%s: its load is unknown, no pod answers; failed scrapes so far: %s", *key, counts)
         self._forget_data(key)
 
-    def _ended(self, began: float) -> None:
+    def _ended(self, key: Key, began: float) -> None:
         if self._observe is not None:
-            self._observe(max(0.0, self._clock() - began))
+            self._observe(key, max(0.0, self._clock() - began))

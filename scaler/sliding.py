@@ -95,7 +95,7 @@ class SlidingMax:
         held, held_step = self._held[columns], self._held_step[columns]
         higher = values >= held
         gone = (step - held_step >= window) > higher
-        result = np.maximum(values, held)
+        result: NDArray[np.float64] = np.maximum(values, held)
         self._held_step[columns] = np.where(higher, step, held_step)
         if gone.any():
             where = np.flatnonzero(gone)
@@ -115,7 +115,10 @@ class SlidingMax:
         self._held_step[columns] = np.where(future, _LONG_AGO, self._held_step[columns])
         self._held[columns] = np.where(future, _HIGHEST, self._held[columns])
         present = self._steps[row, columns] == step
-        return np.where(present, np.maximum(values, self._values[row, columns]), values)
+        joined: NDArray[np.float64] = np.where(
+            present, np.maximum(values, self._values[row, columns]), values
+        )
+        return joined
 
     def _search(self, index: NDArray[np.intp], step: int, window: NDArray[np.int64]) -> NDArray[np.float64]:
         """Find the maximum and its newest step in the ring."""

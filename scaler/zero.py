@@ -1,11 +1,11 @@
 """To zero and back: what a revision without load waits for before its last pod goes, as a function of times.
 
-A revision is activating, active or inactive. Without load it stays active for a stable window, is then declared
-inactive, which takes it out of direct routing, and loses its last pod when the activators are known to answer for it
-and the grace period or the retention period has passed.
+A revision is activating, active or inactive. Without load it stays active for a stable window, is then
+declared inactive, which takes it out of direct routing, and loses its last pod when the activators are known
+to answer for it and the grace period or the retention period has passed.
 
-Source: ConfigMap keys `enable-scale-to-zero`, `scale-to-zero-grace-period`, `scale-to-zero-pod-retention-period`;
-`knative/serving pkg/reconciler/autoscaling/kpa/scaler.go` and `kpa.go`.
+Source: ConfigMap keys `enable-scale-to-zero`, `scale-to-zero-grace-period` and
+`scale-to-zero-pod-retention-period`; `knative/serving pkg/reconciler/autoscaling/kpa/scaler.go` and `kpa.go`.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,290 @@
+"""`kpa local`: everything that autoscales services on one machine, put together.
+
+files ──> LocalCluster ── replicas ──> queue-proxies ──> processes
+              │  ^                        ^   │
+     revisions│  │replicas          requests  │stats
+              v  │                        │   v
+           Reconciler <── Collector ──────┼───┘
+              ^                           │
+              └── StatServer <── stats ── activator <── requests, routes
+"""
+
+import asyncio
+import json
+import logging
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.autoscaler import AutoscalerConfig, unknown_keys
+from config.config_map import read_config_map
+from config.problems import ConfigError, DocumentError
+from kpa.local.activator import ActivatorChild
+from kpa.local.cluster import LocalCluster
+from kpa.local.live import apply_files
+from kpa.local.watcher import Watcher
+from kpa.logs import configure
+from kpa.reconciler import Observers, Reconciler
+from kpa.revisions import Key
+from kpa.server import Heartbeat, RouteFeed, Server
+from kpa.telemetry import Telemetry
+from metrics.stat_server import StatServer
+
+log = logging.getLogger(__name__)
+
+_LOOPBACK = "127.0.0.1"
+
+
+class LocalError(Exception):
+    """`kpa local` cannot start; the log or the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `kpa local` is started with.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        Manifests.
+    config : Path or None
+        YAML with the ConfigMap config-autoscaler; without, the defaults hold.
+    host, port : str, int
+        Where requests are taken.
+    telemetry_port : int
+        Where telemetry and the API are served, on loopback.
+    ready_file : Path or None
+        Gets both ports as JSON once requests are taken.
+    legacy_metrics : bool
+        Adds the series names of Knative up to 1.18.
+    log_format : str
+        `text` or `json`.
+    """
+
+    files: tuple[Path, ...]
+    config: Path | None = None
+    host: str = _LOOPBACK
+    port: int = 8080
+    telemetry_port: int = 9090
+    ready_file: Path | None = None
+    legacy_metrics: bool = False
+    log_format: str = "text"
+
+
+def read_config(path: Path | None) -> AutoscalerConfig:
+    """Read the settings; unknown keys are logged.
+
+    Raises
+    ------
+    ConfigError, DocumentError, OSError
+        They cannot be used.
+    """
+    data = {} if path is None else read_config_map(path.read_bytes())
+    config = AutoscalerConfig.from_config_map(data)
+    for unknown in unknown_keys(data):
+        log.warning("%s: %s", path, unknown)
+    return config
+
+
+class LocalApp:
+    """The parts of `kpa local` and their life: start in order, run, stop in the opposite order."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._telemetry = Telemetry(legacy=options.legacy_metrics)
+        self._cluster = LocalCluster()
+        self._routes = RouteFeed(self._cluster.routes().to_json())
+        self._activator: ActivatorChild | None = None
+        config = self._first_config()
+        self._heartbeat = Heartbeat(asyncio.get_running_loop().time(), config.tick_interval)
+        observers = Observers(
+            tick=self._ticked,
+            scrape=lambda key, seconds: self._telemetry.observe_scrape(Key(*key), seconds),
+            scale=self._telemetry.count_scale,
+            stats=self._telemetry.count_stats,
+        )
+        self.reconciler = Reconciler(
+            self._cluster, config, activator_answers=self._activator_answers, observers=observers
+        )
+        self._stat_server = StatServer(self.reconciler.on_stats)
+        self._server = Server(
+            self._telemetry,
+            self.reconciler.statuses,
+            heartbeat=self._heartbeat,
+            ready=self._not_ready,
+            profile=lambda: self.reconciler.config.defaults,
+            routes=self._routes,
+        )
+
+    def _first_config(self) -> AutoscalerConfig:
+        try:
+            return read_config(self._options.config)
+        except (ConfigError, DocumentError, OSError) as error:
+            raise LocalError(_explain(self._options.config, error)) from error
+
+    # Start.
+
+    async def run(self) -> None:
+        """Serve until SIGINT or SIGTERM, then let requests finish and end everything.
+
+        Raises
+        ------
+        LocalError
+            A file, a port or a setting cannot be used.
+        """
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        try:
+            activator = await self._start()
+            await self._serve(activator, stop)
+        finally:
+            await self._cluster.close()
+            await self.reconciler.collector.close()
+            await self._stat_server.close()
+            await self._server.close()
+
+    async def _start(self) -> ActivatorChild:
+        options = self._options
+        stats = await self._stat_server.start(_LOOPBACK, 0)
+        try:
+            self._telemetry_port = await self._server.start(_LOOPBACK, options.telemetry_port)
+        except OSError as error:
+            raise LocalError(
+                f"telemetry cannot be served at port {options.telemetry_port}: {error}"
+            ) from error
+        if not apply_files(self._cluster, options.files, self.reconciler.config):
+            raise LocalError("the manifests cannot be used")
+        self._activator = ActivatorChild(
+            options.host,
+            options.port,
+            f"http://{_LOOPBACK}:{self._telemetry_port}/api/routes",
+            f"ws://{_LOOPBACK}:{stats}",
+            options.log_format,
+        )
+        return self._activator
+
+    # Run.
+
+    async def _serve(self, activator: ActivatorChild, stop: asyncio.Event) -> None:
+        """Run all parts until asked to stop; the activator ends first, while replicas still answer it."""
+        front = asyncio.create_task(activator.run())
+        watchers = [Watcher(self._options.files, self._files_changed).run()]
+        if self._options.config is not None:
+            watchers.append(Watcher([self._options.config], self._config_changed).run())
+        parts = [
+            self.reconciler.run(),
+            self.reconciler.collector.run(),
+            self._telemetry.watch_event_loop(),
+            self._publish_routes(),
+            self._announce(activator),
+            *watchers,
+        ]
+        tasks = [asyncio.create_task(part) for part in parts]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await self._first_end([front, stopping, *tasks])
+        finally:
+            stopping.cancel()
+            await _cancel([front])
+            await _cancel(tasks)
+
+    async def _first_end(self, tasks: Sequence["asyncio.Task[None] | asyncio.Task[bool]"]) -> None:
+        """Wait until a task ends that should not, or we are asked to stop; what a part raised is raised."""
+        running = set(tasks)
+        while running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                try:
+                    task.result()
+                except OSError as error:
+                    raise LocalError(str(error)) from error
+            if tasks[1] in done:
+                return
+
+    async def _announce(self, activator: ActivatorChild) -> None:
+        """Say where requests are taken, once they are."""
+        await activator.listening.wait()
+        log.info("requests are taken at http://%s:%d", activator.host, activator.port)
+        for spec in self._cluster.services:
+            for name in spec.host_names:
+                log.info("%s answers at http://%s.localhost:%d", spec.name, name, activator.port)
+        log.info("telemetry and API: http://%s:%d", _LOOPBACK, self._telemetry_port)
+        if self._options.ready_file is not None:
+            ports = {"port": activator.port, "telemetry_port": self._telemetry_port}
+            await asyncio.to_thread(_write_whole, self._options.ready_file, json.dumps(ports))
+
+    async def _publish_routes(self) -> None:
+        version = -1
+        while True:
+            version = await self._cluster.wait_routes(version)
+            self._routes.publish(self._cluster.routes().to_json())
+
+    def _files_changed(self, paths: tuple[Path, ...]) -> None:
+        if apply_files(self._cluster, paths, self.reconciler.config):
+            log.info("manifests were read again")
+
+    def _config_changed(self, paths: tuple[Path, ...]) -> None:
+        if not paths:
+            log.warning("%s is gone; its settings stay in force", self._options.config)
+            return
+        try:
+            config = read_config(self._options.config)
+        except (ConfigError, DocumentError, OSError) as error:
+            self._telemetry.set_config_problems(len(error.problems) if isinstance(error, ConfigError) else 1)
+            log.error("%s; the last good settings stay in force", _explain(self._options.config, error))
+            return
+        self._telemetry.set_config_problems(0)
+        self._heartbeat.interval = config.tick_interval
+        self.reconciler.apply_config(config)
+        log.info("%s was read again", self._options.config)
+
+    # What others ask.
+
+    def _ticked(self, seconds: float) -> None:
+        self._telemetry.observe_tick(seconds)
+        self._heartbeat.beat(asyncio.get_running_loop().time())
+
+    def _activator_answers(self) -> bool:
+        return self._activator is not None and self._activator.connected
+
+    def _not_ready(self) -> str | None:
+        if self._activator is None or not self._activator.listening.is_set():
+            return "the activator does not take requests yet"
+        return None if self._activator.connected else "the activator has no connection to the stat server"
+
+
+def _explain(path: Path | None, error: Exception) -> str:
+    lines = [str(problem) for problem in error.problems] if isinstance(error, ConfigError) else [str(error)]
+    return "; ".join(f"{path}: {line}" for line in lines)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that nobody sees half of it."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+async def _cancel(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def run(options: Options, log_level: str = "info") -> int:
+    """Run `kpa local` in this process and return its exit code."""
+    writer = configure(options.log_format, log_level)
+    try:
+        asyncio.run(_run(options))
+    except LocalError as error:
+        log.error("%s", error)
+        return 2
+    finally:
+        writer.close()
+    return 0
+
+
+async def _run(options: Options) -> None:
+    await LocalApp(options).run()

@@ -1,0 +1,337 @@
+"""Observe, decide, apply: one loop for all revisions.
+
+    cluster ── revisions, pods ──> Reconciler <── stats ── collector, stat server
+                                      │ engine.tick, plan
+    cluster <────── replicas ─────────┘
+
+Each tick decides for the whole fleet in one pass; only revisions whose answer, pods or settings changed, or
+whose time has come, are looked at one by one.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from config.autoscaler import AutoscalerConfig
+from config.resolve import RevisionSettings, resolve
+from kpa.cluster import Cluster
+from kpa.deadlines import Deadlines
+from kpa.logs import log_decision
+from kpa.revisions import Key, Revision
+from kpa.status import Activity as ActivityName
+from kpa.status import Mode, NextEvent, RevisionStatus
+from metrics.collector import Collector, Target
+from metrics.stat import Stat, StatMessage
+from scaler.bounds import UNKNOWN
+from scaler.burst import UNLIMITED
+from scaler.engine import Engine
+from scaler.plan import Plan, plan
+from scaler.zero import Activity, Life
+
+_log = logging.getLogger(__name__)
+
+_RETRY = 1.0
+"""Seconds until a replica count that the cluster did not take is asked for again."""
+
+_LONGEST_WAIT = 1.0
+"""Seconds; a step of the wall clock delays no tick for longer."""
+
+
+@dataclass(slots=True)
+class _Member:
+    """One revision of the fleet, beyond what the engine keeps."""
+
+    revision: Revision
+    settings: RevisionSettings
+    plan: Plan
+    told: RevisionStatus | None = None
+
+
+@dataclass(slots=True)
+class Observers:
+    """What the reconciler reports to telemetry."""
+
+    tick: Callable[[float], None] = lambda seconds: None
+    scrape: Callable[[tuple[str, str], float], None] = lambda key, seconds: None
+    scale: Callable[[int, int], None] = lambda before, after: None
+    stats: Callable[[int, int], None] = lambda received, dropped: None
+
+
+class Reconciler:
+    """Keeps the replicas of all revisions of a cluster in step with their load.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    config : AutoscalerConfig
+    activator_answers : callable
+        Tells whether an activator stands ready to hold requests.
+    observers : Observers
+    clock : callable
+        Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        config: AutoscalerConfig,
+        *,
+        activator_answers: Callable[[], bool],
+        observers: Observers | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.config = config
+        self.engine = Engine()
+        self._observers = observers or Observers()
+        self.collector = Collector(
+            self._record_scrape, self.engine.forget_data, clock=clock, observe=self._observers.scrape
+        )
+        self._cluster = cluster
+        self._activator_answers = activator_answers
+        self._clock = clock
+        self._members: dict[Key, _Member] = {}
+        self._dirty: set[Key] = set()
+        self._pokes: set[Key] = set()
+        self._deadlines = Deadlines()
+        self._wake = asyncio.Event()
+
+    # What comes in.
+
+    def on_revision(self, key: Key, revision: Revision | None) -> None:
+        """Take a new state of a revision, or its end (the cluster's listener)."""
+        if revision is None:
+            self._forget(key)
+        elif key not in self._members:
+            self._begin(key, revision)
+        else:
+            member = self._members[key]
+            before, member.revision = member.revision, revision
+            if _resolved_from(before) != _resolved_from(revision):
+                self._reconfigure(key, member)
+            elif before.ready_pods != revision.ready_pods:
+                self._follow_pods(key, member)
+            self._touch(key)
+
+    def on_stats(self, messages: list[StatMessage]) -> None:
+        """Take what activators report (the stat server's listener)."""
+        dropped = 0
+        for namespace, name, stat in messages:
+            key = Key(namespace, name)
+            dropped += key not in self._members
+            self._record(key, stat, stat.timestamp)
+        self._observers.stats(len(messages), dropped)
+
+    def apply_config(self, config: AutoscalerConfig) -> None:
+        """Put other settings in force, on live revisions too."""
+        self.config = config
+        for key, member in self._members.items():
+            self._reconfigure(key, member)
+            self._touch(key)
+
+    def _begin(self, key: Key, revision: Revision) -> None:
+        settings = self._resolve(revision)
+        now = self._clock()
+        ready = len(revision.ready_pods)
+        life = Life(Activity.ACTIVATING, now)
+        member = _Member(revision, settings, Plan(UNKNOWN, None, None, True, life))
+        self._members[key] = member
+        self.engine.add(key, settings, now, ready, _is_scraped(settings))
+        self._follow_pods(key, member)
+        self._touch(key)
+
+    def _forget(self, key: Key) -> None:
+        member = self._members.pop(key, None)
+        if member is None:
+            return
+        self.engine.remove(key)
+        self._dirty.discard(key)
+        self._pokes.discard(key)
+        self._deadlines.set(key, None)
+        if _is_scraped(member.settings):
+            self.collector.unwatch(key)
+
+    def _reconfigure(self, key: Key, member: _Member) -> None:
+        before, member.settings = member.settings, self._resolve(member.revision)
+        self.engine.update(key, member.settings, self._clock(), _is_scraped(member.settings))
+        if _is_scraped(before) and not _is_scraped(member.settings):
+            self.collector.unwatch(key)
+        self._follow_pods(key, member)
+
+    def _follow_pods(self, key: Key, member: _Member) -> None:
+        """Let engine and collector know the ready pods."""
+        pods = member.revision.ready_pods
+        self.engine.set_ready(key, len(pods))
+        if _is_scraped(member.settings):
+            self.collector.watch(
+                key,
+                [Target(pod.name, pod.host, pod.metrics_port, pod.started_at) for pod in pods],
+                stable_window=member.settings.stable_window,
+                panic_window=member.settings.panic_window,
+                missing_stats=member.settings.missing_stats,
+            )
+
+    def _resolve(self, revision: Revision) -> RevisionSettings:
+        return resolve(self.config, revision.annotations, revision.container_concurrency, revision.reachable)
+
+    def _record_scrape(self, key: tuple[str, str], stat: Stat, second: int) -> None:
+        self._record(Key(*key), stat, second)
+
+    def _record(self, key: Key, stat: Stat, second: int) -> None:
+        if self.engine.record(key, second, stat.concurrency, stat.requests):
+            self._pokes.add(key)
+            self._wake.set()
+
+    def _touch(self, key: Key) -> None:
+        """Look at a revision soon."""
+        self._dirty.add(key)
+        self._wake.set()
+
+    # The loop.
+
+    async def run(self) -> None:
+        """Follow the cluster until cancelled."""
+        self._cluster.watch(self.on_revision)
+        next_tick = self._clock()
+        while True:
+            now = self._clock()
+            if not next_tick - self.config.tick_interval <= now < next_tick:
+                self._tick(now)
+                next_tick = now + self.config.tick_interval
+            await self.step(now)
+            await self._sleep(next_tick)
+
+    def _tick(self, now: float) -> None:
+        """Decide for the whole fleet."""
+        started = time.perf_counter()
+        self._dirty.update(key for key in self.engine.tick(now) if isinstance(key, Key))
+        self._observers.tick(time.perf_counter() - started)
+
+    async def step(self, now: float) -> None:
+        """Decide for those at zero that have load now, and carry out whatever is due."""
+        if self._pokes:
+            pokes, self._pokes = self._pokes, set()
+            self._dirty.update(key for key in self.engine.tick(now, pokes) if isinstance(key, Key))
+        due, self._dirty = self._dirty.union(self._deadlines.take_due(now)), set()
+        async with asyncio.TaskGroup() as group:
+            for key in due:
+                if key in self._members:
+                    replicas = self._plan(key, self._members[key], now)
+                    if replicas is not None:
+                        group.create_task(self._scale(key, replicas))
+
+    def _plan(self, key: Key, member: _Member, now: float) -> int | None:
+        """Make a revision's plan anew; returns the replicas to ask for if they are not the present ones."""
+        decision = self.engine.decision(key)
+        member.plan = plan(
+            member.settings,
+            member.plan.life,
+            decision.desired,
+            decision.excess,
+            len(member.revision.ready_pods),
+            self._activator_answers(),
+            now,
+        )
+        self._deadlines.set(key, member.plan.again_at)
+        status = self._status(key, member)
+        log_decision(_log, member.told, status)
+        member.told = status
+        wanted = member.plan.replicas
+        return None if wanted is None or wanted == member.revision.replicas else wanted
+
+    async def _scale(self, key: Key, replicas: int) -> None:
+        """Ask the cluster for replicas; a failure is logged and tried again."""
+        before = self._members[key].revision.replicas
+        try:
+            await self._cluster.scale(key, replicas)
+        except KeyError:
+            return
+        except Exception:
+            _log.exception("%s: could not be scaled to %d", key, replicas)
+            asyncio.get_running_loop().call_later(_RETRY, self._touch, key)
+        else:
+            self._observers.scale(before, replicas)
+
+    async def _sleep(self, next_tick: float) -> None:
+        """Wait for the next tick, the next due plan, or something to happen."""
+        earliest = self._deadlines.earliest()
+        until = next_tick if earliest is None else min(next_tick, earliest)
+        seconds = min(max(until - self._clock(), 0.0), _LONGEST_WAIT)
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()
+
+    # What goes out.
+
+    def statuses(self) -> Iterable[RevisionStatus]:
+        """Return what is known of all revisions now."""
+        return [self._status(key, member) for key, member in self._members.items()]
+
+    def _status(self, key: Key, member: _Member) -> RevisionStatus:
+        decision = self.engine.decision(key)
+        revision, settings, life = member.revision, member.settings, member.plan.life
+        ready, terminating = len(revision.ready_pods), sum(pod.terminating for pod in revision.pods)
+        waiting = len(revision.pods) - ready - terminating
+        return RevisionStatus(
+            key=key,
+            service=revision.service,
+            configuration=revision.configuration,
+            metric=settings.metric,
+            desired=decision.desired,
+            wanted=member.plan.wanted,
+            replicas=revision.replicas,
+            ready=ready,
+            not_ready=waiting + terminating,
+            pending=waiting,
+            terminating=terminating,
+            stable=decision.stable if decision.valid else None,
+            panic=decision.panic if decision.valid else None,
+            target=settings.target_value,
+            total=settings.total_value,
+            excess_burst_capacity=decision.excess,
+            panicking=decision.panic_since is not None,
+            mode=_mode(settings, decision.valid, decision.panic_since is not None),
+            activity=_activity_name(life.activity),
+            min_scale=settings.min_scale,
+            max_scale=settings.max_scale,
+            next_event=_next_event(member.plan, revision.replicas),
+        )
+
+
+def _resolved_from(revision: Revision) -> tuple[object, ...]:
+    """What a revision's settings are made of."""
+    return revision.annotations, revision.container_concurrency, revision.reachable
+
+
+def _is_scraped(settings: RevisionSettings) -> bool:
+    """Pods are scraped unless activators see all requests anyway."""
+    return settings.target_burst_capacity != UNLIMITED
+
+
+def _mode(settings: RevisionSettings, valid: bool, panicking: bool) -> Mode:
+    if settings.min_scale == settings.max_scale > 0:
+        return "fixed"
+    if panicking:
+        return "panic"
+    return "stable" if valid else "no data"
+
+
+def _activity_name(activity: Activity) -> ActivityName:
+    if activity.inactive:
+        return "inactive"
+    return "active" if activity is Activity.ACTIVE else "activating"
+
+
+def _next_event(made: Plan, replicas: int) -> NextEvent | None:
+    """Say what happens if the load stays as it is."""
+    if made.again_at is None or replicas == 0:
+        return None
+    if made.life.activity is Activity.ACTIVATING:
+        return NextEvent("give up activation", made.again_at)
+    if made.life.activity is Activity.ACTIVE:
+        return NextEvent("become inactive", made.again_at)
+    return NextEvent("scale to zero", made.again_at)
