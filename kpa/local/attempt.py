@@ -26,7 +26,7 @@ class Ports(NamedTuple):
 
 
 class Attempt:
-    """A queue-proxy and its process, started together.
+    """A queue-proxy and its process, of one start.
 
     Parameters
     ----------
@@ -36,11 +36,6 @@ class Attempt:
         Called when `ready` or `ended` may have changed.
     output : LineListener
         Gets the lines of the process.
-
-    Raises
-    ------
-    OSError
-        One of the two cannot be started; nothing is left of the other.
     """
 
     def __init__(
@@ -54,24 +49,31 @@ class Attempt:
     ) -> None:
         self._template = template
         self._on_change = on_change
-        self._pod = identity.pod
         self._proxy_ready = False
         self._command_succeeded = not template.probe.command
         self.ports: Ports | None = None
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        argv, environment = user_command(template, identity, port)
-        self._proxy = self._start_proxy(
-            identity, port, queue_proxy, output
-        )  # first: it takes longer to start
+        self._identity, self._port, self._output = identity, port, output
+        self._queue_proxy = queue_proxy
+
+    async def start(self) -> None:
+        """Start both processes.
+
+        Raises
+        ------
+        OSError
+            One of the two cannot be started; nothing is left of the other.
+        """
+        argv, environment = user_command(self._template, self._identity, self._port)
+        self._proxy = self._start_proxy()  # first: it takes longer to start
         try:
-            self._process = Process(argv, environment, output, template.working_dir or None)
+            self._process = Process(argv, environment, self._output, self._template.working_dir or None)
         except OSError:
-            self._proxy.kill()
-            self._cleaning = asyncio.create_task(self._clear_proxy())
+            await self._clear_proxy()
             raise
         self._process.ended.add_done_callback(self._process_ended)
         self._proxy.ended.add_done_callback(self._proxy_ended)
-        self._prober = asyncio.create_task(self._probe(template.probe, environment))
+        self._prober = asyncio.create_task(self._probe(self._template.probe, environment))
 
     @property
     def ready(self) -> bool:
@@ -99,32 +101,31 @@ class Attempt:
         """End what is left after one of the two ended: the queue-proxy may still answer its open requests."""
         self._prober.cancel()
         await asyncio.gather(self._proxy.stop(grace=LATE), self._process.clear())
-        self._events.close()
+        await self.clear()
 
     async def clear(self) -> None:
         """Kill whatever is left."""
         self._prober.cancel()
-        await asyncio.gather(self._clear_proxy(), self._process.clear())
+        await asyncio.gather(self._clear_proxy(), self._process.clear(), asyncio.wait([self._prober]))
 
     async def _clear_proxy(self) -> None:
         await self._proxy.clear()
         self._events.close()
 
-    def _start_proxy(
-        self, identity: Identity, port: int, command: Sequence[str], output: LineListener
-    ) -> Process:
+    def _start_proxy(self) -> Process:
         reading, writing = os.pipe()
         self._events = LineReader(reading, self._hear)
-        environment = proxy_environment(self._template, identity, port, writing)
+        environment = proxy_environment(self._template, self._identity, self._port, writing)
         try:
-            return Process(
-                command, environment, lambda line: output(f"queue-proxy: {line}"), pass_fds=(writing,)
-            )
+            return Process(self._queue_proxy, environment, self._hear_text, pass_fds=(writing,))
         except OSError:
             self._events.close()
             raise
         finally:
             os.close(writing)
+
+    def _hear_text(self, line: str) -> None:
+        self._output(f"queue-proxy: {line}")
 
     def _hear(self, line: str) -> None:
         """Take one event of the queue-proxy; one that cannot be understood is logged and changes nothing."""
@@ -134,12 +135,12 @@ class Attempt:
             if kind == "listening":
                 self.ports = Ports(int(event["serving"]), int(event["metrics"]))
         except (ValueError, KeyError, TypeError):
-            log.warning("%s: queue-proxy sent an event that cannot be read: %.200s", self._pod, line)
+            log.warning("%s: queue-proxy sent an event that cannot be read: %.200s", self._identity.pod, line)
             return
         if kind in ("ready", "unready"):
             self._proxy_ready = kind == "ready"
             if kind == "unready":
-                log.warning("%s is not ready: %s", self._pod, event.get("reason", "no reason given"))
+                log.warning("%s is not ready: %s", self._identity.pod, event.get("reason", "no reason given"))
         self._on_change()
 
     def _process_ended(self, ended: "asyncio.Future[int]") -> None:
@@ -171,9 +172,12 @@ class Attempt:
 async def _run_probe(probe: Probe, environment: dict[str, str], directory: str | None) -> bool:
     with suppress(OSError):
         process = Process(probe.command, environment, lambda _line: None, directory)
-        await asyncio.wait([process.ended], timeout=probe.timeout or 1)
-        timed_out = not process.ended.done()
-        return await process.clear() == 0 and not timed_out
+        try:
+            await asyncio.wait([process.ended], timeout=probe.timeout or 1)
+            in_time = process.ended.done()
+        finally:
+            code = await process.clear()
+        return in_time and code == 0
     return False
 
 

@@ -151,6 +151,8 @@ class Process:
 
     async def clear(self) -> int:
         """Kill all that is left of the process and wait until it is gone; returns its exit code."""
+        if self._popen.returncode is not None:
+            return self._popen.returncode  # done before
         self.kill()
         code = await self.wait()
         await asyncio.to_thread(kill_members, self.pid, self._variable)

@@ -152,7 +152,9 @@ class Replica:
         self.started_at = time.time()
         try:
             self._attempt = self._make_attempt()
+            await self._attempt.start()
         except OSError as error:
+            self._attempt = None
             self._crash(f"cannot be started: {error}", 0.0)
             return
         stopping = asyncio.create_task(self._stopping.wait())
