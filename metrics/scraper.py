@@ -11,6 +11,7 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpResponseParser
 
+from metrics.plausible import is_plausible
 from metrics.stat import Stat
 
 _CONTENT_TYPE = b"application/protobuf"
@@ -20,9 +21,6 @@ _LONGEST_BODY = 336
 
 _LONGEST_RESPONSE = 8192
 """Bytes of status line, headers and body together; queue-proxies send about 200."""
-
-_LARGEST_VALUE = 1e15
-"""Requests; a bound under which sums over any fleet and window stay finite and exact."""
 
 
 class Failure(StrEnum):
@@ -37,17 +35,6 @@ class Failure(StrEnum):
     TOO_LARGE = "too_large"  # body or headers
     UNDECODABLE = "undecodable"  # the body is no stat
     IMPLAUSIBLE = "implausible"  # NaN, infinite, negative or absurdly large values
-
-
-def is_plausible(stat: Stat) -> bool:
-    """Say whether all four loads are finite, not negative, not absurd; one NaN would spoil a whole window."""
-    _, concurrency, proxied, requests, proxied_requests, _, _ = stat
-    return (
-        0 <= concurrency <= _LARGEST_VALUE
-        and 0 <= proxied <= _LARGEST_VALUE
-        and 0 <= requests <= _LARGEST_VALUE
-        and 0 <= proxied_requests <= _LARGEST_VALUE
-    )
 
 
 def request_bytes(host: str, port: int) -> bytes:

@@ -1,0 +1,27 @@
+"""What a stat may say: one NaN or infinity would spoil a revision's window for minutes.
+
+Knative takes any number (`knative/serving pkg/autoscaler/metrics/collector.go`); we refuse those that no pod
+and no activator can mean, and count them.
+"""
+
+from metrics.stat import Stat
+
+_LARGEST = 1e15
+"""Requests; sums below this times the seconds of any window stay finite and exact."""
+
+
+def is_plausible(stat: Stat) -> bool:
+    """Say whether all four loads are finite, not negative and at most 1e15.
+
+    Examples
+    --------
+    >>> is_plausible(Stat("pod", average_concurrent_requests=float("nan")))
+    False
+    """
+    _, concurrency, proxied, requests, proxied_requests, _, _ = stat
+    return (
+        0 <= concurrency <= _LARGEST
+        and 0 <= proxied <= _LARGEST
+        and 0 <= requests <= _LARGEST
+        and 0 <= proxied_requests <= _LARGEST
+    )

@@ -1,0 +1,118 @@
+"""Queue-proxies that behave, and that do not: real servers on 127.0.0.1 whose next answers a test chooses."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+from metrics.collector import Target
+from metrics.stat import Stat
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/protobuf\r\n"
+
+Behaviour = Callable[["FakePod", asyncio.StreamWriter], Awaitable[None]]
+"""Answers one request; closing the writer ends the connection."""
+
+
+def sized(body: bytes, head: bytes = HEAD) -> bytes:
+    return head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+async def healthy(pod: "FakePod", writer: asyncio.StreamWriter) -> None:
+    writer.write(sized(pod.stat.encode()))
+
+
+async def silent(pod: "FakePod", writer: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+def says(answer: bytes) -> Behaviour:
+    async def behave(pod: "FakePod", writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+
+    return behave
+
+
+def says_and_closes(answer: bytes) -> Behaviour:
+    async def behave(pod: "FakePod", writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        writer.close()
+
+    return behave
+
+
+async def endless(pod: "FakePod", writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    with contextlib.suppress(ConnectionError):
+        while not writer.is_closing():
+            writer.write(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+            pod.bytes_sent += 4096
+            await writer.drain()
+
+
+class FakePod:
+    """A server that answers each request with its `behaviour`."""
+
+    def __init__(self, concurrency: float = 1.0, behaviour: Behaviour = healthy) -> None:
+        self.stat = Stat("pod", concurrency, 0.0, concurrency * 2, 0.0, 10.0)
+        self.behaviour = behaviour
+        self.host = "127.0.0.1"
+        self.port = 0
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.open: set[asyncio.StreamWriter] = set()
+        self.bytes_sent = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, self.host, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Refuse connections from now on; the port stays ours."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self.open):
+            writer.transport.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def hang_up(self) -> None:
+        """Close all connections, as a server does that found them idle for too long."""
+        for writer in list(self.open):
+            writer.close()
+
+    def target(self, name: str = "pod", started_at: float = 0.0) -> Target:
+        return Target(name, self.host, self.port, started_at)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.open.add(writer)
+        self.connections += 1
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while not writer.is_closing():
+                    self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+                    await self.behaviour(self, writer)
+        finally:
+            self.open.discard(writer)
+            self._tasks.discard(task)
+            writer.transport.abort() if not writer.is_closing() else None
+
+
+async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait for a condition that the event loop brings about by itself."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.002)
