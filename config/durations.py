@@ -1,7 +1,7 @@
 """Durations: texts such as `1h30m` and seconds.
 
 Source: the Go standard library's `time.ParseDuration`, which reads each duration of a ConfigMap or annotation
-for Knative (`knative/pkg configmap/parser.go`).
+for Knative (`knative/pkg configmap/parser/parse.go`).
 """
 
 import math

@@ -5,8 +5,10 @@
 and put them there.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from textwrap import wrap
+from zlib import crc32
 
 from config.annotations import ANNOTATIONS, PREFIX
 from config.autoscaler import SETTINGS, profile
@@ -50,6 +52,16 @@ def markdown() -> str:
 def example() -> str:
     """Every key with its meaning, range and default, as a text for the ConfigMap's block `_example`."""
     return "\n".join(_example_of(key, setting) for key, setting in SETTINGS.items())
+
+
+def checksum(block: str) -> str:
+    """Value of the annotation `knative.dev/example-checksum` for a block `_example`.
+
+    Knative's webhook compares them, to tell an operator who edits the block that nothing reads it.
+    Source: `knative/pkg configmap/example.go`.
+    """
+    folded = re.sub(r"(\r?\n)+", r"\\n", block.strip())  # a newline becomes two characters there
+    return f"{crc32(folded.encode()):08x}"
 
 
 def _example_of(key: str, setting: Setting) -> str:

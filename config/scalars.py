@@ -1,7 +1,7 @@
 """Bools, integers and numbers as Go reads them, because Knative's texts are read by Go.
 
 Source: the Go standard library's `strconv` (`ParseBool`, `ParseInt` with base 10 and 32 bits, `ParseFloat`
-with 64 bits), which `knative/pkg configmap/parser.go` and `knative/serving
+with 64 bits), which `knative/pkg configmap/parser/parse.go` and `knative/serving
 pkg/apis/autoscaling/v1alpha1/pa_lifecycle.go` call. Python's own `int()` and `float()` accept spaces, other
 scripts' digits and more, and refuse hexadecimal numbers.
 """
