@@ -2,24 +2,23 @@
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+
+from kpa.local.processes import die_with_parent
 
 COMMAND = (sys.executable, "-m", "kpa", "local")
 
 START_SECONDS = 30.0
 """Until the activator must listen; on a busy machine the interpreters alone need a few seconds."""
 
-STOP_SECONDS = 20.0
-"""From SIGTERM to SIGKILL."""
-
-_PR_SET_PDEATHSIG = 1
-"""From Linux `prctl.h`: the signal a process gets when its parent dies."""
+STOP_SECONDS = 30.0
+"""From SIGTERM to SIGKILL; replicas that are busy drain meanwhile."""
 
 
 class LocalError(RuntimeError):
@@ -45,7 +44,8 @@ class Local:
     ) -> "Local":
         """Start it on free ports and return once it takes requests.
 
-        It runs in a session of its own, so that Ctrl-C reaches it only through `stop`.
+        It runs in a session of its own, so that Ctrl-C reaches it only through `stop`. If we are killed, the
+        kernel sends it SIGTERM.
 
         Raises
         ------
@@ -62,7 +62,7 @@ class Local:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),
+                preexec_fn=partial(die_with_parent, signal.SIGTERM, os.getpid()),
             )
         local = cls(process, log)
         try:
@@ -115,17 +115,3 @@ class Local:
     def _last_words(self, lines: int = 15) -> str:
         text = self._log.read_text(encoding="utf-8", errors="replace").rstrip()
         return ":\n" + "\n".join(text.splitlines()[-lines:]) if text else "; it said nothing"
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """Make the step between fork and exec that has the kernel send SIGTERM when the parent dies (Linux)."""
-    if sys.platform != "linux":
-        return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def tie() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(1)
-
-    return tie

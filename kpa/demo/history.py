@@ -1,9 +1,11 @@
 """What the demonstration has seen so far; the view and the closing table read it."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from kpa.api import Fleet
 
 
 class Sample(NamedTuple):
@@ -24,33 +26,38 @@ class Sample(NamedTuple):
     panic: float | None = None
     target: float = 0.0
     mode: str = "no data"
-    activity: str = "inactive"
     next_what: str = ""
     next_in: float = 0.0
 
 
-def read_sample(document: Mapping[str, Any], service: str, at: float, in_flight: int, sent: int) -> Sample:
-    """Take one service's sample out of the answer of `GET /api/revisions`.
+def take_sample(fleet: Fleet, service: str, at: float, in_flight: int, sent: int) -> Sample:
+    """Take one service's sample out of the fleet.
 
     Raises
     ------
     LookupError
         The service is not there (yet).
     """
-    for revision in document["revisions"]:
-        if revision["service"] == service:
+    for status in fleet.revisions:
+        if status.service == service:
             break
     else:
         raise LookupError(f"no revision of service {service!r}")
-    event = revision["next_event"]
-    names = ("desired", "wanted", "ready", "pods", "stable", "panic", "target", "mode", "activity")
+    event = status.next_event
     return Sample(
         at=at,
         in_flight=in_flight,
         sent=sent,
-        **{name: revision[name] for name in names},
-        next_what=event["what"] if event else "",
-        next_in=event["at"] - document["time"] if event else 0.0,
+        desired=status.desired,
+        wanted=status.wanted,
+        ready=status.ready,
+        pods=status.ready + status.not_ready,
+        stable=status.stable,
+        panic=status.panic,
+        target=status.target,
+        mode=status.mode,
+        next_what=event.what if event else "",
+        next_in=event.at - fleet.time if event else 0.0,
     )
 
 

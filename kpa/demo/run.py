@@ -11,9 +11,10 @@ from pathlib import Path
 import aiohttp
 from rich.console import Console
 
+from kpa.api import fleet_from_json
 from kpa.demo.child import COMMAND, Local
 from kpa.demo.closing import close
-from kpa.demo.history import History, read_sample
+from kpa.demo.history import History, take_sample
 from kpa.demo.player import Player
 from kpa.demo.scenario import Scenario
 from kpa.demo.trace import Trace
@@ -54,10 +55,10 @@ class Watch:
         """Take a sample; without an answer nothing is added, for the next look may have one."""
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, LookupError):
             async with self._session.get(self._url) as answer:
-                document = await answer.json()
+                fleet = fleet_from_json(await answer.read())
             self._seen_at = self.now
             numbers = (self._seen_at, self._player.in_flight, self._player.sent)
-            self.history.add(read_sample(document, self._scenario.service, *numbers))
+            self.history.add(take_sample(fleet, self._scenario.service, *numbers))
 
 
 async def demonstrate(

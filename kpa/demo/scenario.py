@@ -28,6 +28,7 @@ class Scenario:
     grace_period: int = 4
     pod_retention: int = 4
     tick_interval: int = 1
+    rate_period: int = 4
 
     @property
     def host(self) -> str:
@@ -45,8 +46,7 @@ class Scenario:
             f"time-scaled (Knative): stable window {self.stable_window}s (60s), "
             f"panic window {self.panic_window}s (6s),",
             f"grace {self.grace_period}s (30s), retention {self.pod_retention}s (0s), "
-            f"tick {self.tick_interval}s (2s); "
-            f"load time {self.load_seconds:g}s, {self.container_concurrency} requests each",
+            f"tick {self.tick_interval}s (2s); a replica loads for {self.load_seconds:g}s",
         ]
 
     def config_map(self) -> dict[str, object]:
@@ -58,6 +58,7 @@ class Scenario:
             "container-concurrency-target-percentage": f"{100 * self.target_utilization:g}",
             "max-scale-up-rate": "1000",
             "max-scale-down-rate": "2",
+            "scale-rate-period": f"{self.rate_period}s",
             "scale-down-delay": "0s",
             "scale-to-zero-grace-period": f"{self.grace_period}s",
             "scale-to-zero-pod-retention-period": f"{self.pod_retention}s",

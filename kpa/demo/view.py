@@ -95,7 +95,7 @@ def _numbers(frame: Frame) -> Table:
     grid = Table.grid(padding=(0, 1))
     grid.add_column(justify="right", width=10)
     grid.add_column(no_wrap=True)
-    grid.add_row("load", load_text(now))
+    grid.add_row("load", load_text(now, frame.scenario.container_concurrency))
     grid.add_row("replicas", replicas_text(now, frame.scenario.max_scale))
     grid.add_row("latency", latency_text(recent_latencies(frame.outcomes, now.at)))
     grid.add_row("requests", requests_text(now, frame.outcomes))
@@ -104,11 +104,12 @@ def _numbers(frame: Frame) -> Table:
     return grid
 
 
-def load_text(now: Sample) -> Text:
-    """State both windows' values against the target."""
+def load_text(now: Sample, concurrency: int) -> Text:
+    """State both windows' values against the target and the limit of a replica."""
     if now.stable is None or now.panic is None:
         return Text("no data: nothing runs, nothing arrives")
-    return Text(f"stable {now.stable:.1f}, panic {now.panic:.1f} in flight; target {now.target:g} a replica")
+    values = f"stable {now.stable:.1f}, panic {now.panic:.1f} in flight"
+    return Text(f"{values}; a replica aims at {now.target:g} of {concurrency}")
 
 
 def replicas_text(now: Sample, max_scale: int) -> Text:
@@ -141,11 +142,10 @@ def requests_text(now: Sample, outcomes: Sequence[Outcome]) -> Text:
 
 def cost_text(history: History, max_scale: int) -> Text:
     """State replica-minutes against a fixed number of replicas."""
-    fixed = history.length * max_scale
-    saved = 1 - history.replica_seconds / fixed if fixed else 0.0
+    used, fixed = history.replica_seconds / 60, history.length * max_scale / 60
+    saved = 1 - used / fixed if fixed else 0.0
     return Text(
-        f"{history.replica_seconds / 60:.1f} replica-minutes; {max_scale} fixed ones would take {fixed / 60:.1f}: "
-        f"{saved:.0%} saved"
+        f"{used:.1f} replica-minutes; {max_scale} fixed ones would take {fixed:.1f}: {saved:.0%} saved"
     )
 
 

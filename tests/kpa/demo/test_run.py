@@ -1,0 +1,95 @@
+"""The whole demonstration around a stand-in for `kpa local`.
+
+Covered: success, each way to fail, signals, what is left behind. The real one runs in tests marked e2e.
+"""
+
+import asyncio
+import io
+import os
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from kpa.demo import run
+from kpa.demo.child import LocalError
+from kpa.demo.run import demonstrate
+from kpa.demo.scenario import Scenario
+from kpa.demo.trace import Arrival, Phase, Trace
+from tests.kpa.demo.test_child import fake
+
+TRACE = Trace("three requests", (Arrival(0.7, 0), Arrival(1.0, 0), Arrival(1.5, 0)), (Phase(0, "all"),))
+ENDLESS = Trace("one much later", (Arrival(0.1, 0), Arrival(3600, 0)))
+
+
+@pytest.fixture(autouse=True)
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the demonstration keeps its files; it must be empty afterwards."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+async def shown(behaviour: str, trace: Trace = TRACE) -> tuple[int, str]:
+    output = io.StringIO()
+    code = await demonstrate(Scenario(), trace, Console(file=output, width=100), fake(behaviour))
+    return code, output.getvalue()
+
+
+async def test_a_service_that_goes_up_and_down_is_a_success(temporary_folder: Path) -> None:
+    code, text = await shown("well")
+    assert code == 0
+    assert "The service went 0 → 1 → 0 and every request was answered." in text
+    assert "3: 3 answered 200, 0 others" in text
+    assert "all " in text
+    assert os.listdir(temporary_folder) == []
+
+
+async def test_failed_requests_make_it_fail() -> None:
+    code, text = await shown("full")
+    assert code == 1
+    assert "3 x 503: full" in text
+
+
+async def test_a_service_that_stays_up_makes_it_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "PATIENCE_SECONDS", -18.0)  # of 19 s by the rules one is left
+    code, text = await shown("stuck")
+    assert code == 1
+    assert "the service did not come back to zero; 1 replicas are left" in text
+
+
+async def test_an_early_end_of_kpa_local_is_an_error(temporary_folder: Path) -> None:
+    with pytest.raises(LocalError, match="out of luck"):
+        await shown("dies", ENDLESS)
+    assert os.listdir(temporary_folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_ends_it_and_leaves_nothing(number: signal.Signals, temporary_folder: Path) -> None:
+    output = Announcing("0:0")
+    running = asyncio.create_task(
+        demonstrate(Scenario(), ENDLESS, Console(file=output, width=100), fake("well"))
+    )
+    announced = asyncio.create_task(output.announced.wait())
+    await asyncio.wait([announced, running], timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    assert announced.done()
+    os.kill(os.getpid(), number)
+    os.kill(os.getpid(), number)  # impatience changes nothing
+    assert await asyncio.wait_for(running, 60) == 128 + number
+    assert "nothing is left running" in output.getvalue()
+    assert os.listdir(temporary_folder) == []
+
+
+class Announcing(io.StringIO):
+    """Text output with an event for when it holds some words."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words = words
+        self.announced = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        if self._words in text:
+            self.announced.set()
+        return super().write(text)
