@@ -57,7 +57,7 @@ class AutoscalerConfig(ScaleSettings, LoadSettings, _Profile):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     pod_autoscaler_class: Annotated[
-        str,
+        Literal["kpa.autoscaling.knative.dev", "hpa.autoscaling.knative.dev"],
         Setting(
             kind=one_of("kpa.autoscaling.knative.dev", "hpa.autoscaling.knative.dev"),
             meaning="Autoscaler of revisions that do not name one; this program serves the first.",

@@ -277,6 +277,8 @@ def test_settings_do_not_change_and_take_no_other_fields() -> None:
     config = AutoscalerConfig()
     with pytest.raises(ValidationError, match="frozen"):
         config.stable_window = 90.0  # type: ignore[misc]
+    with pytest.raises(ValidationError, match=r"kpa\.autoscaling"):
+        AutoscalerConfig(pod_autoscaler_class="kpa")  # type: ignore[arg-type]
     with pytest.raises(ValidationError, match="Extra inputs"):
         AutoscalerConfig(panic_window=6.0)  # type: ignore[call-arg]
 
