@@ -1,7 +1,7 @@
 """Builds of Knative's own programs, made once and kept in a cache folder.
 
-``program("decisions")`` gives the path of a program that is as new as its source. The folder is ``.cache/peer`` in the
-repository, or ``$KPA_PEER_CACHE``. Any number of processes may ask at once: one builds, the others wait for it.
+``program("decisions")`` gives the path of a program as new as its source, in ``.cache/peer`` or in
+``$KPA_PEER_CACHE``. Any number of processes may ask at once: one builds, the others wait for it.
 """
 
 import fcntl
@@ -69,7 +69,13 @@ def build(name: str, binary: Path) -> None:
     command = [go, "build", "-mod=readonly", "-o", str(fresh), PACKAGES[name]]
     environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
     done = subprocess.run(
-        command, cwd=MODULE, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+        command,
+        cwd=MODULE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_SECONDS,
+        check=False,
     )
     if done.returncode != 0:
         raise BuildError(f"{' '.join(command)} in {MODULE} failed:\n{done.stderr.strip()}")
