@@ -83,10 +83,12 @@ class Writer(logging.Handler):
         self._thread.join(timeout=2.0)
 
     def _write(self) -> None:
+        told = 0
         while (line := self._lines.get()) is not None:
-            dropped, self._dropped = self._dropped, 0
-            if dropped:
-                line = f"{self.format(_dropped_record(dropped))}\n{line}"
+            dropped = self._dropped
+            if dropped > told:
+                line = f"{self.format(_dropped_record(dropped - told))}\n{line}"
+                told = dropped
             try:
                 self._stream.write(line + "\n")
                 self._stream.flush()

@@ -154,6 +154,18 @@ async def test_an_unknown_path_names_the_known_ones(client: aiohttp.ClientSessio
         assert "/api/revisions/NAMESPACE/NAME" in (await answer.json())["error"]
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/api/revisions"])
+async def test_heads_are_those_of_the_answers(client: aiohttp.ClientSession, path: str) -> None:
+    async with client.head(path) as head, client.get(path) as answer:
+        assert (head.status, head.content_type) == (answer.status, answer.content_type)
+        assert await head.read() == b""
+
+
+async def test_an_endless_answer_has_no_head(client: aiohttp.ClientSession) -> None:
+    async with client.head("/api/routes") as answer:
+        assert answer.status == 405
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/api/revisions", "/api/routes"])
 async def test_nothing_can_be_written(client: aiohttp.ClientSession, method: str, path: str) -> None:
@@ -238,8 +250,7 @@ async def test_the_server_answers_while_a_long_text_is_written(
 
     def render(*arguments: object, **named: object) -> Exposition:
         writing.set()
-        finish.wait(30)
-        return Exposition(b"long", "text/plain")
+        return Exposition(b"long" if finish.wait(10) else b"nobody else was served", "text/plain")
 
     monkeypatch.setattr(running.telemetry, "render", render)
     long = asyncio.create_task(client.get("/metrics"))

@@ -309,6 +309,15 @@ def test_a_compressed_answer_holds_the_same_text() -> None:
     assert packed.split(b"# HELP kpa_")[0] == plain.split(b"# HELP kpa_")[0]
 
 
+def test_bucket_bounds_are_written_as_each_format_wants_them() -> None:
+    telemetry = Telemetry()
+    telemetry.observe_scrape(SAMPLE.key, 0.1)
+    for accept, bound in (("", b'le="1"'), (OPENMETRICS, b'le="1.0"')):
+        lines = telemetry.render([SAMPLE], accept).body.splitlines()
+        buckets = [line for line in lines if line.startswith(b"kn_autoscaler_scrape_duration_seconds_bucket")]
+        assert sum(bound in line for line in buckets) == 1
+
+
 @given(st.lists(revision_statuses, max_size=5, unique_by=lambda status: status.key), st.booleans())
 def test_whatever_the_states_are_both_parsers_read_every_sample(
     statuses: list[RevisionStatus], legacy: bool
