@@ -12,16 +12,17 @@ sends it SIGTERM, which it hands down. So of three processes in a row any two ma
 
     killed                      who ends the rest
     service                     second guardian, at once
-    second guardian             service, by its own SIGTERM; the first guardian after `PATIENCE`
+    second guardian             service, by its own SIGTERM; after `PATIENCE` the first guardian
     first guardian              second guardian hands SIGTERM to the service
     both guardians              service, by its own SIGTERM
     first guardian and service  second guardian, at once
-    second and service          first guardian, after the orphans had `PATIENCE`
+    second and service          first guardian, at once
 
 All three at one moment leave what user processes have started; these themselves die with the service. Linux
 only; elsewhere signals are handed down and nothing is adopted.
 """
 
+import mmap
 import os
 import signal
 import subprocess
@@ -54,10 +55,27 @@ def run_guarded(argv: Sequence[str]) -> int:
     int
         The command's exit code; 128 + number if a signal ended it, as a shell has it.
     """
-    return _guard(partial(_fork_guardian, argv), PATIENCE)
+    note = Note()
+    return _guard(partial(_fork_guardian, argv, note), note, PATIENCE)
 
 
-def _fork_guardian(argv: Sequence[str]) -> int:
+class Note:
+    """The service's process id, written by the second guardian for the first: memory that both share."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 8)
+
+    @property
+    def service(self) -> int:
+        """The id, 0 before there is one."""
+        return int.from_bytes(self._memory[:8])
+
+    @service.setter
+    def service(self, pid: int) -> None:
+        self._memory[:8] = pid.to_bytes(8)
+
+
+def _fork_guardian(argv: Sequence[str], note: Note) -> int:
     """Start the second guardian; returns its process id."""
     parent = os.getpid()
     pid = os.fork()
@@ -67,14 +85,14 @@ def _fork_guardian(argv: Sequence[str]) -> int:
     try:
         os.setsid()
         die_with_parent(signal.SIGTERM, parent)
-        code = _guard(partial(_start_service, argv), 0.0)
+        code = _guard(partial(_start_service, argv, note), note, 0.0)
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(code)  # this copy must not run what its original will run at its end
 
 
-def _start_service(argv: Sequence[str]) -> int:
+def _start_service(argv: Sequence[str], note: Note) -> int:
     """Start the command; returns its process id."""
     guardian = os.getpid()
 
@@ -82,10 +100,12 @@ def _start_service(argv: Sequence[str]) -> int:
         die_with_parent(signal.SIGTERM, guardian)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
 
-    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=prepare).pid
+    service = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=prepare)
+    note.service = service.pid
+    return service.pid
 
 
-def _guard(start: Callable[[], int], patience: float) -> int:
+def _guard(start: Callable[[], int], note: Note, patience: float) -> int:
     """Start a child, hand signals to it until it ends, then end all descendants that are left."""
     adopt_orphans()
     signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)  # until there is somebody to hand them to
@@ -104,7 +124,7 @@ def _guard(start: Callable[[], int], patience: float) -> int:
     for number in FORWARDED:
         signal.signal(number, lambda number, _frame: asked.append(number))
     asked.clear()
-    _end_descendants(patience, asked)
+    _end_descendants(note, patience, asked)
     return code
 
 
@@ -117,15 +137,19 @@ def _wait(child: int) -> int:
             return code if code >= 0 else 128 - code
 
 
-def _end_descendants(patience: float, asked: list[int]) -> None:
-    """Wait until no descendant is left, for some seconds or until asked to hurry; then kill all that are."""
-    deadline = time.monotonic() + patience
-    last = deadline + LAST_RESORT
-    while (left := descendants(os.getpid())) and time.monotonic() < last:
-        if asked or time.monotonic() >= deadline:
+def _end_descendants(note: Note, patience: float, asked: list[int]) -> None:
+    """Kill until no descendant is left.
+
+    A service that outlived its guardian has some seconds to end by itself first, unless we are asked again.
+    """
+    now = time.monotonic()
+    patient_until, last = now + patience, now + patience + LAST_RESORT
+    while (left := descendants(os.getpid())) and now < last:
+        if asked or now >= patient_until or note.service not in left:
             kill_all(left)
         time.sleep(0.02)
         _reap()
+        now = time.monotonic()
     _reap()
 
 

@@ -60,12 +60,12 @@ def table() -> dict[int, Entry]:
 def descendants(root: int) -> list[int]:
     """Living processes below one, at any depth."""
     entries = table()
-    children: dict[int, list[int]] = {}
+    by_parent: dict[int, list[int]] = {}
     for pid, entry in entries.items():
-        children.setdefault(entry.parent, []).append(pid)
+        by_parent.setdefault(entry.parent, []).append(pid)
     found, queue = [], [root]
     while queue:
-        below = children.get(queue.pop(), [])
+        below = by_parent.get(queue.pop(), [])
         queue += below
         found += [pid for pid in below if not entries[pid].zombie]
     return found
