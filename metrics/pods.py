@@ -4,9 +4,10 @@ Time is counted in rounds, about one a second, so that no clock can mislead it.
 """
 
 from collections import Counter
+from typing import Protocol
 
 from metrics.connector import Connector
-from metrics.rounds import Round, Target
+from metrics.rounds import Target
 from metrics.scraper import Connection, Failure
 from metrics.stat import Stat
 
@@ -21,14 +22,24 @@ _LONGEST_REST = 60
 """Rounds after which the connection of a pod that was not in any sample is closed."""
 
 
+class Listener(Protocol):
+    """Whom a pod's answers are for: its revision's round."""
+
+    def answered(self, pod: "PodScraper", stat: Stat) -> None:
+        """A stat came."""
+
+    def failed(self, pod: "PodScraper") -> None:
+        """None will come."""
+
+
 class PodScraper:
     """Asks one pod for stats and passes them on to its revision's round.
 
     Parameters
     ----------
     target : Target
-    round : Round
-        Told of answers and failures.
+    listener : Listener
+        Told of answers and failures, but never within a call of `ask` or `rest`.
     connector : Connector
         Opens connections.
     failures : Counter of Failure
@@ -36,12 +47,12 @@ class PodScraper:
     """
 
     __slots__ = (
-        "_age", "_connection", "_connector", "_failures", "_gone", "_in_a_row", "_rest", "_retried",
-        "_round", "_skip", "asked_in", "awaited", "late", "target", "trusted", "waiting",
+        "_age", "_connection", "_connector", "_failures", "_gone", "_in_a_row", "_listener", "_rest",
+        "_retried", "_skip", "asked_in", "awaited", "late", "target", "trusted", "waiting",
     )  # fmt: skip
 
     def __init__(
-        self, target: Target, round: Round, connector: Connector, failures: Counter[Failure]
+        self, target: Target, listener: Listener, connector: Connector, failures: Counter[Failure]
     ) -> None:
         self.target = target
         self.trusted = True
@@ -49,7 +60,7 @@ class PodScraper:
         self.asked_in = 0
         self.awaited = False
         self.late: Stat | None = None
-        self._round = round
+        self._listener = listener
         self._connector = connector
         self._failures = failures
         self._connection: Connection | None = None
@@ -104,7 +115,7 @@ class PodScraper:
         self._close_connection()
         if self.waiting:
             self.waiting = False
-            self._round.failed(self)
+            self._listener.failed(self)
 
     def connected(self, connection: Connection) -> None:
         """Take the connection and send what waits for it."""
@@ -124,12 +135,12 @@ class PodScraper:
         self.waiting = False
         self.trusted = True
         self._in_a_row = 0
-        self._round.answered(self, stat)
+        self._listener.answered(self, stat)
 
     def failed(self, failure: Failure) -> None:
         """Pass a failure on."""
         self._count(failure)
-        self._round.failed(self)
+        self._listener.failed(self)
 
     def lost(self, connection: Connection, unheard: bool) -> None:
         """Connect anew; a request that met a connection just being closed is sent once more."""

@@ -9,7 +9,7 @@ import asyncio
 from enum import StrEnum
 from typing import Protocol, cast
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from metrics.plausible import is_plausible
 from metrics.stat import Stat
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except HttpParserError:
+        except (HttpParserError, HttpParserUpgrade):
             self._failure = self._failure or Failure.NOT_HTTP
         if self._failure is not None:
             self._fail(self._failure)

@@ -60,7 +60,7 @@ class FakePod:
         self.port = 0
         self.requests: list[bytes] = []
         self.connections = 0
-        self.open: set[asyncio.StreamWriter] = set()
+        self._writers: dict[asyncio.StreamWriter, asyncio.StreamReader] = {}
         self.bytes_sent = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -73,15 +73,20 @@ class FakePod:
         """Refuse connections from now on; the port stays ours."""
         if self._server is not None:
             self._server.close()
-        for writer in list(self.open):
+        for writer in list(self._writers):
             writer.transport.abort()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def open(self) -> list[asyncio.StreamWriter]:
+        """Connections that neither side has closed."""
+        return [w for w, reader in self._writers.items() if not w.is_closing() and not reader.at_eof()]
+
     def hang_up(self) -> None:
         """Close all connections, as a server does that found them idle for too long."""
-        for writer in list(self.open):
+        for writer in list(self._writers):
             writer.close()
 
     def target(self, name: str = "pod", started_at: float = 0.0) -> Target:
@@ -98,7 +103,7 @@ class FakePod:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self.open.add(writer)
+        self._writers[writer] = reader
         self.connections += 1
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -106,13 +111,13 @@ class FakePod:
                     self.requests.append(await reader.readuntil(b"\r\n\r\n"))
                     await self.behaviour(self, writer)
         finally:
-            self.open.discard(writer)
+            del self._writers[writer]
             self._tasks.discard(task)
-            writer.transport.abort() if not writer.is_closing() else None
+            writer.transport.abort()
 
 
 async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     """Wait for a condition that the event loop brings about by itself."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - nobody signals what is waited for
             await asyncio.sleep(0.002)
