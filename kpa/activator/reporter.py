@@ -117,7 +117,8 @@ class Reporter:
     def _back(self, outbox: Outbox) -> None:
         now = asyncio.get_running_loop().time()
         if self._away_since is not None:
-            log.info("autoscaler is back; load of %.1f s was not reported", now - self._away_since)
+            fields = {"unreported_seconds": now - self._away_since}
+            log.info("autoscaler is back", extra={"fields": fields})
             self._away_since = None
         messages = self._load.resume(now)
         if messages:
@@ -127,7 +128,9 @@ class Reporter:
     def _lost(self, reason: str) -> None:
         if self._away_since is None:
             self._away_since = asyncio.get_running_loop().time()
-            log.warning("autoscaler at %s is away, load is not reported meanwhile: %s", self._url, reason)
+            log.warning(
+                f"autoscaler is away, load is not reported: {reason}", extra={"fields": {"url": self._url}}
+            )
 
 
 def _until_report(wall: float) -> float:
@@ -142,7 +145,9 @@ async def _send(outbox: Outbox, websocket: aiohttp.ClientWebSocketResponse) -> N
     while True:
         since, messages = await outbox.get()
         if loop.time() - since > INTERVAL:
-            log.warning("autoscaler reads too slowly: stats of %d revisions were dropped", len(messages))
+            log.warning(
+                "autoscaler reads too slowly, stats dropped", extra={"fields": {"stats": len(messages)}}
+            )
             continue
         try:
             await websocket.send_bytes(encode_messages(messages))

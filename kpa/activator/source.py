@@ -45,7 +45,7 @@ async def follow(url: str, apply: Callable[[RoutingTable], None]) -> None:
                 reason = str(error) or type(error).__name__
             if not away:
                 away = True
-                log.warning("routes at %s are away, the last ones stay in force: %s", url, reason)
+                log.warning(f"routes are away, the last ones stay: {reason}", extra={"fields": {"url": url}})
             await asyncio.sleep(delay(attempt))
 
 
@@ -65,6 +65,6 @@ def _take(line: bytes, apply: Callable[[RoutingTable], None]) -> None:
     try:
         table = RoutingTable.from_json(line)
     except RoutesError as error:
-        log.error("the last routes stay in force: %s", error)
+        log.error(f"routes refused, the last ones stay: {error}")
         return
     apply(table)
