@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from kpa.local.environment import QUEUE_PROXY, Identity, proxy_environment, user_command
+from kpa.local.environment import HOST, QUEUE_PROXY, Identity, proxy_environment, user_command
+from kpa.local.liveness import until_silent
 from kpa.local.process import LineListener, LineReader, Process
 from kpa.local.spec import Probe, Template
 
@@ -51,6 +52,7 @@ class Attempt:
         self._on_change = on_change
         self._proxy_ready = False
         self._command_succeeded = not template.probe.command
+        self._listening = asyncio.Event()
         self.ports: Ports | None = None
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._identity, self._port, self._output = identity, port, output
@@ -73,7 +75,10 @@ class Attempt:
             raise
         self._process.ended.add_done_callback(self._process_ended)
         self._proxy.ended.add_done_callback(self._proxy_ended)
-        self._prober = asyncio.create_task(self._probe(self._template.probe, environment))
+        self._watches = [
+            asyncio.create_task(self._probe(self._template.probe, environment)),
+            asyncio.create_task(self._watch_proxy()),
+        ]
 
     @property
     def ready(self) -> bool:
@@ -88,7 +93,7 @@ class Attempt:
         The order is that of Knative's pods, whose process gets SIGTERM only when the queue-proxy has drained
         (`knative/serving pkg/queue/drain`).
         """
-        self._prober.cancel()
+        self._cancel_watches()
         if not self._proxy.ended.done():
             self._proxy.terminate()
             await _until(self._proxy.ended, hurry, self._template.timeout + LATE)
@@ -99,14 +104,18 @@ class Attempt:
 
     async def retire(self) -> None:
         """End what is left after one of the two ended: the queue-proxy may still answer its open requests."""
-        self._prober.cancel()
+        self._cancel_watches()
         await asyncio.gather(self._proxy.stop(grace=LATE), self._process.clear())
         await self.clear()
 
     async def clear(self) -> None:
         """Kill whatever is left."""
-        self._prober.cancel()
-        await asyncio.gather(self._clear_proxy(), self._process.clear(), asyncio.wait([self._prober]))
+        self._cancel_watches()
+        await asyncio.gather(self._clear_proxy(), self._process.clear(), asyncio.wait(self._watches))
+
+    def _cancel_watches(self) -> None:
+        for watch in self._watches:
+            watch.cancel()
 
     async def _clear_proxy(self) -> None:
         await self._proxy.clear()
@@ -134,6 +143,7 @@ class Attempt:
             kind = event["event"]
             if kind == "listening":
                 self.ports = Ports(int(event["serving"]), int(event["metrics"]))
+                self._listening.set()
         except (ValueError, KeyError, TypeError):
             log.warning("%s: queue-proxy sent an event that cannot be read: %.200s", self._identity.pod, line)
             return
@@ -153,6 +163,13 @@ class Attempt:
         if not self.ended.done():
             self.ended.set_result(reason)
             self._on_change()
+
+    async def _watch_proxy(self) -> None:
+        """End the attempt when the queue-proxy hangs."""
+        await self._listening.wait()
+        assert self.ports is not None
+        await until_silent(HOST, self.ports.serving)
+        self._end("queue-proxy hangs")
 
     async def _probe(self, probe: Probe, environment: dict[str, str]) -> None:
         """Run an exec probe as the kubelet does, period after period."""

@@ -114,9 +114,8 @@ def _http_get(action: Fields) -> dict[str, Any]:
     headers = [
         {"name": item.text("name"), "value": item.text("value")} for item in action.sections("httpHeaders")
     ]
-    scheme = action.text("scheme", "HTTP").upper()
-    if scheme not in ("HTTP", "HTTPS"):
-        action.refuse("scheme", "HTTP or HTTPS")
+    if action.text("scheme", "HTTP").upper() != "HTTP":
+        action.refuse("scheme", "HTTP")
     action.skip("port", "host")  # a replica's own
-    read: dict[str, Any] = {"path": action.text("path", "/"), "scheme": scheme}
+    read: dict[str, Any] = {"path": action.text("path", "/")}
     return read | ({"httpHeaders": headers} if headers else {})

@@ -1,8 +1,8 @@
 """A service below guardians: `python guarded_service.py guard` starts itself again as the service.
 
 The service runs one replica whose process starts what users start: children, grandchildren, some in sessions
-of their own, one that ignores SIGTERM. It tells its own id and its parent's, and ends on signals as the command
-`kpa local` does.
+of their own, one that ignores SIGTERM. It tells its own id and its parent's, and ends on signals as the
+command `kpa local` does.
 """
 
 import asyncio

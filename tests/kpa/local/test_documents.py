@@ -82,7 +82,7 @@ def test_a_knative_service_gives_its_template(path: Path) -> None:
     assert template.env == (EnvVar("MODEL", "m1"), EnvVar("ME", field_path="metadata.name"))
     assert (template.working_dir, template.container_concurrency) == ("/srv", 10)
     assert (template.timeout, template.idle_timeout, template.grace) == (60.0, 5.0, 30.0)
-    handler = {"httpGet": {"path": "/up", "scheme": "HTTP"}}
+    handler = {"httpGet": {"path": "/up"}}
     assert template.probe == Probe(handler=handler, period=2, timeout=1, failure_threshold=3)
     assert found.warnings == ()
 

@@ -8,11 +8,13 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from kpa.local.environment import Identity
+from kpa.local.liveness import until_silent
 from kpa.local.replica import Replica, State, back_off, pod_name
 from kpa.local.spec import Probe
 from tests.kpa.local.helpers import SERVER_ARGV, STUB, get, marked, service, until
@@ -115,6 +117,18 @@ async def test_a_queue_proxy_that_dies_is_replaced_with_its_process(start: Start
     await until(lambda: replica.ready, "ready again")
     assert await ask(replica) == (200, replica.name)
     assert replica.crashes == 1
+
+
+async def test_a_queue_proxy_that_hangs_is_replaced(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient = partial(until_silent, interval=0.1, seconds=0.5)
+    monkeypatch.setattr("kpa.local.attempt.until_silent", impatient)
+    replica = start()
+    await until(lambda: replica.ready, "ready")
+    (proxy,) = processes(replica, "stub_queue_proxy")
+    os.kill(proxy, signal.SIGSTOP)
+    await until(lambda: replica.crashes == 1, "it is given up")
+    await until(lambda: replica.ready, "ready again")
+    assert await ask(replica) == (200, replica.name)
 
 
 async def test_a_process_that_keeps_crashing_is_started_ever_more_rarely(start: Start) -> None:
