@@ -16,8 +16,8 @@ from config.rules import SMALLEST_TARGET
 RPS_UTILIZATION = 0.7
 """Fraction of the target requests a second that is aimed at; the peer has no key for it."""
 
-LONGEST_WINDOW = 86_400.0
-"""Seconds of load or answers that are kept at most; longer windows count as a day."""
+LONGEST_WINDOW, LONGEST_DELAY = 3600.0, 86_400.0
+"""Seconds of load and of answers that are kept at most; longer windows and delays count as these."""
 
 LARGEST_NUMBER = 1e9
 """Targets, burst capacities and rates beyond count as this, so that their products with pods (32 bits) stay
@@ -138,7 +138,7 @@ def resolve(
         max_scale_up_rate=min(config.max_scale_up_rate, LARGEST_NUMBER),
         max_scale_down_rate=min(config.max_scale_down_rate, LARGEST_NUMBER),
         scale_rate_period=config.scale_rate_period,
-        scale_down_delay=min(delay, LONGEST_WINDOW),
+        scale_down_delay=min(delay, LONGEST_DELAY),
         target_burst_capacity=min(burst, LARGEST_NUMBER),
         activation_scale=activation if activation > 1 else 0,
         initial_scale=_initial_scale(config, own),

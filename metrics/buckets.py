@@ -332,14 +332,14 @@ class Buckets:
         decay: NDArray[np.float64] | None,
     ) -> NDArray[np.float64]:
         """Add up the ring over each window that ends with second `until`, weighted if a decay is given."""
-        longest = int(self._size[index].max(initial=0))
+        longest = int(self._size[index].max(initial=1))
         ages = np.arange(longest)[:, None]
         seconds = until - ages
         live = (seconds <= self._last[index]) & (ages < self._size[index])
         values = np.where(live, self._sums[series, seconds % self.slots, index], 0.0)
         if decay is not None:
             values *= decay * (1.0 - decay) ** ages
-        total: NDArray[np.float64] = values.sum(axis=0)
+        total: NDArray[np.float64] = np.add.accumulate(values, axis=0)[-1]  # one order for any fleet
         return total
 
     def check_valid(self) -> None:

@@ -5,6 +5,7 @@ block stays within the processor's cache.
 """
 
 from collections.abc import Hashable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,20 @@ from scaler.bounds import UNKNOWN
 from scaler.burst import initial_excess
 from scaler.decider import DeciderStates, decide
 from scaler.spec import DeciderSpecs
+
+
+class Rings(NamedTuple):
+    """Lengths of a block's rings: seconds of both windows and of the rate period, steps of the delay."""
+
+    stable: int
+    panic: int
+    delay: int
+    rate: int
+
+    @property
+    def column_bytes(self) -> int:
+        """Memory of one revision."""
+        return 16 * (self.stable + self.panic) + 12 * (self.delay + 2 * self.rate)
 
 
 class Block:
@@ -31,10 +46,10 @@ class Block:
         What the last answers were read from; not valid where there was no data.
     """
 
-    def __init__(self, stable_slots: int, panic_slots: int, columns: int) -> None:
-        self.windows = Windows(stable_slots, panic_slots, columns)
+    def __init__(self, rings: Rings, columns: int) -> None:
+        self.windows = Windows(rings.stable, rings.panic, columns)
         self.specs = DeciderSpecs.room_for(columns)
-        self.states = DeciderStates.room_for(columns)
+        self.states = DeciderStates.room_for(columns, rings.delay, rings.rate)
         self.ready = np.zeros(columns)
         self.desired = np.full(columns, float(UNKNOWN))
         self.excess = np.zeros(columns)
@@ -63,7 +78,6 @@ class Block:
     def configure(self, column: int, settings: RevisionSettings, scraped: bool) -> None:
         """Set what may change without touching the windows; memory and answers stay."""
         self.specs.put(column, settings)
-        self.states.reserve(int(self.specs.delay_steps[column]), int(self.specs.rate_steps[column]))
         series = REQUESTS if settings.metric == "rps" else CONCURRENCY
         self.windows.choose(column, series, empty_is_zero=not scraped)
 

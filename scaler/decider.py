@@ -40,14 +40,17 @@ class DeciderStates:
     fewest_ready: SlidingMax
 
     @classmethod
-    def room_for(cls, columns: int) -> "DeciderStates":
-        """Return states of revisions about which nothing is remembered."""
+    def room_for(cls, columns: int, delay_slots: int, rate_slots: int) -> "DeciderStates":
+        """Return states of revisions about which nothing is remembered.
+
+        The slots are the steps of the longest scale-down delay and the longest scale-rate period.
+        """
         return cls(
             np.full(columns, panic.CALM),
             np.zeros(columns),
-            SlidingMax(columns, slots=32),
-            SlidingMax(columns, slots=16),
-            SlidingMax(columns, slots=16),
+            SlidingMax(columns, delay_slots),
+            SlidingMax(columns, rate_slots),
+            SlidingMax(columns, rate_slots),
         )
 
     def start(self, column: int, ready_pods: int, now: float) -> None:
@@ -57,11 +60,18 @@ class DeciderStates:
         self.panic_since[column] = now if ready_pods > 1 else panic.CALM
         self.panic_pods[column] = ready_pods
 
-    def reserve(self, delay_steps: int, rate_steps: int) -> None:
-        """Make room for the windows of a scale-down delay and a scale-rate period."""
-        self.answers.reserve(delay_steps)
-        self.most_ready.reserve(rate_steps)
-        self.fewest_ready.reserve(rate_steps)
+    def change_windows(self, column: int, answer: float | None, now: float) -> None:
+        """Let a changed scale-down delay or scale-rate period take effect.
+
+        Parameters
+        ----------
+        answer : float or None
+            The last answer, if a delay begins now: it is the first one to be held.
+        """
+        if answer is not None:
+            self.answers.restore(column, [(step_at(now), int(answer))])
+        for window in (self.answers, self.most_ready, self.fewest_ready):
+            window.search_again(column)
 
     def copy(self, column: int, target: "DeciderStates", target_column: int) -> None:
         """Copy what is remembered of a revision to another place."""

@@ -1,9 +1,8 @@
 """Scale-down delay: the largest answer of the last while wins.
 
-Source: ConfigMap key and annotation `scale-down-delay`; `knative/serving
-pkg/autoscaler/scaling/autoscaler.go`. There the delay is fixed when the decider is created; here a changed
-one holds from the next decision on, and a longer one finds the answers that were given while a shorter one
-was in force.
+Source: ConfigMap key and annotation `scale-down-delay`; `knative/serving pkg/autoscaler/scaling`. There the
+delay is fixed when the decider is created; here a changed one holds from the next decision on: a longer one
+finds the answers given while a shorter one was in force, and where there was none the last answer is held.
 """
 
 import numpy as np

@@ -26,18 +26,28 @@ from itertools import groupby
 import numpy as np
 
 from config.resolve import RevisionSettings
-from scaler.block import Block
+from scaler.block import Block, Rings
 from scaler.bounds import UNKNOWN
+from scaler.delay import delay_steps
 from scaler.panic import CALM
 
 _COLUMNS = 8192
 """Revisions in a block: a vector of them (64 KiB) fits the second-level cache."""
 
-_SLOTS = (64, 192, 512, 1280, 3600)
-"""Ring lengths in seconds, so that one long window does not make everyone's ring long. The longest is an
+_BLOCK_BYTES = 64 * 2**20
+"""Memory of a block at most: blocks with long rings have fewer columns, but never fewer than `_FEWEST`."""
+
+_FEWEST = 16
+
+_SECONDS = (32, 64, 192, 512, 1280, 3600)
+"""Ring lengths of windows, so that one long window does not make everyone's ring long. The longest is an
 hour, the largest `stable-window`."""
 
-_PANIC_SLOTS = (32, *_SLOTS)
+_DELAY_STEPS = (32, 192, 1800, 43_200)
+"""Ring lengths of the scale-down delay, in steps of 2 s: to a minute, an hour, a day."""
+
+_RATE_SECONDS = (16, 64, 600)
+"""Ring lengths of the scale-rate period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ class Engine:
 
     def __init__(self, block_columns: int = _COLUMNS) -> None:
         self._block_columns = block_columns
-        self._blocks: dict[tuple[int, int], list[Block]] = {}
+        self._blocks: dict[Rings, list[Block]] = {}
         self._places: dict[Hashable, _Place] = {}
 
     def __contains__(self, key: Hashable) -> bool:
@@ -114,7 +124,8 @@ class Engine:
         Raises
         ------
         ValueError
-            The key is there already, or a window is longer than an hour.
+            The key is there already; or a window is longer than an hour, a delay than a day, a rate period
+            than 10 minutes.
         """
         if key in self._places:
             raise ValueError(f"revision {key} is in the fleet already")
@@ -140,15 +151,17 @@ class Engine:
             place.block.configure(place.column, settings, scraped)
         else:
             self._reshape(key, place, old, now)
+        if _memory(old) != _memory(settings):
+            answer = float(place.block.desired[place.column])
+            begins = old.scale_down_delay == 0 and answer >= 0
+            place.block.states.change_windows(place.column, answer if begins else None, now)
 
     def _reshape(self, key: Hashable, place: _Place, old: RevisionSettings, now: float) -> None:
-        """Give a revision windows of another kind or length, in a column of its own."""
+        """Give a revision rings of other lengths, or windows of another kind, in a column of its own."""
         source, column = place.block, place.column
-        kept = source.windows.history(column)
-        if (old.stable_window, old.panic_window) != (
-            place.settings.stable_window,
-            place.settings.panic_window,
-        ):
+        if _window_lengths(old) == _window_lengths(place.settings):
+            kept = source.windows.history(column)
+        else:
             kept = source.windows.history_for_resize(column, now)
         place.block = self._block_for(place.settings)
         place.column = place.block.take(key, place.settings, place.scraped)
@@ -241,25 +254,44 @@ class Engine:
 
     def _block_for(self, settings: RevisionSettings) -> Block:
         """Return a block with a free column and rings just long enough."""
-        slots = _least(_SLOTS, settings.stable_window, "stable-window")
-        panic_slots = _least(_PANIC_SLOTS, settings.panic_window, "panic window")
-        blocks = self._blocks.setdefault((slots, panic_slots), [])
+        rings = _rings(settings)
+        blocks = self._blocks.setdefault(rings, [])
         for block in blocks:
             if not block.full:
                 return block
-        blocks.append(Block(slots, panic_slots, self._block_columns))
+        columns = min(self._block_columns, max(_FEWEST, _BLOCK_BYTES // rings.column_bytes))
+        blocks.append(Block(rings, columns))
         return blocks[-1]
 
 
-def _least(slots: tuple[int, ...], window: float, name: str) -> int:
-    for length in slots:
-        if window <= length:
+def _rings(settings: RevisionSettings) -> Rings:
+    return Rings(
+        _least(_SECONDS, settings.stable_window, "stable-window"),
+        _least(_SECONDS, settings.panic_window, "panic window"),
+        _least(_DELAY_STEPS, delay_steps(settings.scale_down_delay), "scale-down-delay in steps of 2 s"),
+        _least(_RATE_SECONDS, settings.scale_rate_period, "scale-rate-period"),
+    )
+
+
+def _least(lengths: tuple[int, ...], needed: float, name: str) -> int:
+    for length in lengths:
+        if needed <= length:
             return length
-    raise ValueError(f"{name} must be at most {slots[-1]} s, not {window} s")
+    raise ValueError(f"{name} must be at most {lengths[-1]}, not {needed:g}")
 
 
-def _shape(settings: RevisionSettings) -> tuple[float, float, str]:
-    return settings.stable_window, settings.panic_window, settings.aggregation
+def _window_lengths(settings: RevisionSettings) -> tuple[float, float]:
+    return settings.stable_window, settings.panic_window
+
+
+def _shape(settings: RevisionSettings) -> tuple[object, ...]:
+    """What a revision's column is made for."""
+    return _rings(settings), _window_lengths(settings), settings.aggregation
+
+
+def _memory(settings: RevisionSettings) -> tuple[float, float]:
+    """How long a decider remembers."""
+    return settings.scale_down_delay, settings.scale_rate_period
 
 
 def _block_order(place: _Place) -> int:

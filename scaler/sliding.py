@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from metrics.buckets import Columns
 
-_LONG_AGO = -(2**40)
+_NEVER = 0
+"""A step before all others; rings begin with it and cost no memory until they are written."""
+
 _LOWEST, _HIGHEST = np.iinfo(np.int32).min, np.iinfo(np.int32).max
 
 
@@ -22,49 +24,43 @@ class SlidingMax:
     ----------
     columns : int
     slots : int
-        Steps there is room for at first; it grows with the longest window asked for.
+        Steps of the longest window.
+
+    Notes
+    -----
+    Memory: 12 bytes a slot and column.
     """
 
-    def __init__(self, columns: int, slots: int = 8) -> None:
-        self._allocate(slots, columns)
-        self._newest = _LONG_AGO
+    def __init__(self, columns: int, slots: int) -> None:
+        self._values = np.zeros((slots, columns), np.int32)
+        self._steps = np.zeros((slots, columns), np.int64)
+        self._newest = _NEVER
         self._held = np.full(columns, float(_LOWEST))
-        self._held_step = np.full(columns, _LONG_AGO, np.int64)
-
-    def _allocate(self, slots: int, columns: int) -> None:
-        self._values = np.full((slots, columns), _LOWEST, np.int32)
-        self._steps = np.full((slots, columns), _LONG_AGO, np.int64)
+        self._held_step = np.full(columns, _NEVER, np.int64)
 
     def clear(self, column: int) -> None:
         """Forget a column."""
-        self._steps[:, column] = _LONG_AGO
+        self._steps[:, column] = _NEVER
         self._held[column] = _LOWEST
-        self._held_step[column] = _LONG_AGO
+        self._held_step[column] = _NEVER
 
-    def reserve(self, steps: int) -> None:
-        """Make room for windows of that many steps; what was written stays."""
-        slots, columns = self._values.shape
-        if steps <= slots:
-            return
-        values, written = self._values, self._steps
-        self._allocate(max(steps, 2 * slots), columns)
-        kept = np.nonzero(written != _LONG_AGO)
-        rows = written[kept] % len(self._values)
-        self._values[rows, kept[1]] = values[kept]
-        self._steps[rows, kept[1]] = written[kept]
+    def search_again(self, column: int) -> None:
+        """Find the maximum of a column in the ring at its next record, since its window has changed."""
+        self._held[column] = _HIGHEST
+        self._held_step[column] = _NEVER
 
     def extract(self, column: int) -> list[tuple[int, int]]:
         """Return the steps and values a column holds."""
-        rows = np.flatnonzero(self._steps[:, column] != _LONG_AGO)
+        rows = np.flatnonzero(self._steps[:, column] != _NEVER)
         return [(int(self._steps[row, column]), int(self._values[row, column])) for row in rows]
 
     def restore(self, column: int, entries: list[tuple[int, int]]) -> None:
-        """Replace what a column holds."""
+        """Replace what a column holds; of steps that share a row the newer one stays."""
         self.clear(column)
-        for step, value in entries:
+        for step, value in sorted(entries):
             row = step % len(self._steps)
-            if step > self._steps[row, column]:
-                self._steps[row, column], self._values[row, column] = step, value
+            self._steps[row, column], self._values[row, column] = step, value
+        self.search_again(column)
 
     def record(
         self, columns: Columns, step: int, values: NDArray[np.float64], window: NDArray[np.int64]
@@ -75,12 +71,11 @@ class SlidingMax:
         ----------
         columns : Columns
         step : int
-            Index of the present step; within one step the larger value counts.
+            Number of the present step, at least 1; within one step the larger value counts.
         values : ndarray, shape (n_columns,), float64
             Whole numbers within int32.
         window : ndarray, shape (n_columns,), int64
-            Steps, 1 to the number reserved. It may differ from call to call: a longer one finds what is still
-            in the ring.
+            Steps, 1 to the number of slots; call `search_again` for a column whose window changes.
 
         Returns
         -------
@@ -112,7 +107,7 @@ class SlidingMax:
         Such steps were written before the clock was set back.
         """
         future = self._held_step[columns] > step
-        self._held_step[columns] = np.where(future, _LONG_AGO, self._held_step[columns])
+        self._held_step[columns] = np.where(future, _NEVER, self._held_step[columns])
         self._held[columns] = np.where(future, _HIGHEST, self._held[columns])
         present = self._steps[row, columns] == step
         joined: NDArray[np.float64] = np.where(
@@ -126,6 +121,6 @@ class SlidingMax:
         live = (steps > step - window) & (steps <= step)
         values = np.where(live, self._values[:, index], _LOWEST)
         best = values.max(axis=0)
-        self._held_step[index] = np.where(live & (values == best), steps, _LONG_AGO).max(axis=0)
+        self._held_step[index] = np.where(live & (values == best), steps, _NEVER).max(axis=0)
         found: NDArray[np.float64] = best.astype(np.float64)
         return found
