@@ -7,7 +7,7 @@ Source: `knative/serving pkg/autoscaler/metrics/collector.go`.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,15 @@ _SERIES = 2
 
 _Report: TypeAlias = tuple[int, float, float]
 """Column, concurrency, requests."""
+
+
+class _Cells(NamedTuple):
+    """Single cells of what is pending; half the cost of the arrays' own."""
+
+    is_pending: memoryview
+    second: memoryview
+    concurrency: "memoryview[float]"
+    requests: "memoryview[float]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,12 @@ class Windows:
         self._pending = np.zeros((_SERIES, columns))
         self._pending_second = np.zeros(columns, np.int64)
         self._is_pending = np.zeros(columns, np.bool_)
+        self._cells = _Cells(
+            self._is_pending.data,
+            self._pending_second.data,
+            cast("memoryview[float]", self._pending[CONCURRENCY].data),
+            cast("memoryview[float]", self._pending[REQUESTS].data),
+        )
         self._repeated: list[_Report] = []
         self._used = 0
 
@@ -124,15 +139,16 @@ class Windows:
 
     def add(self, column: int, second: int, concurrency: float, requests: float) -> None:
         """Add one report to a second (unix) of a column; reports of the same second add up."""
-        if self._is_pending[column]:
-            if self._pending_second[column] == second:
+        is_pending, seconds, pending_concurrency, pending_requests = self._cells
+        if is_pending[column]:
+            if seconds[column] == second:
                 self._repeated.append((column, concurrency, requests))
                 return
             self.flush()
-        self._is_pending[column] = True
-        self._pending_second[column] = second
-        self._pending[CONCURRENCY, column] = concurrency
-        self._pending[REQUESTS, column] = requests
+        is_pending[column] = True
+        seconds[column] = second
+        pending_concurrency[column] = concurrency
+        pending_requests[column] = requests
 
     def record(self, columns: Columns, second: int, values: NDArray[np.float64]) -> None:
         """Add a second of many columns at once.

@@ -52,6 +52,7 @@ class Block:
         self.states = DeciderStates.room_for(columns, rings.delay, rings.rate)
         self.ready = np.zeros(columns)
         self.desired = np.full(columns, float(UNKNOWN))
+        self._desired_cells = self.desired.data
         self.excess = np.zeros(columns)
         self.observed = Observation(np.zeros(columns), np.zeros(columns), np.zeros(columns, np.bool_))
         self.keys: list[Hashable | None] = [None] * columns
@@ -105,6 +106,11 @@ class Block:
         self.keys[column] = None
         self._taken[column] = False
         self._free.append(column)
+
+    def record(self, column: int, second: int, concurrency: float, requests: float) -> bool:
+        """Add a report to a second; tells whether it is load where no pod is desired."""
+        self.windows.add(column, second, concurrency, requests)
+        return concurrency != 0.0 and self._desired_cells[column] <= 0.0
 
     def tick(self, now: float, columns: Columns | None = None) -> NDArray[np.intp]:
         """Decide for some columns, or for all, and return those whose answer concerns somebody.

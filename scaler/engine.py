@@ -190,8 +190,7 @@ class Engine:
         place = self._places.get(key)
         if place is None:
             return False
-        place.block.windows.add(place.column, second, concurrency, requests)
-        return concurrency != 0.0 and place.block.desired[place.column] <= 0.0
+        return place.block.record(place.column, second, concurrency, requests)
 
     def forget_data(self, key: Hashable) -> None:
         """Empty a revision's windows: what they know is no longer true."""
