@@ -25,7 +25,7 @@ def closing_table(scenario: Scenario, history: History, outcomes: Sequence[Outco
     )
     table.add_row("latency", f"p50 {p50:.2f} s, p95 {p95:.2f} s, p99 {p99:.2f} s")
     cold = sum(outcome.cold for outcome in outcomes)
-    table.add_row("cold starts", f"{cold} requests waited for a replica that was still loading")
+    table.add_row("cold starts", f"{cold} of the requests waited for a replica to load")
     table.add_row("peak", f"{history.peak_ready} replicas ready of at most {scenario.max_scale}")
     table.add_row("panic mode", f"{history.panic_seconds:.0f} s")
     table.add_row("cost", cost_text(history, scenario.max_scale))

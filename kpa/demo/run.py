@@ -113,10 +113,9 @@ async def _play(scenario: Scenario, trace: Trace, local: Local, console: Console
         playing = asyncio.create_task(player.play(trace.arrivals))
         try:
             with View(console) as view:
-                async for phase in _follow(trace, local, watch, playing):
-                    view.show(
-                        Frame(scenario, trace.name, phase, watch.history, player.outcomes, watch.silent)
-                    )
+                async for doing in _follow(trace, local, watch, playing):
+                    seen = (watch.history, player.outcomes, watch.silent)
+                    view.show(Frame(scenario, trace.name, doing, *seen, trace.coming(watch.now)))
         finally:
             playing.cancel()
             await asyncio.wait([playing])
@@ -139,4 +138,4 @@ async def _follow(
             yield "back to zero"
             if watch.history.is_at_zero and watch.silent < 1:
                 return
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(POLL_SECONDS - watch.now % POLL_SECONDS)  # on the beat: charts count by seconds

@@ -63,7 +63,6 @@ class Scenario:
             "scale-to-zero-grace-period": f"{self.grace_period}s",
             "scale-to-zero-pod-retention-period": f"{self.pod_retention}s",
             "allow-zero-initial-scale": "true",
-            "initial-scale": "0",
             "tick-interval": f"{self.tick_interval}s",
         }
         metadata = {"name": "config-autoscaler", "namespace": "knative-serving"}
@@ -77,6 +76,7 @@ class Scenario:
             "readinessProbe": {"httpGet": {"path": "/healthz"}},
         }
         bounds = {
+            "autoscaling.knative.dev/initial-scale": "0",
             "autoscaling.knative.dev/min-scale": "0",
             "autoscaling.knative.dev/max-scale": str(self.max_scale),
         }

@@ -57,6 +57,10 @@ class Trace:
         begun = [phase.name for phase in self.phases if phase.at <= at]
         return begun[-1] if begun and at <= self.length else ""
 
+    def coming(self, at: float) -> Phase | None:
+        """Return the first phase that begins after a time."""
+        return next((phase for phase in self.phases if phase.at > at), None)
+
     def sped_up(self, speed: float) -> "Trace":
         """Compress time: `speed` seconds of the trace pass in one second.
 

@@ -14,6 +14,7 @@ from kpa.demo.chart import arrivals, panic_row, replica_rows, spark
 from kpa.demo.history import History, Sample, percentiles
 from kpa.demo.player import Outcome
 from kpa.demo.scenario import Scenario
+from kpa.demo.trace import Phase
 
 CHART_SECONDS = 60
 RECENT_SECONDS = 10.0
@@ -26,7 +27,7 @@ PLAIN_SECONDS = 5.0
 class Frame(NamedTuple):
     """All that one picture is made from.
 
-    `silent` are seconds since the API last answered.
+    `silent` are seconds since the API last answered, `coming` is the trace's next phase.
     """
 
     scenario: Scenario
@@ -35,6 +36,7 @@ class Frame(NamedTuple):
     history: History
     outcomes: Sequence[Outcome]
     silent: float = 0.0
+    coming: Phase | None = None
 
 
 def clock(seconds: float) -> str:
@@ -108,7 +110,7 @@ def load_text(now: Sample, concurrency: int) -> Text:
     """State both windows' values against the target and the limit of a replica."""
     if now.stable is None or now.panic is None:
         return Text("no data: nothing runs, nothing arrives")
-    values = f"stable {now.stable:.1f}, panic {now.panic:.1f} in flight"
+    values = f"stable {now.stable:z.1f}, panic {now.panic:z.1f} in flight"
     return Text(f"{values}; a replica aims at {now.target:g} of {concurrency}")
 
 
@@ -144,9 +146,7 @@ def cost_text(history: History, max_scale: int) -> Text:
     """State replica-minutes against a fixed number of replicas."""
     used, fixed = history.replica_seconds / 60, history.length * max_scale / 60
     saved = 1 - used / fixed if fixed else 0.0
-    return Text(
-        f"{used:.1f} replica-minutes; {max_scale} fixed ones would take {fixed:.1f}: {saved:.0%} saved"
-    )
+    return Text(f"{used:.1f} replica-minutes; {max_scale} fixed ones need {fixed:.1f} ({saved:.0%} saved)")
 
 
 def next_text(frame: Frame) -> Text:
@@ -154,7 +154,9 @@ def next_text(frame: Frame) -> Text:
     now = frame.history.last
     if frame.silent > 2.0:
         return Text(f"kpa local has not answered for {frame.silent:.0f} s", "b red")
-    return Text(f"{now.next_what} in {max(0.0, now.next_in):.0f} s" if now.next_what else "-")
+    events = [(now.next_what, now.next_in)] if now.next_what else []
+    events += [(f"load: {frame.coming.name}", frame.coming.at - now.at)] if frame.coming else []
+    return Text("; ".join(f"{what} in {max(0.0, seconds):.0f} s" for what, seconds in events) or "-")
 
 
 def plain_line(frame: Frame) -> str:
@@ -162,13 +164,14 @@ def plain_line(frame: Frame) -> str:
     now = frame.history.last
     failed = sum(outcome.status != 200 for outcome in frame.outcomes)
     windows = (
-        "" if now.stable is None else f"stable {now.stable:.1f} panic {now.panic:.1f} target {now.target:g}"
+        "" if now.stable is None else f"stable {now.stable:z.1f} panic {now.panic:z.1f} target {now.target:g}"
     )
     latencies = recent_latencies(frame.outcomes, now.at)
+    slow = f"{percentiles(latencies)[1]:.2f} s" if latencies else "-"
     return (
         f"{clock(now.at):>5}  {frame.phase:<16}  in flight {now.in_flight:>3}  sent {now.sent:>5}  "
         f"replicas {now.ready} of {max(0, now.wanted)}  {now.mode:<7}  {windows:<35}  "
-        f"p95 {percentiles(latencies)[1]:.2f} s  failed {failed}"
+        f"p95 {slow:<6}  failed {failed}"
     )
 
 

@@ -40,10 +40,10 @@ def test_a_good_run_is_summed_up() -> None:
         "What happened",
         "requests 10: 10 answered 200, 0 others",
         "latency p50 0.50 s, p95 0.50 s, p99 0.50 s",
-        "cold starts 1 requests waited for a replica that was still loading",
+        "cold starts 1 of the requests waited for a replica to load",
         "peak 6 replicas ready of at most 8",
         "panic mode 20 s",
-        "cost 2.7 replica-minutes; 8 fixed ones would take 6.7: 60% saved",
+        "cost 2.7 replica-minutes; 8 fixed ones need 6.7 (60% saved)",
         "ready replicas 0 (0:00) → 1 (0:10) → 6 (0:20) → 3 (0:40) → 0 (0:50)",
         "The service went 0 → 6 → 0 and every request was answered.",
     ]

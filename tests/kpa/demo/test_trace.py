@@ -86,5 +86,16 @@ def test_a_phase_lasts_until_the_next_one(at: float, name: str) -> None:
     assert TRACE.phase(at) == name
 
 
+@pytest.mark.parametrize(("at", "name"), [(-1, "a"), (0, "b"), (29.9, "b")])
+def test_the_coming_phase_is_the_next_one(at: float, name: str) -> None:
+    phase = TRACE.coming(at)
+    assert phase
+    assert phase.name == name
+
+
+def test_after_the_last_phase_none_comes() -> None:
+    assert TRACE.coming(30) is None
+
+
 def test_a_trace_without_phases_names_none() -> None:
     assert Trace("plain", (Arrival(0, 1),)).phase(0) == ""

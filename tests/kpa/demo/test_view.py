@@ -11,6 +11,7 @@ from rich.console import Console
 from kpa.demo.history import History, Sample
 from kpa.demo.player import Outcome
 from kpa.demo.scenario import Scenario
+from kpa.demo.trace import Phase
 from kpa.demo.view import Frame, View, clock, picture, plain_line, recent_latencies
 
 PANIC = Sample(
@@ -68,7 +69,7 @@ def test_the_picture_states_every_number() -> None:
     assert line_of(lines, "load") == "load stable 8.2, panic 21.5 in flight; a replica aims at 3.5 of 5"
     assert line_of(lines, "latency") == "latency p50 0.99 s, p95 1.44 s, p99 1.48 s (last 10 s)"
     assert line_of(lines, "requests") == "requests 120 sent, 100 answered, 10 after a cold start, 0 failed"
-    assert line_of(lines, "cost") == ("cost 1.1 replica-minutes; 8 fixed ones would take 7.9: 86% saved")
+    assert line_of(lines, "cost") == ("cost 1.1 replica-minutes; 8 fixed ones need 7.9 (86% saved)")
     assert "replicas 3 ready, 8 wanted (the load asks for 12, at most 8)" in " ".join(" ".join(lines).split())
 
 
@@ -90,6 +91,11 @@ def test_the_picture_of_nothing_yet() -> None:
 def test_the_next_event_counts_down() -> None:
     lines = drawn(frame(Sample(1.0, next_what="scale to zero", next_in=3.9)))
     assert line_of(lines, "next") == "next scale to zero in 4 s"
+
+
+def test_the_next_phase_of_the_load_is_announced() -> None:
+    shown = frame(Sample(1.0, next_what="scale to zero", next_in=3.9))._replace(coming=Phase(3.0, "burst"))
+    assert line_of(drawn(shown), "next") == "next scale to zero in 4 s; load: burst in 2 s"
 
 
 def test_a_silent_service_is_said_to_be_silent() -> None:
@@ -122,6 +128,13 @@ def test_a_plain_line_holds_the_numbers() -> None:
     assert " ".join(plain_line(frame(PANIC, outcomes=outcomes)).split()) == (
         "1:12 burst in flight 24 sent 120 replicas 3 of 8 panic stable 8.2 panic 21.5 target 3.5 "
         "p95 1.00 s failed 1"
+    )
+
+
+def test_a_plain_line_of_nothing_has_no_numbers_that_are_none() -> None:
+    text = " ".join(plain_line(frame(Sample(0.0, stable=0.0, panic=-0.0, mode="stable"))).split())
+    assert text == (
+        "0:00 burst in flight 0 sent 0 replicas 0 of 0 stable stable 0.0 panic 0.0 target 0 p95 - failed 0"
     )
 
 
