@@ -176,10 +176,6 @@ class ServerConnection(Flow):
 
     async def _answer(self, request: Request) -> None:
         try:
-            objection = _objection(request)
-            if objection is not None:
-                request.fail(*objection)
-                return
             await self._clients.handler(request)
             if not request.started:
                 request.fail(500, "no response")
@@ -236,14 +232,3 @@ class ServerConnection(Flow):
         if self._tunnel is None:
             self._tunnel = Body(self._on_full, None)
         return self._tunnel
-
-
-def _objection(request: Request) -> tuple[int, str] | None:
-    """Status and reason for what cannot be served."""
-    if request.method == "CONNECT":
-        return 405, "CONNECT is not served"
-    if tokens(request.headers.get(b"transfer-encoding")) not in ([], [b"chunked"]):
-        return 501, "only the transfer encoding chunked is served"
-    if request.http11 and request.headers.count(b"host") != 1:
-        return 400, "exactly one Host field is needed"
-    return None

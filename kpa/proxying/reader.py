@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import NoReturn
 
 import httptools
 
@@ -49,7 +50,9 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._headers = Headers()
         self._target = b""
+        self._heads = 0
         self._head_bytes = 0
+        self._refusal: Refusal | None = None
         self._body: Body | None = None
         self._resume_as = b""
         self._skip_head = False
@@ -62,30 +65,32 @@ class RequestReader:
         Refusal
             The bytes are not HTTP, or a head is too large.
         """
-        was_in_head = self.in_head
+        heads = self._heads
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as left:
             rest = data[left.args[0] :]
             return self._resume(rest) if self._resume_as else rest
         except httptools.HttpParserError as error:
-            if isinstance(error.__context__, Refusal):
-                raise error.__context__ from None
+            if self._refusal is not None:
+                raise self._refusal from None
             raise Refusal(HTTPStatus.BAD_REQUEST, "malformed request") from error
-        if was_in_head and self.in_head:
-            self._count_head(len(data))
+        if self.in_head and heads == self._heads:
+            self._count_head(len(data))  # which has no beginning or end of a head in it
         return None
 
     def on_message_begin(self) -> None:
         """See httptools."""
         if not self._skip_head:
             self.in_head = True
+            self._heads += 1
             self._head_bytes = 0
             self._target = b""
             self._headers = Headers()
 
     def on_url(self, url: bytes) -> None:
         """See httptools."""
+        self._count_head(len(url))
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -99,9 +104,9 @@ class RequestReader:
         if self._skip_head:
             self._skip_head = False
             return
-        self._count_head(len(self._target))
         self.in_head = False
         request = self._make_request()
+        self._check(request)
         self._body = request.body
         self._on_request(request)
 
@@ -118,8 +123,20 @@ class RequestReader:
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > HEAD_BYTES:
-            text = f"request head above {HEAD_BYTES} bytes"
-            raise Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text)
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"request head above {HEAD_BYTES} bytes")
+
+    def _check(self, request: Request) -> None:
+        """Refuse what cannot be served."""
+        if request.method == "CONNECT":
+            self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "CONNECT is not served")
+        if tokens(request.headers.get(b"transfer-encoding")) not in ([], [b"chunked"]):
+            self._refuse(HTTPStatus.NOT_IMPLEMENTED, "only the transfer encoding chunked is served")
+        if request.http11 and request.headers.count(b"host") != 1:
+            self._refuse(HTTPStatus.BAD_REQUEST, "exactly one Host field is needed")
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> NoReturn:
+        self._refusal = Refusal(status, reason)  # the parser does not pass exceptions on
+        raise self._refusal
 
     def _make_request(self) -> Request:
         headers, method = self._headers, self._parser.get_method().decode("latin-1")
