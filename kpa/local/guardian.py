@@ -108,6 +108,9 @@ def _start_service(argv: Sequence[str], note: Note) -> int:
 def _guard(start: Callable[[], int], note: Note, patience: float) -> int:
     """Start a child, hand signals to it until it ends, then end all descendants that are left."""
     adopt_orphans()
+    handled = set(FORWARDED)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup
+        handled.discard(signal.SIGHUP)
     signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)  # until there is somebody to hand them to
     child = start()
     asked: list[int] = []
@@ -117,11 +120,11 @@ def _guard(start: Callable[[], int], note: Note, patience: float) -> int:
         with suppress(ProcessLookupError):
             os.kill(child, number)
 
-    for number in FORWARDED:
+    for number in handled:
         signal.signal(number, forward)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
     code = _wait(child)
-    for number in FORWARDED:
+    for number in handled:
         signal.signal(number, lambda number, _frame: asked.append(number))
     asked.clear()
     _end_descendants(note, patience, asked)

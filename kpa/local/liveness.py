@@ -9,8 +9,8 @@ TIMEOUT = 3.0
 """Seconds for an answer."""
 
 FAILURES = 4
-"""Questions without an answer, in a row, that make a queue-proxy a hanging one: with the above 12 to 24 s. A busy
-machine may starve it for some; the kubelet's defaults (10 s, 3 times) take 30."""
+"""Questions without an answer, in a row, that make a queue-proxy a hanging one: with the above 12 to 24 s. A
+busy machine may starve it for some; the kubelet's defaults (10 s, 3 times) take 30."""
 
 _QUESTION = b"GET / HTTP/1.1\r\nHost: queue\r\nUser-Agent: kube-probe/kpa\r\nK-Network-Probe: queue\r\n\r\n"
 

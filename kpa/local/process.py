@@ -120,6 +120,7 @@ class Process:
         self._output = LineReader(os.dup(self._popen.stdout.fileno()), listener)
         self._popen.stdout.close()
         self.pid = self._popen.pid
+        self._cleared = False
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._await_end()
 
@@ -151,17 +152,18 @@ class Process:
 
     async def clear(self) -> int:
         """Kill all that is left of the process and wait until it is gone; returns its exit code."""
-        if self._popen.returncode is not None:
-            return self._popen.returncode  # done before
+        if self._cleared:
+            return await self.wait()
         self.kill()
         code = await self.wait()
         await asyncio.to_thread(kill_members, self.pid, self._variable)
+        self._cleared = True
         self._popen.wait()
         self._output.close()
         return code
 
     def _signal_group(self, number: signal.Signals) -> None:
-        if self._popen.returncode is not None:
+        if self._cleared:  # its id may belong to another process by now
             return
         try:
             os.killpg(self.pid, number)
@@ -174,7 +176,7 @@ class Process:
             descriptor = os.pidfd_open(self.pid)
             loop.add_reader(descriptor, self._see_end, descriptor)
         else:
-            waiting = loop.run_in_executor(None, _exit_code, self.pid)
+            waiting = loop.run_in_executor(None, self._popen.wait)
             waiting.add_done_callback(lambda done: self.ended.set_result(done.result()))
 
     def _see_end(self, descriptor: int) -> None:

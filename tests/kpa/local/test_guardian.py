@@ -24,10 +24,10 @@ FAMILY = 10
 class Guarded:
     """A service below its guardians, all its processes running."""
 
-    def __init__(self, mark: str) -> None:
+    def __init__(self, mark: str, *before: str) -> None:
         environment = {**os.environ, "PYTHONPATH": os.getcwd()}
         self.guardian = subprocess.Popen(
-            [sys.executable, SCRIPT, "guard"],
+            [*before, sys.executable, SCRIPT, "guard"],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
@@ -49,8 +49,8 @@ class Guarded:
 
 
 @pytest.fixture
-def guarded(mark: str) -> Iterator[Guarded]:
-    started = Guarded(mark)
+def guarded(mark: str, request: pytest.FixtureRequest) -> Iterator[Guarded]:
+    started = Guarded(mark, *getattr(request, "param", ()))
     yield started
     started.guardian.kill()
     started.guardian.wait()
@@ -68,6 +68,14 @@ def test_signals_reach_the_service_and_its_exit_code_comes_back(
 ) -> None:
     guarded.guardian.send_signal(number)
     assert guarded.code() == code
+    assert marked(mark) == []
+
+
+@pytest.mark.parametrize("guarded", [("nohup",)], indirect=True)
+def test_a_hang_up_is_ignored_where_it_was_before(guarded: Guarded, mark: str) -> None:
+    guarded.guardian.send_signal(signal.SIGHUP)
+    guarded.guardian.send_signal(signal.SIGTERM)
+    assert guarded.code() == 42
     assert marked(mark) == []
 
 
