@@ -67,6 +67,11 @@ class Windows:
         Seconds of the longest stable and panic window.
     columns : int
 
+    Attributes
+    ----------
+    used : int
+        Columns up to the last one ever configured.
+
     Notes
     -----
     16 bytes a second of window and revision: 3.2 KiB at 180 s and 23 s.
@@ -88,7 +93,7 @@ class Windows:
             cast("memoryview[float]", self._pending[REQUESTS].data),
         )
         self._repeated: list[_Report] = []
-        self._used = 0
+        self.used = 0
 
     def fits(self, stable_window: float, panic_window: float) -> bool:
         """Tell whether windows of these lengths (seconds) can be kept here."""
@@ -99,7 +104,7 @@ class Windows:
         self.flush()
         self.stable.configure(column, stable_window, weighted)
         self.panic.configure(column, panic_window, weighted)
-        self._used = max(self._used, column + 1)
+        self.used = max(self.used, column + 1)
 
     def choose(self, column: int, series: int, empty_is_zero: bool) -> None:
         """Say which series a column is read by, and whether no data reads as no load (nothing is scraped)."""
@@ -162,12 +167,12 @@ class Windows:
         """
         self.stable.record(columns, second, values)
         self.panic.record(columns, second, values)
-        self.stable.correct_totals(second, self._used)
-        self.panic.correct_totals(second, self._used)
+        self.stable.correct_totals(second, self.used)
+        self.panic.correct_totals(second, self.used)
 
     def flush(self) -> None:
         """Write what was added."""
-        waiting = np.flatnonzero(self._is_pending[: self._used])
+        waiting = np.flatnonzero(self._is_pending[: self.used])
         if not len(waiting):
             return
         self._is_pending[waiting] = False
@@ -182,8 +187,8 @@ class Windows:
         """Record one value of each column at its pending second."""
         seconds = self._pending_second[columns]
         if (seconds == seconds[0]).all():
-            every = len(columns) == self._used
-            self.record(slice(0, self._used) if every else columns, int(seconds[0]), values)
+            every = len(columns) == self.used
+            self.record(slice(0, self.used) if every else columns, int(seconds[0]), values)
             return
         for second in np.unique(seconds):
             some = seconds == second

@@ -26,6 +26,7 @@ from itertools import groupby
 import numpy as np
 
 from config.resolve import RevisionSettings
+from metrics.windows import Windows
 from scaler.block import Block, Rings
 from scaler.bounds import UNKNOWN
 from scaler.delay import delay_steps
@@ -238,6 +239,10 @@ class Engine:
             panic_since=None if since == CALM else since,
             ready=int(block.ready[column]),
         )
+
+    def all_windows(self) -> list[Windows]:
+        """Return the windows of all blocks, to record a second of the whole fleet at once."""
+        return [block.windows for block in self._all_blocks()]
 
     def check_valid(self) -> None:
         """Assert the engine's invariants."""

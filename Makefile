@@ -1,0 +1,38 @@
+# Everything runs in a virtual environment of its own, made at the first use. Needs Python 3.11 or newer; the
+# tests that compare with Knative's own programs need Go as well.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint format bench clean
+
+demo: $(READY)  ## a service of this machine from zero to many replicas and back, in about two minutes
+	$(BIN)/kpa demo
+
+test: $(READY)  ## all tests, real processes and Knative's own programs included
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=xml
+
+lint: $(READY)  ## linter, formatter, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## speed beside Knative's code; prints tables
+	$(BIN)/python bench/bench_tick.py
+	$(BIN)/python bench/bench_scrape.py
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kpa needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev,fast]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .cache .coverage coverage.xml .mypy_cache .ruff_cache .pytest_cache .hypothesis
