@@ -48,7 +48,7 @@ class PodScraper:
 
     __slots__ = (
         "_age", "_connection", "_connector", "_failures", "_gone", "_in_a_row", "_listener", "_rest",
-        "_retried", "_skip", "asked_in", "awaited", "late", "target", "trusted", "waiting",
+        "_skip", "asked_in", "awaited", "late", "target", "trusted", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -65,7 +65,6 @@ class PodScraper:
         self._failures = failures
         self._connection: Connection | None = None
         self._gone = False
-        self._retried = False
         self._in_a_row = 0  # failures since the last answer
         self._skip = 0  # rounds to let pass
         self._age = 0  # rounds since the request was sent
@@ -90,7 +89,7 @@ class PodScraper:
             self.late = None
             return False
         self.waiting = True
-        self.trusted = self._retried = False
+        self.trusted = False
         self._age = self._rest = 0
         if self._connection is not None:
             self._connection.ask()
@@ -149,8 +148,7 @@ class PodScraper:
         self._connection = None
         if not self.waiting:
             return
-        if unheard and not self._retried:
-            self._retried = True
+        if unheard:
             self._connector.want(self, later=False)
         else:
             self.failed(Failure.CLOSED)

@@ -303,12 +303,22 @@ async def test_a_consumer_may_unwatch_while_it_is_told(rig: Rig) -> None:
 async def test_watching_again_with_the_same_pods_changes_nothing(rig: Rig) -> None:
     pod = await rig.pod(5.0)
     for second in range(3):
-        rig.watch(A, [pod, pod])
+        rig.watch(A, [pod])
         await rig.begin(second)
         rig.watch(A, [pod])
         await rig.end(second)
-    assert [second for second, _ in rig.records[A]] == [0, 1, 2]
-    assert rig.collector._pods[A].keys() == {("pod-0", "127.0.0.1", pod.port)}
+    assert rig.records[A] == [(0, 5.0), (1, 5.0), (2, 5.0)]
+    assert pod.connections == 1
+
+
+async def test_a_pod_named_twice_is_asked_once(rig: Rig) -> None:
+    pod = await rig.pod(5.0)
+    for second in range(2):
+        twice = [pod.target(), pod.target()]
+        rig.collector.watch(A, twice, stable_window=60.0, panic_window=6.0, missing_stats="hold")
+        await rig.seconds(second, second)
+    assert rig.records[A] == [(0, 5.0), (1, 5.0)]
+    assert pod.connections == 1
 
 
 async def test_a_pod_under_a_new_address_gets_a_new_connection(rig: Rig) -> None:
@@ -381,11 +391,15 @@ async def test_after_a_stall_each_second_has_one_record_at_most(
 async def test_a_clock_set_back_begins_anew(rig: Rig) -> None:
     rig.watch(A, [await rig.pod(5.0)])
     rig.watch(B, [])
-    await rig.seconds(0, 1)
+    await rig.seconds(0, 0)
+    await rig.begin(1)
     await rig.turn(-3600.05)
     await rig.seconds(-3600, -3599)
     assert rig.forgotten == [A]
     assert rig.records[A][2:] == [(-3600, 5.0), (-3599, 5.0)]
+    rig.pods[0].behaviour = silent
+    await rig.seconds(-3598, -3598, rig.pods)
+    assert rig.records[A][4:] == [(-3598, 5.0)], "deadlines go by the new clock"
 
 
 async def test_connections_are_opened_at_a_bounded_rate(rig: Rig) -> None:

@@ -117,7 +117,7 @@ def test_a_failed_pod_is_replaced_by_a_spare() -> None:
 def test_under_zero_a_sample_that_cannot_be_filled_records_nothing() -> None:
     fleet = Fleet(*_pods(5), policy="zero")
     fleet.begin(100)
-    first, second, *rest = [pod for pod in fleet.pods if pod.waiting]
+    first, second, *_ = [pod for pod in fleet.pods if pod.waiting]
     fleet.fail(first)
     fleet.fail(second)
     for pod in fleet.pods:
@@ -137,7 +137,7 @@ def test_under_hold_the_answers_of_some_stand_for_all() -> None:
 
 def test_the_next_round_does_not_wait_for_a_pod_that_owes_an_answer() -> None:
     fleet = Fleet(*_pods(3))
-    slow, *quick = fleet.pods
+    quick = fleet.pods[1:]
     fleet.begin(100)
     for pod in quick:
         fleet.answer(pod, 1.0)
@@ -196,6 +196,21 @@ def test_a_late_answer_stands_in_for_its_pod_in_the_next_round_only() -> None:
     fleet.answer(quick, 1.0)
     fleet.round.expire(102)
     assert fleet.recorded == [(100, 2.0), (101, 10.0), (102, 2.0)]
+
+
+def test_an_answer_owed_to_an_earlier_round_does_not_count_in_one_that_did_not_ask() -> None:
+    fleet = Fleet(*_pods(10))
+    fleet.begin(100)
+    slow, *quick = [pod for pod in fleet.pods if pod.waiting]
+    for pod in quick:
+        fleet.answer(pod, 1.0)
+    fleet.round.expire(100)
+    fleet.begin(101)
+    fleet.answer(slow, 1000.0)
+    for pod in fleet.pods:
+        if pod.waiting:
+            fleet.answer(pod, 1.0)
+    assert fleet.recorded == [(100, 10.0), (101, 10.0)]
 
 
 def test_a_new_answer_replaces_a_late_one() -> None:

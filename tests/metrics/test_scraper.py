@@ -166,6 +166,8 @@ INFINITE, ABSURD = Stat("pod", 1.0, float("inf")), Stat("pod", 1e300)
         pytest.param(says(sized(_body(20), b"HTTP/1.1 200 OK\r\n")), Failure.CONTENT_TYPE, id="no type"),
         pytest.param(says(sized(_body(337))), Failure.TOO_LARGE, id="337 bytes"),
         pytest.param(says(HEAD + b"Content-Length: 1000000000\r\n\r\n"), Failure.TOO_LARGE, id="1 GB"),
+        pytest.param(says(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + _chunks(_body(337))),
+                     Failure.TOO_LARGE, id="337 bytes in chunks"),
         pytest.param(endless, Failure.TOO_LARGE, id="endless body"),
         pytest.param(says(HEAD + b"X-Long: " + b"y" * 9000), Failure.TOO_LARGE, id="9 KB of headers"),
         pytest.param(says(HEAD + b"X: y\r\n" * 2000), Failure.TOO_LARGE, id="many headers"),
@@ -264,6 +266,28 @@ async def test_a_server_that_keeps_no_connection_gets_a_new_one_each_time(pod: F
     assert not asker.failures
 
 
+async def test_a_connection_that_shall_be_closed_is_closed_by_us(pod: FakePod, asker: Asker) -> None:
+    pod.behaviour = says(sized(pod.stat.encode(), HEAD + b"Connection: close\r\n"))
+    await asker.ask()
+    await until(lambda: not pod.open)
+    await asker.ask()
+    assert asker.answers == [pod.stat] * 2
+
+
+async def test_a_pod_that_failed_waits_behind_others_for_its_connection(pod: FakePod) -> None:
+    wishes: list[bool] = []
+
+    class Queue(Connector):
+        def want(self, pod: object, *, later: bool) -> None:
+            wishes.append(later)
+
+    scraper = PodScraper(pod.target(), Asker(pod), Queue(), Counter())
+    scraper.ask()
+    scraper.connect_failed()
+    scraper.ask()
+    assert wishes == [False, True]
+
+
 async def test_an_answer_in_pieces_is_put_together(pod: FakePod, asker: Asker) -> None:
     async def dribble(pod: FakePod, writer: asyncio.StreamWriter) -> None:
         for byte in sized(pod.stat.encode()):
@@ -315,7 +339,10 @@ async def test_a_pod_that_keeps_failing_is_asked_every_few_rounds(pod: FakePod, 
     assert "".join(asked) == "xxx.x..x...x...x...x...x"
     pod.behaviour = healthy
     asked = ["x" if await asker.ask() else "." for _ in range(6)]
-    assert "".join(asked) == "...xxx", "one answer clears the record"
+    assert "".join(asked) == "...xxx"
+    pod.behaviour = says(b"garbage\r\n")
+    asked = ["x" if await asker.ask() else "." for _ in range(6)]
+    assert "".join(asked) == "xxx.x.", "one answer clears the record"
 
 
 async def test_a_pod_out_of_every_sample_loses_its_connection_after_a_minute(
