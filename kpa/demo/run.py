@@ -18,7 +18,7 @@ from kpa.demo.history import History, take_sample
 from kpa.demo.player import Player
 from kpa.demo.scenario import Scenario
 from kpa.demo.trace import Trace
-from kpa.demo.view import Frame, View
+from kpa.demo.view import Frame, View, clock
 
 POLL_SECONDS = 0.5
 """Between two looks at the service; replicas change at most once a tick."""
@@ -96,10 +96,14 @@ async def _demonstrate(scenario: Scenario, trace: Trace, console: Console, comma
     with tempfile.TemporaryDirectory(prefix="kpa-demo-") as name:
         folder = Path(name)
         manifest, config = scenario.write(folder)
-        console.print("starting kpa local ...")
+        console.print(
+            f"{trace.name}: {len(trace.arrivals)} requests in {clock(trace.length)}", highlight=False
+        )
         local = await Local.start(manifest, config, folder, command)
         try:
-            console.print(f"requests go to http://127.0.0.1:{local.port} with Host: {scenario.host}")
+            console.print(
+                f"sent to http://127.0.0.1:{local.port}/ with Host: {scenario.host}", highlight=False
+            )
             return await _play(scenario, trace, local, console)
         finally:
             await local.stop()

@@ -73,7 +73,8 @@ class Trace:
         Arrival(at=3.0, service=0.2)
         """
         arrivals = tuple(Arrival(at / speed, service / speed) for at, service in self.arrivals)
-        return Trace(self.name, arrivals, tuple(Phase(at / speed, name) for at, name in self.phases))
+        name = self.name if speed == 1 else f"{self.name}, {speed:g} times as fast"
+        return Trace(name, arrivals, tuple(Phase(at / speed, name) for at, name in self.phases))
 
     def delayed(self, seconds: float) -> "Trace":
         """Put some seconds of nothing before the trace."""

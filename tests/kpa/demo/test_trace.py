@@ -55,7 +55,9 @@ def test_a_ramp_gets_denser() -> None:
 
 def test_speed_compresses_arrivals_work_and_phases() -> None:
     assert TRACE.sped_up(10) == Trace(
-        "three", (Arrival(0, 0.4), Arrival(3, 0.2), Arrival(6, 0.1)), (Phase(0, "a"), Phase(3, "b"))
+        "three, 10 times as fast",
+        (Arrival(0, 0.4), Arrival(3, 0.2), Arrival(6, 0.1)),
+        (Phase(0, "a"), Phase(3, "b")),
     )
 
 
