@@ -39,14 +39,18 @@ def program(name: str) -> Path:
     """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    binary, stamp = folder / name, folder / f"{name}.source"
-    source = source_digest(name)
     with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (binary.exists() and stamp.exists() and stamp.read_text() == source):
-            build(name, binary)
-            stamp.write_text(source)
-    return binary
+        if not is_built(name):
+            build(name, folder / name)
+            (folder / f"{name}.source").write_text(source_digest(name))
+    return folder / name
+
+
+def is_built(name: str) -> bool:
+    """Say whether a program is there and as new as its source."""
+    binary, stamp = cache_folder() / name, cache_folder() / f"{name}.source"
+    return binary.exists() and stamp.exists() and stamp.read_text() == source_digest(name)
 
 
 def source_digest(name: str) -> str:
