@@ -4,9 +4,9 @@ import asyncio
 import gzip
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,6 +19,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from kpa.revisions import Key
 from kpa.scrape_times import ScrapeTimes
@@ -47,6 +49,20 @@ def version() -> str:
         return metadata.version("kpa")
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+class _Reasons(Collector):
+    """A counter by reason, read at scrape time from counts that somebody else keeps."""
+
+    def __init__(self, name: str, description: str, counts: Mapping[Any, int]) -> None:
+        self._name, self._description, self._counts = name, description, counts
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """Give one sample for each reason there is."""
+        family = CounterMetricFamily(self._name, self._description, labels=["reason"])
+        for reason, count in dict(self._counts).items():
+            family.add_metric([str(reason)], count)
+        yield family
 
 
 class Telemetry:
@@ -95,12 +111,6 @@ class Telemetry:
         self._received = Counter(
             "kpa_stats_received_total", "Stats received from activators and queue-proxies.", registry=registry
         )
-        self._dropped = Counter(
-            "kpa_stats_dropped_total", "Stats received that belong to no known revision.", registry=registry
-        )
-        self._failures = Counter(
-            "kpa_scrape_failures_total", "Scrapes of a pod that gave no stat.", ["reason"], registry=registry
-        )
         self._actions = Counter(
             "kpa_scale_actions_total",
             "Changes of replicas asked of the cluster.",
@@ -131,14 +141,13 @@ class Telemetry:
         """
         self._scrapes.observe(key, seconds)
 
-    def count_scrape_failure(self, reason: str) -> None:
-        """Count a scrape without a stat; reasons are few fixed words (`timeout`, `refused`, ...)."""
-        self._failures.labels(reason).inc()
-
-    def count_stats(self, received: int, dropped: int = 0) -> None:
-        """Count stats that arrived, and how many of them belong to no revision."""
+    def count_stats(self, received: int) -> None:
+        """Count stats that arrived."""
         self._received.inc(received)
-        self._dropped.inc(dropped)
+
+    def follow(self, name: str, description: str, counts: Mapping[Any, int]) -> None:
+        """Export counts by reason that somebody else keeps; reasons are few fixed words."""
+        self._registry.register(_Reasons(name, description, counts))
 
     def count_scale(self, before: int, after: int) -> None:
         """Count one accepted change of replicas."""

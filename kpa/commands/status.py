@@ -79,16 +79,14 @@ def table(fleet: "Fleet") -> "Table":
 
     title = f"profile {fleet.profile}, {len(fleet.revisions)} revisions"
     rows = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for heading in ("revision", "service"):
-        rows.add_column(heading, no_wrap=True)
+    rows.add_column("revision", overflow="fold")
     for heading in ("desired", "ready", "stable", "panic", "target"):
-        rows.add_column(heading, justify="right")
+        rows.add_column(heading, justify="right", no_wrap=True)
     for heading in ("mode", "next"):
         rows.add_column(heading)
     for one in sorted(fleet.revisions, key=lambda status: status.key):
         rows.add_row(
             str(one.key),
-            one.service or "-",
             str(one.wanted if one.wanted >= 0 else one.replicas),
             f"{one.ready}/{one.replicas}",
             _load(one.stable),

@@ -102,12 +102,15 @@ class LocalApp:
             tick=self._ticked,
             scrape=lambda key, seconds: self._telemetry.observe_scrape(Key(*key), seconds),
             scale=self._telemetry.count_scale,
-            stats=self._telemetry.count_stats,
+            stats=self._count_stats,
         )
         self.reconciler = Reconciler(
             self._cluster, config, activator_answers=self._activator_answers, observers=observers
         )
         self._stat_server = StatServer(self.reconciler.on_stats)
+        failures, dropped = self.reconciler.collector.failures, self._stat_server.dropped
+        self._telemetry.follow("kpa_scrape_failures", "Scrapes of a pod that gave no stat.", failures)
+        self._telemetry.follow("kpa_stats_dropped", "Stats received that nobody can use.", dropped)
         self._server = Server(
             self._telemetry,
             self.reconciler.statuses,
@@ -245,6 +248,11 @@ class LocalApp:
     def _ticked(self, seconds: float) -> None:
         self._telemetry.observe_tick(seconds)
         self._heartbeat.beat(asyncio.get_running_loop().time())
+
+    def _count_stats(self, received: int, unknown: int) -> None:
+        self._telemetry.count_stats(received)
+        if unknown:
+            self._stat_server.dropped["unknown_revision"] += unknown
 
     def _activator_answers(self) -> bool:
         return self._activator is not None and self._activator.connected

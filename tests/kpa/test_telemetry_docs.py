@@ -28,7 +28,8 @@ LABELS = {
 def exported() -> dict[str, tuple[str, set[str]]]:
     """Type and label names of every series, by the name that people query."""
     telemetry = Telemetry(legacy=True)
-    telemetry.count_scrape_failure("timeout")
+    telemetry.follow("kpa_scrape_failures", "Scrapes of a pod that gave no stat.", {"timeout": 1})
+    telemetry.follow("kpa_stats_dropped", "Stats received that nobody can use.", {"implausible": 1})
     statuses = [named("a"), named("b", metric="rps")]
     for status in statuses:
         telemetry.observe_scrape(status.key, 0.1)
