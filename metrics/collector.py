@@ -202,7 +202,9 @@ class Collector:
 
     def _forget(self, key: Key) -> None:
         counts = ", ".join(f"{kind} {count}" for kind, count in sorted(self.failures.items())) or "none"
-        _log.warning("%s/%s: its load is unknown from now on; failed scrapes of all pods so far: %s", *key, counts)
+        _log.warning(
+            "%s/%s: its load is unknown from now on; failed scrapes of all pods so far: %s", *key, counts
+        )
         self._forget_data(key)
 
     def _ended(self, key: Key, began: float) -> None:

@@ -63,9 +63,9 @@ class StatServer:
 
     Notes
     -----
-    A timestamp of 0 becomes the second of arrival. So does one more than 60 s ahead of our clock. Knative keeps
-    such a timestamp; its window then stands still until that time has come, or lasts forever. A timestamp in
-    the past is kept: the window decides whether it is too old.
+    A timestamp of 0 becomes the second of arrival. So does one more than 60 s ahead of our clock. Knative
+    keeps such a timestamp, and the window stands still until that time has come. A timestamp in the past is
+    kept: the window decides whether it is too old.
     """
 
     def __init__(
