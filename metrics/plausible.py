@@ -13,6 +13,9 @@ _LARGEST = 1e15
 def is_plausible(stat: Stat) -> bool:
     """Say whether all four loads are finite, not negative and at most 1e15.
 
+    Arrivals may be negative: an activator announces the first request to an idle revision before it counts it,
+    and takes it back in its next report (`knative/serving pkg/activator/handler/concurrency_reporter.go`).
+
     Examples
     --------
     >>> is_plausible(Stat("pod", average_concurrent_requests=float("nan")))
@@ -22,6 +25,6 @@ def is_plausible(stat: Stat) -> bool:
     return (
         0 <= concurrency <= _LARGEST
         and 0 <= proxied <= _LARGEST
-        and 0 <= requests <= _LARGEST
+        and -_LARGEST <= requests <= _LARGEST
         and 0 <= proxied_requests <= _LARGEST
     )

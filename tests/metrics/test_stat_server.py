@@ -108,10 +108,18 @@ async def test_an_empty_frame_hands_nothing_on(host: Host) -> None:
 async def test_an_implausible_number_is_dropped_and_its_neighbours_kept(
     host: Host, field: str, value: float
 ) -> None:
+    if (field, value) == ("request_count", -0.001):
+        value = -1e16  # an activator may take back a request that it announced
     bad = MESSAGE._replace(stat=STAT._replace(**{field: value}))
     await host.send(encode_messages([MESSAGE, bad, MESSAGE]), encode_messages([bad]))
     assert host.batches == [[MESSAGE, MESSAGE]]
     assert host.server.dropped == {"implausible": 2}
+
+
+async def test_an_activator_may_take_back_a_request_that_it_announced(host: Host) -> None:
+    back = MESSAGE._replace(stat=STAT._replace(request_count=-1.0))
+    await host.send(encode_messages([back]))
+    assert host.batches == [[back]]
 
 
 async def test_complaints_are_counted_but_not_logged_one_by_one(
