@@ -13,8 +13,8 @@ _LARGEST = 1e15
 def is_plausible(stat: Stat) -> bool:
     """Say whether all four loads are finite, not negative and at most 1e15.
 
-    Arrivals may be negative: an activator announces the first request to an idle revision before it counts it,
-    and takes it back in its next report (`knative/serving pkg/activator/handler/concurrency_reporter.go`).
+    Arrivals may be negative: an activator announces the first request to an idle revision before it counts
+    it, and takes it back in its next report (`knative/serving pkg/activator/handler`).
 
     Examples
     --------
