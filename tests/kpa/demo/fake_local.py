@@ -2,11 +2,12 @@
 
 The first argument says how it behaves: `well` (a replica is there half a second after the first request and
 gone half a second after the last one), `full` (the same, but answers 503), `stuck` (the replica stays),
-`dies` (after a second), `deaf` (never listens), `refuses` (ends at once).
+`slow` (to end), `dies` (after a second), `deaf` (never listens), `refuses` (ends at once).
 """
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -59,6 +60,9 @@ async def listen(path: str, handler: Handler) -> int:
 
 async def main() -> None:
     service = Service()
+    if BEHAVIOUR == "slow":
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, lambda: loop.call_later(0.5, sys.exit))
     if BEHAVIOUR == "refuses":
         sys.exit("model.yaml: nothing to run")
     if BEHAVIOUR != "deaf":

@@ -14,6 +14,7 @@ import pytest
 
 from kpa.demo import child
 from kpa.demo.child import Local, LocalError
+from kpa.local.processes import descendants
 
 
 def fake(behaviour: str) -> tuple[str, ...]:
@@ -56,6 +57,7 @@ async def test_one_that_never_listens_is_given_up_and_stopped(
     monkeypatch.setattr(child, "START_SECONDS", 1.0)
     with pytest.raises(LocalError, match=r"^kpa local does not listen after 1 s"):
         await started("deaf", tmp_path)
+    assert descendants(os.getpid()) == []
 
 
 async def test_one_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from kpa.demo.child import LocalError
 from kpa.demo.run import demonstrate
 from kpa.demo.scenario import Scenario
 from kpa.demo.trace import Arrival, Phase, Trace
+from kpa.local.processes import descendants
 from tests.kpa.demo.test_child import fake
 
 TRACE = Trace("three requests", (Arrival(0.7, 0), Arrival(1.0, 0), Arrival(1.5, 0)), (Phase(0, "all"),))
@@ -25,10 +27,12 @@ ENDLESS = Trace("one much later", (Arrival(0.1, 0), Arrival(3600, 0)))
 
 
 @pytest.fixture(autouse=True)
-def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the demonstration keeps its files; it must be empty afterwards."""
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the demonstration keeps its files; it must be empty afterwards, and no child be left."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
+    yield tmp_path
+    assert os.listdir(tmp_path) == []
+    assert descendants(os.getpid()) == []
 
 
 async def shown(behaviour: str, trace: Trace = TRACE) -> tuple[int, str]:
@@ -37,13 +41,12 @@ async def shown(behaviour: str, trace: Trace = TRACE) -> tuple[int, str]:
     return code, output.getvalue()
 
 
-async def test_a_service_that_goes_up_and_down_is_a_success(temporary_folder: Path) -> None:
+async def test_a_service_that_goes_up_and_down_is_a_success() -> None:
     code, text = await shown("well")
     assert code == 0
     assert "The service went 0 → 1 → 0 and every request was answered." in text
     assert "3: 3 answered 200, 0 others" in text
     assert "all " in text
-    assert os.listdir(temporary_folder) == []
 
 
 async def test_failed_requests_make_it_fail() -> None:
@@ -59,26 +62,25 @@ async def test_a_service_that_stays_up_makes_it_fail(monkeypatch: pytest.MonkeyP
     assert "the service did not come back to zero; 1 replicas are left" in text
 
 
-async def test_an_early_end_of_kpa_local_is_an_error(temporary_folder: Path) -> None:
+async def test_an_early_end_of_kpa_local_is_an_error() -> None:
     with pytest.raises(LocalError, match="out of luck"):
         await shown("dies", ENDLESS)
-    assert os.listdir(temporary_folder) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_signal_ends_it_and_leaves_nothing(number: signal.Signals, temporary_folder: Path) -> None:
-    output = Announcing("0:0")
+async def test_a_signal_ends_it_and_leaves_nothing(number: signal.Signals) -> None:
+    output = Announcing("in flight")
     running = asyncio.create_task(
-        demonstrate(Scenario(), ENDLESS, Console(file=output, width=100), fake("well"))
+        demonstrate(Scenario(), ENDLESS, Console(file=output, width=100), fake("slow"))
     )
     announced = asyncio.create_task(output.announced.wait())
     await asyncio.wait([announced, running], timeout=30, return_when=asyncio.FIRST_COMPLETED)
     assert announced.done()
     os.kill(os.getpid(), number)
+    await asyncio.sleep(0.1)  # it stops its child now, which takes half a second
     os.kill(os.getpid(), number)  # impatience changes nothing
     assert await asyncio.wait_for(running, 60) == 128 + number
     assert "nothing is left running" in output.getvalue()
-    assert os.listdir(temporary_folder) == []
 
 
 class Announcing(io.StringIO):
