@@ -49,6 +49,9 @@ def plan(
 ) -> Plan:
     """Return the plan for a revision, passes over a changed condition included.
 
+    What an earlier pass asks for stands unless a later one asks for something else: an activation that is
+    given up asks for no replicas, whatever the last pod of an inactive revision would wait for.
+
     Parameters
     ----------
     settings : RevisionSettings
@@ -62,12 +65,15 @@ def plan(
     now : float
         Unix seconds.
     """
+    replicas = None
     for _ in range(_PASSES):
-        made = _one_pass(settings, life, desired, excess, ready_pods, activator_answers, now)
-        if made.life.activity is life.activity:
-            return made
+        before = life
+        made = _one_pass(settings, before, desired, excess, ready_pods, activator_answers, now)
+        replicas = replicas if made.replicas is None else made.replicas
         life = made.life
-    return made
+        if life.activity is before.activity:
+            break
+    return replace(made, replicas=replicas)
 
 
 def _one_pass(

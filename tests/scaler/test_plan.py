@@ -146,6 +146,19 @@ def test_a_revision_that_never_gets_ready_is_given_up() -> None:
     assert last.life.activity is Activity.NO_TRAFFIC
 
 
+def test_a_revision_that_never_gets_ready_is_not_retained() -> None:
+    story = Story(replace(SETTINGS, scale_to_zero_pod_retention_period=1800.0))
+    story.pods = 0
+    story.at(0, 0)
+    assert story.at(631, 0).replicas == 0
+
+
+def test_a_minimum_is_asked_for_even_when_all_its_pods_are_ready_at_once() -> None:
+    story = Story(replace(SETTINGS, min_scale=2))
+    story.pods = 2
+    assert story.at(0, -1).replicas == 2
+
+
 def test_a_minimum_never_goes_to_zero() -> None:
     story = Story(replace(SETTINGS, min_scale=2))
     assert story.at(0, 0).replicas == 2
