@@ -4,6 +4,9 @@ import heapq
 
 from kpa.revisions import Key
 
+_SPARE = 64
+"""Entries of replaced times that are kept however few revisions there are."""
+
 
 class Deadlines:
     """At most one time per revision; setting one replaces the one before."""
@@ -19,6 +22,9 @@ class Deadlines:
         elif self._at.get(key) != at:
             self._at[key] = at
             heapq.heappush(self._heap, (at, key))
+            if len(self._heap) > _SPARE + 2 * len(self._at):  # mostly replaced ones, which may be far ahead
+                self._heap = [(at, key) for key, at in self._at.items()]
+                heapq.heapify(self._heap)
 
     def earliest(self) -> float | None:
         """Return the time of the revision that is due first."""

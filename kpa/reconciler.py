@@ -40,11 +40,11 @@ _LONGEST_WAIT = 1.0
 """Seconds; a step of the wall clock delays no tick for longer."""
 
 _PHASE = 0.92
-"""Part of a wall-clock second at which a tick is due: what the collector (by 0.9) and the activators (at 0.75)
-have to say of the second is there, and nothing of the next one is.
+"""Part of a wall-clock second at which a tick is due: all that the collector (by 0.9) and the activators (at
+0.75) have to say of this second is there, and nothing of the next one is.
 
-A tick in the middle would read a second with part of its load: 60 requests in flight would be 45 in a panic
-window of 4 s, and 7 pods instead of 8. The peer's ticks have the phase at which each decider happened to start.
+A tick in the middle would read a second with part of its load: 60 requests in flight would count as 45 in a
+panic window of 4 s, and get 7 pods instead of 8. The peer's ticks begin whenever a decider was made.
 """
 
 
@@ -265,6 +265,8 @@ class Reconciler:
             _log.exception("%s: could not be scaled to %d", key, replicas)
             asyncio.get_running_loop().call_later(_RETRY, self._touch, key)
         else:
+            names = {"namespace": key.namespace, "name": key.name}
+            _log.info("replicas %d -> %d", before, replicas, extra={"fields": names})
             self._observers.scale(before, replicas)
 
     async def _sleep(self) -> None:
@@ -302,8 +304,8 @@ class Reconciler:
             not_ready=waiting + terminating,
             pending=waiting,
             terminating=terminating,
-            stable=decision.stable if decision.valid else None,
-            panic=decision.panic if decision.valid else None,
+            stable=decision.stable + 0.0 if decision.valid else None,  # the sum makes -0.0 a plain zero
+            panic=decision.panic + 0.0 if decision.valid else None,
             target=settings.target_value,
             total=settings.total_value,
             excess_burst_capacity=decision.excess,
@@ -340,9 +342,9 @@ def _is_scraped(settings: RevisionSettings) -> bool:
 def _mode(settings: RevisionSettings, valid: bool, panicking: bool) -> Mode:
     if settings.min_scale == settings.max_scale > 0:
         return "fixed"
-    if panicking:
-        return "panic"
-    return "stable" if valid else "no data"
+    if not valid:
+        return "no data"
+    return "panic" if panicking else "stable"
 
 
 def _activity_name(activity: Activity) -> ActivityName:
