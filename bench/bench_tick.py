@@ -100,7 +100,9 @@ def main() -> None:
     sizes = [int(size) for size in options.revisions.split(",")]
     peer = measure_peer(sizes, options.seconds)
     print(f"microseconds per revision and tick, defaults: {options.defaults}")
-    print(f"{'revisions':>10} {'tick':>8} {'Knative':>8} {'ratio':>7} {'each stat by a call':>21} {'ratio':>7}")
+    print(
+        f"{'revisions':>10} {'tick':>8} {'Knative':>8} {'ratio':>7} {'each stat by a call':>21} {'ratio':>7}"
+    )
     for size in sizes:
         found = measure(size, options.defaults, options.seconds)
         tick = found["record at once"] + found["decide at once"]

@@ -71,7 +71,10 @@ def test_traces_one_by_one_decide_as_a_fleet_does() -> None:
     [
         (b"{", "line 1: not a JSON object"),
         (b"[]", "line 1: "),
-        (lines(TRACE | {"spec": SPEC | {"target_value": 0}}), "line 1: spec.target_value: Input should be gr"),
+        (
+            lines(TRACE | {"spec": SPEC | {"target_value": 0}}),
+            "line 1: spec.target_value: Input should be gr",
+        ),
         (lines(TRACE | {"spec": SPEC | {"windows": 1}}), "line 1: spec.windows: Extra inputs are not perm"),
         (lines(TRACE | {"steps": [{"at": "x"}]}), "line 1: steps.0.at: "),
         (lines(TRACE | {"steps": [{"at": 0, "stats": [[1, 2]]}]}), "line 1: steps.0.stats.0."),
