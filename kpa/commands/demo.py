@@ -15,36 +15,36 @@ def command(
     trace: Annotated[
         Path | None,
         typer.Option(
-            help="Arrivals to play: CSV with TIMESTAMP, ContextTokens, GeneratedTokens.", metavar="FILE"
+            metavar="FILE", help="Arrivals to play: CSV with TIMESTAMP, ContextTokens, GeneratedTokens."
         ),
     ] = None,
     speed: Annotated[
         float | None,
-        typer.Option(
-            min=0.1, max=1000, help="Seconds of the trace played in one second. [default: 1, FILE: 10]"
-        ),
+        typer.Option(min=0.1, max=1000, metavar="X", help="Play X seconds in one: 1, with FILE 10."),
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(
-            min=1, max=86400, help="Stop the load after so many seconds. [default: all of it, FILE: 120]"
-        ),
+        typer.Option(min=1, max=86400, metavar="N", help="End the load after N: all of it, with FILE 120."),
     ] = None,
     prefill_rate: Annotated[
-        float, typer.Option(min=1, max=1e9, help="Context tokens that the model of FILE reads a second.")
-    ] = 8000.0,
+        float, typer.Option(min=1, max=1e9, metavar="N", help="Context tokens read a second, with FILE.")
+    ] = 8000,
     decode_rate: Annotated[
-        float, typer.Option(min=1, max=1e9, help="Tokens that the model of FILE writes a second and request.")
-    ] = 75.0,
+        float, typer.Option(min=1, max=1e9, metavar="N", help="Tokens written a second, with FILE.")
+    ] = 75,
 ) -> None:
     """Show the autoscaler at work on this machine, in 2 to 3 minutes.
 
-    Starts `kpa local` with a sample model server, sends it a load that is quiet, ramps up, bursts, levels off
-    and ends, and shows requests, replicas and panic mode live; a last request finds the service at zero. With
-    FILE, a recorded trace is played instead, each request worked on for as long as its tokens take.
+    Starts kpa local with a sample model server and sends it a load that is quiet,
+    ramps up, bursts, levels off and ends; a last request finds it at zero.
+    Shows requests, replicas and panic mode live, then a table.
 
-    Exit status: 0 when the service went from zero to some replicas and back and every request was answered,
-    1 when not, 2 for a bad FILE or option, 130 after Ctrl-C. However it ends, nothing is left running.
+    With FILE a recorded trace is played; the model works on each request for as
+    long as its tokens take, and time is compressed: arrivals and work alike.
+
+    Exit code 0 if the service went from zero up and back and all requests were
+    answered, 1 if not, 2 for a bad FILE or option, 130 after Ctrl-C. No process
+    outlives this one.
     """
     import asyncio
 

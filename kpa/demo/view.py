@@ -180,7 +180,8 @@ class View:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        paints = console.is_terminal and not console.is_dumb_terminal
+        self._live = Live(console=console, auto_refresh=False) if paints else None
         self._shown: tuple[float, int, int, str] | None = None
 
     def __enter__(self) -> "View":
