@@ -1,0 +1,87 @@
+"""Which replica looks after which revision: keys are spread over buckets, and each bucket has one owner.
+
+The spread must be the peer's to the last bit while replicas of both share leases.
+
+Source: `knative/pkg hash/hash.go`, `hash/bucketer.go`; `knative/serving cmd/autoscaler/main.go` for the names.
+"""
+
+from collections.abc import Iterable
+
+from kpa.revisions import Key
+
+_OFFSET, _PRIME, _MASK = 0xCBF29CE484222325, 0x100000001B3, 2**64 - 1
+"""Constants of FNV-1a with 64 bits."""
+
+_ANGLES = 2048
+"""Places on the circle on which buckets and keys lie."""
+
+_START_SALT = "start-angle-salt"
+
+
+def bucket_names(count: int) -> tuple[str, ...]:
+    """Return the names of all buckets, which are the names of their leases.
+
+    Examples
+    --------
+    >>> bucket_names(2)
+    ('autoscaler-bucket-00-of-02', 'autoscaler-bucket-01-of-02')
+    """
+    return tuple(f"autoscaler-bucket-{index:02d}-of-{count:02d}" for index in range(count))
+
+
+def fnv1a(text: str) -> int:
+    """Return the 64-bit FNV-1a hash of a text.
+
+    Examples
+    --------
+    >>> hex(fnv1a("a"))
+    '0xaf63dc4c8601ec8c'
+    """
+    found = _OFFSET
+    for byte in text.encode():
+        found = (found ^ byte) * _PRIME & _MASK
+    return found
+
+
+class BucketSet:
+    """Buckets that share all keys among them.
+
+    Parameters
+    ----------
+    names : iterable of str
+        At least one.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(sorted(names))
+        self._owners: dict[Key, str] = {}
+
+    def owner(self, key: Key) -> str:
+        """Return the bucket that a revision lies in; remembered, since it costs some microseconds a bucket."""
+        found = self._owners.get(key)
+        if found is None:
+            found = self._owners[key] = self._choose(str(key))
+        return found
+
+    def forget(self, key: Key) -> None:
+        """Drop what is remembered of a revision that is gone."""
+        self._owners.pop(key, None)
+
+    def _choose(self, key: str) -> str:
+        if len(self.names) == 1:
+            return self.names[0]
+        start = fnv1a(key + _START_SALT) % _ANGLES
+        angles = self._angles(key)
+        return angles[min((angle for angle in angles if angle >= start), default=min(angles))]
+
+    def _angles(self, key: str) -> dict[int, str]:
+        """Place all buckets on the circle of a key; two at one place are told apart by hashing on."""
+        angles: dict[int, str] = {}
+        for name in self.names:
+            text = name + key
+            found = fnv1a(text)
+            while found % _ANGLES in angles:
+                text += f"{found:x}"
+                found = fnv1a(text)
+            angles[found % _ANGLES] = name
+        return angles
