@@ -2,7 +2,7 @@
 
 The spread must be the peer's to the last bit while replicas of both share leases.
 
-Source: `knative/pkg hash/hash.go`, `hash/bucketer.go`; `knative/serving cmd/autoscaler/main.go` for the names.
+Source: `knative/pkg hash`; the names of `knative/serving cmd/autoscaler/main.go`.
 """
 
 from collections.abc import Iterable
@@ -57,7 +57,7 @@ class BucketSet:
         self._owners: dict[Key, str] = {}
 
     def owner(self, key: Key) -> str:
-        """Return the bucket that a revision lies in; remembered, since it costs some microseconds a bucket."""
+        """Return the bucket that a revision lies in; remembered, as it costs microseconds a bucket."""
         found = self._owners.get(key)
         if found is None:
             found = self._owners[key] = self._choose(str(key))

@@ -1,0 +1,173 @@
+"""Elections among replicas on one store, in time that the test walks forward."""
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+
+from kpa.kube.errors import Conflict, NotFound, Unreachable
+from kpa.kube.leases import Elector, Timing
+
+TIMING = Timing(lease_duration=60, renew_deadline=40, retry_period=10)
+
+
+class Store:
+    """Leases with resource versions; `down` makes it unreachable."""
+
+    def __init__(self) -> None:
+        self.leases: dict[str, dict[str, Any]] = {}
+        self.version = 0
+        self.writes = 0
+        self.down = False
+
+    async def get(self, name: str) -> dict[str, Any]:
+        self._check()
+        if name not in self.leases:
+            raise NotFound(f"lease {name}")
+        return copy.deepcopy(self.leases[name])
+
+    async def create(self, lease: dict[str, Any]) -> dict[str, Any]:
+        self._check()
+        if lease["metadata"]["name"] in self.leases:
+            raise Conflict("it exists")
+        return self._write(lease["metadata"]["name"], lease)
+
+    async def replace(self, name: str, lease: dict[str, Any]) -> dict[str, Any]:
+        self._check()
+        if lease["metadata"]["resourceVersion"] != self.leases[name]["metadata"]["resourceVersion"]:
+            raise Conflict("it changed")
+        return self._write(name, lease)
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unreachable("down")
+
+    def _write(self, name: str, lease: dict[str, Any]) -> dict[str, Any]:
+        self.version += 1
+        self.writes += 1
+        stored = copy.deepcopy(lease)
+        stored["metadata"]["resourceVersion"] = str(self.version)
+        self.leases[name] = stored
+        return copy.deepcopy(stored)
+
+
+class Replicas:
+    def __init__(self, count: int) -> None:
+        self.store = Store()
+        self.now = 1000.0
+        self.told: list[tuple[int, bool]] = []
+        self.electors = [self._elector(number) for number in range(count)]
+
+    def _elector(self, number: int) -> Elector:
+        def told(leading: bool) -> None:
+            self.told.append((number, leading))
+
+        return Elector(self.store, "bucket", f"pod-{number}_10.0.0.{number}", TIMING, told, lambda: self.now)
+
+    @property
+    def holder(self) -> str:
+        return str(self.store.leases["bucket"]["spec"]["holderIdentity"])
+
+
+async def test_the_first_to_ask_leads_and_the_others_wait() -> None:
+    replicas = Replicas(3)
+    for elector in replicas.electors:
+        await elector.attempt()
+    assert replicas.told == [(0, True)]
+    assert replicas.holder == "pod-0_10.0.0.0"
+
+
+@pytest.mark.parametrize(("seconds", "leader"), [(60, 0), (61, 1)])
+async def test_a_lease_is_taken_only_once_nobody_was_seen_to_renew_it_for_its_duration(
+    seconds: float, leader: int
+) -> None:
+    replicas = Replicas(2)
+    await replicas.electors[0].attempt()
+    await replicas.electors[1].attempt()
+    replicas.now += seconds
+    await replicas.electors[1].attempt()
+    assert replicas.holder == f"pod-{leader}_10.0.0.{leader}"
+
+
+async def test_a_renewed_lease_stays() -> None:
+    replicas = Replicas(2)
+    for _ in range(20):
+        for elector in replicas.electors:
+            await elector.attempt()
+        replicas.now += 10
+    assert replicas.told == [(0, True)]
+    assert replicas.store.leases["bucket"]["spec"]["leaseTransitions"] == 0
+
+
+async def test_a_new_holder_counts_the_transition_and_keeps_its_time_of_acquiring() -> None:
+    replicas = Replicas(2)
+    await replicas.electors[0].attempt()
+    await replicas.electors[1].attempt()
+    replicas.now += 61
+    await replicas.electors[1].attempt()
+    first = replicas.store.leases["bucket"]["spec"]
+    await replicas.electors[1].attempt()
+    second = replicas.store.leases["bucket"]["spec"]
+    assert (first["leaseTransitions"], second["leaseTransitions"]) == (1, 1)
+    assert first["acquireTime"] == second["acquireTime"]
+
+
+@pytest.mark.parametrize(("seconds", "leading"), [(39, True), (40, False)])
+async def test_a_leader_without_an_api_server_leads_until_the_renew_deadline(
+    seconds: float, leading: bool
+) -> None:
+    replicas = Replicas(1)
+    await replicas.electors[0].attempt()
+    replicas.store.down = True
+    replicas.now += seconds
+    await replicas.electors[0].attempt()
+    assert replicas.electors[0].leading is leading
+
+
+async def test_a_leader_that_finds_another_holder_stops_leading() -> None:
+    replicas = Replicas(2)
+    await replicas.electors[0].attempt()
+    await replicas.electors[1].attempt()
+    replicas.now += 61
+    await replicas.electors[1].attempt()
+    await replicas.electors[0].attempt()
+    assert replicas.told == [(0, True), (1, True), (0, False)]
+
+
+async def test_a_graceful_stop_hands_over_at_once() -> None:
+    replicas = Replicas(2)
+    leader = asyncio.create_task(replicas.electors[0].run())
+    while not replicas.electors[0].leading:
+        await asyncio.sleep(0)
+    standby = asyncio.create_task(replicas.electors[1].run())
+    await asyncio.sleep(0.01)
+    leader.cancel()
+    await asyncio.wait([leader])
+    assert replicas.holder == ""
+    replicas.electors[1].observe(replicas.store.leases["bucket"])
+    async with asyncio.timeout(2):
+        while not replicas.electors[1].leading:
+            await asyncio.sleep(0)
+    standby.cancel()
+    await asyncio.wait([standby])
+    assert replicas.told == [(0, True), (0, False), (1, True), (1, False)]
+
+
+async def test_news_of_a_held_lease_asks_the_api_server_nothing() -> None:
+    replicas = Replicas(2)
+    standby = asyncio.create_task(replicas.electors[1].run())
+    while "bucket" not in replicas.store.leases:
+        await asyncio.sleep(0)
+    writes = replicas.store.writes
+    replicas.electors[1].observe(replicas.store.leases["bucket"])
+    await asyncio.sleep(0.01)
+    assert replicas.store.writes == writes
+    standby.cancel()
+    await asyncio.wait([standby])
+
+
+async def test_two_that_claim_at_one_moment_do_not_both_lead() -> None:
+    replicas = Replicas(2)
+    await asyncio.gather(*(elector.attempt() for elector in replicas.electors))
+    assert sum(elector.leading for elector in replicas.electors) == 1
