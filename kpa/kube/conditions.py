@@ -1,8 +1,8 @@
 """Conditions: how an object says what holds, and since when.
 
 A set of conditions has a summary, `Ready`, and dependents that it is derived from. During a pass conditions
-are marked one after another, and each mark may move `Ready`; what moves when is part of what others see. At the
-end a condition's time moves only if the condition is another than before the pass.
+are marked one after another, and each mark may move `Ready`: what moves when is part of what others see. At
+the end a condition's time moves only if the condition is another than before the pass.
 
 Source: `knative/pkg apis/condition_set.go` and `reconciler/reconcile_common.go`.
 """

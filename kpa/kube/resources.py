@@ -1,40 +1,26 @@
-"""Where kinds of objects live in the Kubernetes API.
+"""Where the kinds of objects that we use live in the Kubernetes API.
 
 Source: `knative/serving config/core/300-resources`, `knative/networking config/serverlessservice.yaml`; the
 plural of a scale target by `knative/pkg apis/kind2resource.go`.
 """
 
-from dataclasses import dataclass
+from kpa.kube.resource import Resource
 
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """A kind of objects, as the API's paths name it.
-
-    Attributes
-    ----------
-    group, version : str
-        The group of `v1` is empty.
-    plural : str
-    namespaced : bool
-    """
-
-    group: str
-    version: str
-    plural: str
-    namespaced: bool = True
-
-    @property
-    def api_version(self) -> str:
-        """As objects name it: `apps/v1`, or `v1` alone.
-
-        Examples
-        --------
-        >>> PODS.api_version, DEPLOYMENTS.api_version
-        ('v1', 'apps/v1')
-        """
-        return f"{self.group}/{self.version}" if self.group else self.version
-
+__all__ = [
+    "CONFIGMAPS",
+    "DEPLOYMENTS",
+    "ENDPOINTSLICES",
+    "EVENTS",
+    "LEASES",
+    "METRICS",
+    "PODAUTOSCALERS",
+    "PODS",
+    "SERVERLESSSERVICES",
+    "SERVICES",
+    "Resource",
+    "api_version",
+    "resource_of",
+]
 
 PODAUTOSCALERS = Resource("autoscaling.internal.knative.dev", "v1alpha1", "podautoscalers")
 METRICS = Resource("autoscaling.internal.knative.dev", "v1alpha1", "metrics")
@@ -46,6 +32,17 @@ EVENTS = Resource("", "v1", "events")
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 ENDPOINTSLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
+
+
+def api_version(resource: Resource) -> str:
+    """Return group and version as objects name them.
+
+    Examples
+    --------
+    >>> api_version(PODS), api_version(DEPLOYMENTS)
+    ('v1', 'apps/v1')
+    """
+    return f"{resource.group}/{resource.version}" if resource.group else resource.version
 
 
 def resource_of(api_version: str, kind: str) -> Resource:
