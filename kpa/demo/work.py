@@ -61,7 +61,7 @@ def read_work(query: str, service: float) -> Work:
         prime=int(_number(values, "prime", 0, 0, 10_000_000, whole=True)),
         bloat=int(_number(values, "bloat", 0, 0, 1024, whole=True)),
         tokens=int(_number(values, "tokens", 0, 0, 100_000, whole=True)),
-        rate=_number(values, "rate", 50, 0.1, 10_000),
+        rate=_number(values, "rate", 50.0, 0.1, 10_000),
     )
 
 

@@ -20,8 +20,8 @@ from kpa.demo.model_server import LOADED_AT
 from kpa.revisions import Key
 from tests.kpa.status_samples import sample
 
-BEHAVIOUR = sys.argv[1]
-OPTIONS = dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True))
+_, BEHAVIOUR, *_given = sys.argv if __name__ == "__main__" else ["", ""]
+OPTIONS = dict(zip(_given[::2], _given[1::2], strict=True))
 
 
 class Service:
@@ -74,4 +74,5 @@ async def main() -> None:
     print("fake local: out of luck", flush=True)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
