@@ -1,7 +1,7 @@
 """Leader election: who owns a bucket, agreed on by a Lease that its holder renews.
 
-A lease counts as expired when nobody has been seen to renew it for its duration, by our own clock from the
-moment we saw the last change: clocks of replicas need not agree. A released lease (no holder) is taken at once.
+A lease counts as expired when nobody was seen to renew it for its duration, by our own clock from the moment
+we saw the last change: clocks of replicas need not agree. A released lease (no holder) is taken at once.
 
 Source: `kubernetes/client-go tools/leaderelection`, whose replicas may share our leases.
 """
