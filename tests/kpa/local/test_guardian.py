@@ -105,8 +105,12 @@ def test_nothing_survives_kill_9_of(guarded: Guarded, names: str, mark: str) -> 
     wait_until(lambda: marked(mark) == [], "no process is left")
 
 
-def test_nothing_survives_kill_9_of_the_whole_process_group(guarded: Guarded, mark: str) -> None:
+@pytest.mark.parametrize("also", [(), ("service",)], ids=["alone", "and of the service"])
+def test_nothing_survives_kill_9_of_the_whole_process_group(
+    guarded: Guarded, also: tuple[str, ...], mark: str
+) -> None:
     os.killpg(guarded.guardian.pid, signal.SIGKILL)
+    guarded.kill(*also)
     wait_until(lambda: marked(mark) == [], "no process is left")
 
 

@@ -92,6 +92,14 @@ async def test_nothing_that_a_process_started_outlives_it(script: str, mark: str
     assert marked(mark) == []
 
 
+async def test_a_job_of_its_own_group_with_a_cleared_environment_ends_too(mark: str) -> None:
+    job = f"env -i sh -c ': {mark}; sleep 1000; :'"
+    process = start("sh", "-c", f"set -m; {job} & sleep 1000; :")
+    await until(lambda: len(marked(mark)) == 3, "the job runs")
+    await process.stop(grace=0.2)
+    assert marked(mark) == []
+
+
 async def test_descendants_end_also_when_the_process_ended_by_itself(mark: str) -> None:
     process = start("sh", "-c", "setsid sleep 1000 & exit 4")
     assert await process.wait() == 4
