@@ -1,12 +1,35 @@
 """The few verbs we need of the place where pods run."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+from config.resolve import RevisionSettings
 from kpa.revisions import Key, Revision
+from scaler.engine import Decision
+from scaler.plan import Plan
 
 Listener = Callable[[Key, Revision | None], None]
 """Called on the event loop with each new state of a revision, with None once it is gone; must not block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was decided about a revision.
+
+    Attributes
+    ----------
+    plan : Plan
+        What to ask for; its `replicas` may be what is there already.
+    decision : Decision
+        What the plan was made from.
+    settings : RevisionSettings
+        Those in force.
+    """
+
+    plan: Plan
+    decision: Decision
+    settings: RevisionSettings
 
 
 class Cluster(Protocol):
@@ -15,11 +38,8 @@ class Cluster(Protocol):
     def watch(self, listener: Listener) -> None:
         """Tell `listener` of all revisions that exist now, then of every change of one."""
 
-    async def scale(self, key: Key, replicas: int) -> None:
-        """Ask for a number of replicas; returns when the request is accepted, not when pods run.
+    def carry_out(self, key: Key, outcome: Outcome) -> None:
+        """See to an outcome: returns at once, and does nothing for a revision that is gone.
 
-        Raises
-        ------
-        KeyError
-            The revision is gone.
+        The same outcome may come again and again; what is as it should be stays untouched.
         """

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from config.autoscaler import AutoscalerConfig
 from config.resolve import RevisionSettings, resolve
-from kpa.cluster import Cluster
+from kpa.cluster import Cluster, Outcome
 from kpa.deadlines import Deadlines
 from kpa.logs import log_decision
 from kpa.revisions import Key, Revision
@@ -204,10 +204,10 @@ class Reconciler:
         """Follow the cluster until cancelled."""
         self._cluster.watch(self.on_revision)
         while True:
-            await self.step(self._clock())
+            self.step(self._clock())
             await self._sleep()
 
-    async def step(self, now: float) -> None:
+    def step(self, now: float) -> None:
         """Do all that is due at a unix time: decide, and ask the cluster for what the decisions say.
 
         Revisions at zero that have load now are decided on at once, all others at the next tick.
@@ -218,12 +218,9 @@ class Reconciler:
             self._decide(now, self._pokes)
         self._pokes = set()
         due, self._dirty = self._dirty.union(self._deadlines.take_due(now)), set()
-        async with asyncio.TaskGroup() as group:
-            for key in due:
-                if key in self._members:
-                    replicas = self._plan(key, self._members[key], now)
-                    if replicas is not None:
-                        group.create_task(self._scale(key, replicas))
+        for key in due:
+            if key in self._members:
+                self._look_at(key, self._members[key], now)
 
     def _tick(self, now: float) -> None:
         """Decide for the whole fleet."""
@@ -235,8 +232,8 @@ class Reconciler:
     def _decide(self, now: float, keys: Iterable[Key] | None = None) -> None:
         self._dirty.update(key for key in self.engine.tick(now, keys) if isinstance(key, Key))
 
-    def _plan(self, key: Key, member: _Member, now: float) -> int | None:
-        """Make a revision's plan anew; returns the replicas to ask for if they are not the present ones."""
+    def _look_at(self, key: Key, member: _Member, now: float) -> None:
+        """Make a revision's plan anew and have it carried out."""
         decision = self.engine.decision(key)
         member.plan = plan(
             member.settings,
@@ -251,23 +248,21 @@ class Reconciler:
         status = self._status(key, member)
         log_decision(_log, member.told, status)
         member.told = status
-        wanted = member.plan.replicas
-        return None if wanted is None or wanted == member.revision.replicas else wanted
+        self._carry_out(key, member, Outcome(member.plan, decision, member.settings), now)
 
-    async def _scale(self, key: Key, replicas: int) -> None:
-        """Ask the cluster for replicas; a failure is logged and tried again."""
-        before = self._members[key].revision.replicas
+    def _carry_out(self, key: Key, member: _Member, outcome: Outcome, now: float) -> None:
+        """Hand an outcome to the cluster; a failure is logged and tried again."""
+        before, wanted = member.revision.replicas, outcome.plan.replicas
         try:
-            await self._cluster.scale(key, replicas)
-        except KeyError:
-            return
+            self._cluster.carry_out(key, outcome)
         except Exception:
-            _log.exception("%s: could not be scaled to %d", key, replicas)
-            asyncio.get_running_loop().call_later(_RETRY, self._touch, key)
-        else:
+            _log.exception("%s: could not be scaled to %s", key, wanted)
+            self._deadlines.set(key, now + _RETRY)
+            return
+        if wanted not in (None, before):
             names = {"namespace": key.namespace, "name": key.name}
-            _log.info("replicas %d -> %d", before, replicas, extra={"fields": names})
-            self._observers.scale(before, replicas)
+            _log.info("replicas %d -> %d", before, wanted, extra={"fields": names})
+            self._observers.scale(before, wanted)
 
     async def _sleep(self) -> None:
         """Wait for the next tick, the next due plan, or something to happen."""
@@ -275,7 +270,8 @@ class Reconciler:
         until = self._next_tick if earliest is None else min(self._next_tick, earliest)
         seconds = min(max(until - self._clock(), 0.0), _LONGEST_WAIT)
         try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):  # wait_for may swallow a cancellation
+                await self._wake.wait()
         except TimeoutError:
             return
         finally:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
-from kpa.cluster import Listener
+from kpa.cluster import Listener, Outcome
 from kpa.local.environment import QUEUE_PROXY
 from kpa.local.service import Service
 from kpa.local.spec import ServiceSpec
@@ -75,18 +75,12 @@ class LocalCluster:
         for key, revision in self._told.items():
             listener(key, revision)
 
-    async def scale(self, key: Key, replicas: int) -> None:
-        """Ask for a number of replicas; returns when they are being started or stopped.
-
-        Raises
-        ------
-        KeyError
-            The revision is gone.
-        """
-        found = [workload for workload in self._workloads() if workload.key == key]
-        if not found:
-            raise KeyError(key)
-        found[0].scale(replicas)
+    def carry_out(self, key: Key, outcome: Outcome) -> None:
+        """Start or stop replicas as an outcome asks."""
+        replicas = outcome.plan.replicas
+        for workload in self._workloads():
+            if workload.key == key and replicas not in (None, workload.wanted):
+                workload.scale(replicas)
 
     def routes(self) -> RoutingTable:
         """Where requests go now: only ready replicas that do not terminate."""

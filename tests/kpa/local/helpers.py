@@ -8,7 +8,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from config.autoscaler import AutoscalerConfig
+from config.resolve import resolve
+from kpa.cluster import Outcome
+from kpa.local.cluster import LocalCluster
 from kpa.local.spec import Probe, ServiceSpec, Template
+from kpa.revisions import Key
+from scaler.engine import Decision
+from scaler.plan import Plan
+from scaler.zero import Activity, Life
 
 STUB = (sys.executable, "-E", "-S", str(Path(__file__).with_name("stub_queue_proxy.py")))
 """Command line of the stub queue-proxy."""
@@ -91,3 +99,10 @@ def marked(mark: str) -> list[int]:
         if mark.encode() in texts and state not in "ZX":
             found.append(pid)
     return found
+
+
+def scale(cluster: LocalCluster, key: Key, replicas: int) -> None:
+    """Ask a cluster for replicas, as the reconciler does."""
+    plan = Plan(replicas, replicas, None, True, Life(Activity.ACTIVE, 0.0))
+    decision = Decision(True, 0.0, 0.0, replicas, 0, None, 0)
+    cluster.carry_out(key, Outcome(plan, decision, resolve(AutoscalerConfig(), {}, 10)))

@@ -10,7 +10,7 @@ from kpa.local.cluster import LocalCluster
 from kpa.local.spec import Probe
 from kpa.revisions import Key
 from metrics.stat import Stat
-from tests.kpa.local.helpers import get, service, until
+from tests.kpa.local.helpers import get, scale, service, until
 
 HELLO = Key("default", "hello-00001")
 
@@ -67,7 +67,7 @@ async def test_no_request_is_lost_while_replicas_come_and_go(cluster: LocalClust
 
     workers = [asyncio.create_task(load(number)) for number in range(4)]
     for replicas in (3, 1, 2, 1):
-        await cluster.scale(HELLO, replicas)
+        scale(cluster, HELLO, replicas)
         await until(lambda replicas=replicas: len(addresses(cluster)) == replicas, f"{replicas} backends")
         await asyncio.sleep(0.2)
     loading = False
