@@ -219,7 +219,8 @@ class Server:
 
     async def _has_changed(self, seen: str) -> bool:
         try:
-            await asyncio.wait_for(self._routes.changed(seen), SIGN_OF_LIFE)
+            async with asyncio.timeout(SIGN_OF_LIFE):
+                await self._routes.changed(seen)
         except TimeoutError:
             return False
         return True
