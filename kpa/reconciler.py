@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from config.autoscaler import AutoscalerConfig
 from config.resolve import RevisionSettings, resolve
@@ -75,8 +75,8 @@ class Reconciler:
     ----------
     cluster : Cluster
     config : AutoscalerConfig
-    activator_answers : callable
-        Tells whether an activator stands ready to hold requests.
+    activator_answers : callable (key)
+        Tells whether an activator stands ready to hold requests of a revision.
     observers : Observers
     clock : callable
         Unix time in seconds.
@@ -87,7 +87,7 @@ class Reconciler:
         cluster: Cluster,
         config: AutoscalerConfig,
         *,
-        activator_answers: Callable[[], bool],
+        activator_answers: Callable[[Key], bool],
         observers: Observers | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -118,6 +118,9 @@ class Reconciler:
         else:
             member = self._members[key]
             before, member.revision = member.revision, revision
+            if revision.life is not None:
+                life = replace(member.plan.life, proxied_since=revision.life.proxied_since)
+                member.plan = replace(member.plan, life=life)
             if _resolved_from(before) != _resolved_from(revision):
                 self._reconfigure(key, member)
             elif before.ready_pods != revision.ready_pods:
@@ -144,7 +147,7 @@ class Reconciler:
         settings = self._resolve(revision)
         now = self._clock()
         ready = len(revision.ready_pods)
-        life = Life(Activity.ACTIVATING, now)
+        life = revision.life or Life(Activity.ACTIVATING, now)
         member = _Member(revision, settings, Plan(UNKNOWN, None, None, True, life))
         self._members[key] = member
         self.engine.add(key, settings, now, ready, _is_scraped(settings))
@@ -241,7 +244,7 @@ class Reconciler:
             decision.desired,
             decision.excess,
             len(member.revision.ready_pods),
-            self._activator_answers(),
+            self._activator_answers(key),
             now,
         )
         self._deadlines.set(key, member.plan.again_at)

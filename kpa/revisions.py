@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from scaler.zero import Life
+
 
 class Key(NamedTuple):
     """Name of a revision; prints as `namespace/name`."""
@@ -61,6 +63,9 @@ class Revision:
         All that exist, terminating ones included.
     reachable : bool
         Some route points here.
+    life : Life or None
+        Where the cluster knows the revision to be on its way: a new process goes on from there. Its
+        `proxied_since` counts in every new state. None where the cluster keeps no such record.
     """
 
     key: Key
@@ -71,6 +76,7 @@ class Revision:
     replicas: int = 0
     pods: tuple[Pod, ...] = ()
     reachable: bool = True
+    life: Life | None = None
 
     @property
     def ready_pods(self) -> tuple[Pod, ...]:

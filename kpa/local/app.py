@@ -254,7 +254,7 @@ class LocalApp:
         if unknown:
             self._stat_server.dropped["unknown_revision"] += unknown
 
-    def _activator_answers(self) -> bool:
+    def _activator_answers(self, key: Key) -> bool:
         return self._activator is not None and self._activator.connected
 
     def _not_ready(self) -> str | None:

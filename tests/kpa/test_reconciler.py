@@ -88,7 +88,7 @@ class World:
         self.reconciler = Reconciler(
             self.cluster,
             config,
-            activator_answers=lambda: self.activator_answers,
+            activator_answers=lambda key: self.activator_answers,
             observers=Observers(
                 tick=self.ticks.append,
                 scale=lambda *change: self.scales.append(change),
@@ -566,7 +566,7 @@ async def test_a_shorter_interval_applies_at_once() -> None:
 
 async def test_the_loop_follows_the_cluster_and_wakes_for_load_at_zero() -> None:
     world = World(CONFIG.model_copy(update={"tick_interval": 60.0}))
-    reconciler = Reconciler(world.cluster, world.reconciler.config, activator_answers=lambda: True)
+    reconciler = Reconciler(world.cluster, world.reconciler.config, activator_answers=lambda key: True)
     world.reconciler = reconciler
     world.revision(annotations={"autoscaling.knative.dev/initial-scale": "0"})
     loop = asyncio.create_task(reconciler.run())
@@ -589,7 +589,7 @@ async def test_the_loop_survives_a_cluster_that_fails(monkeypatch: pytest.Monkey
     world = World()
     world.cluster.errors = [OSError("no answer")] * 3
     world.revision(annotations={"autoscaling.knative.dev/min-scale": "2"})
-    reconciler = Reconciler(world.cluster, CONFIG, activator_answers=lambda: True)
+    reconciler = Reconciler(world.cluster, CONFIG, activator_answers=lambda key: True)
     loop = asyncio.create_task(reconciler.run())
     try:
         await until(lambda: world.cluster.revisions[KEY].replicas == 2, "two replicas")
