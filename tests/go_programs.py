@@ -1,7 +1,7 @@
 """Programs of a Go module that tests run, built once and kept in a cache folder.
 
 ``module.program("etcd")`` gives the path of a program as new as its source, in ``.cache/NAME`` or in the
-folder that the environment names. Any number of processes may ask at once: one builds, the others wait for it.
+folder that the environment names. Any number of processes may ask at once: one builds, the others wait.
 """
 
 import fcntl

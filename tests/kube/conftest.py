@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.go_programs import BuildError
-from tests.kube import programs
+from tests.kube import audit, programs
 from tests.kube.control_plane import ControlPlane
 from tests.kube.installation import controller_token, install
 from tests.kube.knative_double import Knative, playing
@@ -29,6 +29,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     with contextlib.suppress(BuildError):
         for name in names:
             programs.program(name)
+        for module in ("serving", "networking"):
+            programs.knative(module)
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +75,10 @@ async def token(control_plane: ControlPlane) -> str:
 def kubeconfig(control_plane: ControlPlane, token: str, tmp_path: Path) -> Path:
     """A kubeconfig with the rights of the autoscaler."""
     return control_plane.kubeconfig(tmp_path / "kubeconfig", token)
+
+
+@pytest.fixture
+def requests(control_plane: ControlPlane) -> audit.Requests:
+    """What the autoscaler asked of the API server since the test began."""
+    before = control_plane.audit_file.stat().st_size
+    return lambda: audit.read_log(control_plane.audit_file, before)

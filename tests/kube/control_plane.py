@@ -19,6 +19,7 @@ from pathlib import Path
 
 import yaml
 
+from tests.kube import audit
 from tests.kube.api import Api
 from tests.kube.programs import program
 
@@ -38,6 +39,8 @@ class ControlPlane:
         Address of the API server.
     ca_file : Path
         The certificate that verifies it.
+    audit_file : Path
+        What the autoscaler's ServiceAccount asked for; see `audit.read_log`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,6 +49,7 @@ class ControlPlane:
         self._api_server: subprocess.Popen[bytes] | None = None
         self.url = ""
         self.ca_file = folder / "certificates" / "apiserver.crt"
+        self.audit_file = folder / "audit.jsonl"
 
     def start(self) -> None:
         """Start both programs and wait until the API server is ready.
@@ -58,6 +62,8 @@ class ControlPlane:
         key = self._folder / "service-accounts.key"
         key.write_text(signing_key())
         (self._folder / "tokens.csv").write_text(f"{ADMIN_TOKEN},admin,admin,system:masters\n")
+        (self._folder / "audit-policy.yaml").write_text(yaml.safe_dump(audit.POLICY))
+        self.audit_file.touch()
         for attempt in range(ATTEMPTS):
             self._ports = free_ports(3)
             self.url = f"https://127.0.0.1:{self._ports[2]}"
@@ -95,6 +101,9 @@ class ControlPlane:
             f"--cert-dir={self.ca_file.parent}",
             f"--token-auth-file={self._folder / 'tokens.csv'}",
             "--authorization-mode=RBAC",
+            f"--audit-policy-file={self._folder / 'audit-policy.yaml'}",
+            f"--audit-log-path={self.audit_file}",
+            "--audit-log-mode=blocking-strict",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={self._folder / 'service-accounts.key'}",
             f"--service-account-signing-key-file={self._folder / 'service-accounts.key'}",

@@ -7,6 +7,7 @@ The manifests lie in the Go modules that tests/peer requires, so that both speak
 
 import json
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ KUBE = GoModule(
     purpose="the tests marked 'kube' build etcd and kube-apiserver (or find them in $KUBEBUILDER_ASSETS)",
     options=("-trimpath", f"-ldflags=-s -w -X k8s.io/component-base/version.gitVersion={VERSION}"),
 )
+KNATIVE = replace(PEER, name="kube", purpose="the tests marked 'kube' take manifests from Knative's modules")
 
 
 def assets() -> Path | None:
@@ -57,7 +59,7 @@ def program(name: str) -> Path:
 @cache
 def knative(module: str) -> Path:
     """Return the folder of the module ``knative.dev/MODULE`` that tests/peer requires."""
-    found: dict[str, str] = json.loads(PEER.go("mod", "download", "-json", f"knative.dev/{module}"))
+    found: dict[str, str] = json.loads(KNATIVE.go("mod", "download", "-json", f"knative.dev/{module}"))
     return Path(found["Dir"])
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from metrics.stat import Stat
 from tests.kube.api import ApiError, path
+from tests.kube.audit import Request, Requests
 from tests.kube.control_plane import ControlPlane
 from tests.kube.installation import SYSTEM
 from tests.kube.knative_double import Knative
@@ -184,9 +185,26 @@ async def test_all_goes_on_after_the_api_server_was_away(
 
 
 async def test_the_controller_has_only_the_rights_of_our_manifests(
-    knative: Knative, control_plane: ControlPlane, token: str
+    knative: Knative, control_plane: ControlPlane, token: str, requests: Requests
 ) -> None:
+    revision = await knative.create("hello-00001")
     async with control_plane.api(token) as api:
-        assert await api.items(path("podautoscalers")) == []
+        assert len(await api.items(path("podautoscalers"))) == 1
         with pytest.raises(ApiError, match="403"):
             await api.get(path("namespaces"))
+        async for change, document in api.watch(path("podautoscalers")):
+            assert (change, document["metadata"]["name"]) == ("ADDED", revision.name)
+            break
+        revision.api, admin = api, revision.api
+        await scale(revision, 2)
+        revision.api = admin
+
+    await knative.until(lambda: len(requests()) == 4, "four requests in the audit log")
+    group, name = "autoscaling.internal.knative.dev", "hello-00001-deployment"
+    assert list(requests()) == [
+        Request("list", group, "podautoscalers", "", "", 200),
+        Request("list", "", "namespaces", "", "", 403),
+        Request("list", group, "podautoscalers", "", "", 200),
+        Request("patch", "apps", "deployments/scale", knative.namespace, name, 200),
+    ]
+    assert [request.writes for request in requests()] == [False, False, False, True]
