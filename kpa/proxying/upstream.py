@@ -1,6 +1,8 @@
 """The side that serves: kept-alive connections to one address."""
 
 import asyncio
+import errno
+import os
 import socket
 import struct
 from collections.abc import Iterable
@@ -61,9 +63,12 @@ class Upstream:
                 transport, connection = await loop.create_connection(UpstreamConnection, self.host, self.port)
                 refuse_self(transport)
                 return connection
-        except (OSError, TimeoutError) as error:
-            text = str(error) or f"no connection within {CONNECT_SECONDS:g} seconds"
-            raise UpstreamUnreachable(f"{self.host}:{self.port}: {text}") from error
+        except TimeoutError as error:
+            text = f"{self.host}:{self.port}: no connection within {CONNECT_SECONDS:g} seconds"
+            raise UpstreamUnreachable(text) from error
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise UpstreamUnreachable(f"{self.host}:{self.port}: {reason}") from error
 
     def release(self, connection: UpstreamConnection) -> None:
         """Take a connection back, to keep it if another request may follow."""
@@ -110,7 +115,7 @@ def refuse_self(transport: asyncio.BaseTransport) -> None:
         unread = transport.get_extra_info("socket")
         unread.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.close()
-        raise ConnectionRefusedError("nobody listens")
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
 async def fetch(

@@ -83,11 +83,11 @@ def parse_probe(text: str, host: str, port: int) -> Probe:
         failure_threshold=int(_number(data, "failureThreshold", 3, 0)) or 3,
     )
     if "tcpSocket" in data:
-        return _with_address(common, data["tcpSocket"] or {})
+        return _with_address(common, _object(data, "tcpSocket"))
     if "httpGet" in data:
-        return _with_request(_with_address(common, data["httpGet"] or {}), data["httpGet"] or {})
+        return _with_request(_with_address(common, _object(data, "httpGet")), _object(data, "httpGet"))
     if "exec" in data:
-        return _with_command(common, data["exec"] or {})
+        return _with_command(common, _object(data, "exec"))
     if "grpc" in data:
         raise ProbeError("grpc is not supported; allowed: tcpSocket, httpGet, exec")
     return common
@@ -116,9 +116,13 @@ async def _ask_http(probe: Probe) -> str:
 
 
 async def _ask_command(probe: Probe) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *probe.command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
-    )
+    program, *words = probe.command
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program, *words, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
+        )
+    except OSError as error:
+        return f"{program} cannot be run: {error.strerror}"
     try:
         status = await process.wait()
     except asyncio.CancelledError:
@@ -126,7 +130,14 @@ async def _ask_command(probe: Probe) -> str:
             process.kill()
         await process.wait()
         raise
-    return "" if status == 0 else f"{probe.command[0]} ended with {status}"
+    return "" if status == 0 else f"{program} ended with {status}"
+
+
+def _object(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data[key] or {}
+    if not isinstance(value, dict):
+        raise ProbeError(f"{key} must be an object")
+    return value
 
 
 def _with_address(probe: Probe, data: Mapping[str, Any]) -> Probe:
@@ -141,13 +152,16 @@ def _with_address(probe: Probe, data: Mapping[str, Any]) -> Probe:
 def _with_request(probe: Probe, data: Mapping[str, Any]) -> Probe:
     if str(data.get("scheme") or "HTTP").upper() != "HTTP":
         raise ProbeError(f"scheme {data['scheme']!r} is not supported; allowed: HTTP")
-    path = str(data.get("path") or "/")
+    path = "/" + str(data.get("path") or "").removeprefix("/")
+    if not path.isascii() or not path.isprintable() or " " in path:
+        raise ProbeError(f"path {path!r} must be written in printable ASCII without spaces")
     headers = [(b"User-Agent", b"kube-probe/queue-proxy")]
-    for field in data.get("httpHeaders") or ():
-        headers.append((str(field["name"]).encode("latin-1"), str(field["value"]).encode("latin-1")))
-    return probe._replace(
-        kind="httpGet", path=path if path.startswith("/") else "/" + path, headers=tuple(headers)
-    )
+    try:
+        for field in data.get("httpHeaders") or ():
+            headers.append((field["name"].encode("ascii"), field["value"].encode("latin-1")))
+    except (AttributeError, KeyError, TypeError, UnicodeError) as error:
+        raise ProbeError("httpHeaders must be objects with the texts name and value") from error
+    return probe._replace(kind="httpGet", path=path, headers=tuple(headers))
 
 
 def _with_command(probe: Probe, data: Mapping[str, Any]) -> Probe:

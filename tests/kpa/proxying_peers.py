@@ -102,7 +102,7 @@ async def application(**routes: Callable[[web.Request], Awaitable[web.StreamResp
     app = web.Application(client_max_size=2**30)
     for name, handler in routes.items():
         app.router.add_route("*", f"/{name}", handler)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -197,6 +197,7 @@ class Child(NamedTuple):
 
     process: asyncio.subprocess.Process
     events: asyncio.StreamReader
+    hang_up: Callable[[], None]
     serving: int
     metrics: int
     admin: int
@@ -236,7 +237,7 @@ async def queue_proxy(user_port: int, **environment: str) -> AsyncIterator[Child
     try:
         first = json.loads(await events.readline())
         assert first.pop("event") == "listening"
-        yield Child(process, events, **first)
+        yield Child(process, events, transport.close, **first)
     finally:
         transport.close()
         if process.returncode is None:
