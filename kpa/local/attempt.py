@@ -102,10 +102,12 @@ class Attempt:
             await _until(self._process.ended, hurry, self._template.grace)
         await self.clear()
 
-    async def retire(self) -> None:
+    async def retire(self, hurry: asyncio.Event) -> None:
         """End what is left after one of the two ended: the queue-proxy may still answer its open requests."""
         self._cancel_watches()
-        await asyncio.gather(self._proxy.stop(grace=LATE), self._process.clear())
+        self._process.kill()
+        self._proxy.terminate()
+        await _until(self._proxy.ended, hurry, LATE)
         await self.clear()
 
     async def clear(self) -> None:

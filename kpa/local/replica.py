@@ -165,7 +165,7 @@ class Replica:
             await self._attempt.drain(self._hurry)
             return
         attempt, self._attempt = self._attempt, None
-        task = asyncio.create_task(attempt.retire())
+        task = asyncio.create_task(attempt.retire(self._hurry))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
         self._crash(attempt.ended.result(), time.time() - self.started_at)

@@ -53,9 +53,8 @@ class Service:
 
     def settle(self) -> bool:
         """Move the hosts to the latest revision if it is ready; True if they moved."""
-        if self.routed is self.latest or self.latest.ready_count < min(
-            self._needed, max(self.latest.wanted, 1)
-        ):
+        needed = min(self._needed, max(self.latest.wanted, 1))
+        if self.routed is self.latest or self.latest.ready_count < needed:
             return False
         old, self.routed = self.routed, self.latest
         retire(old)

@@ -34,6 +34,7 @@ async def serve() -> int:
     return code
 
 
-if sys.argv[1] == "guard":
-    sys.exit(run_guarded([sys.executable, __file__, "serve", *sys.argv[2:]]))
-sys.exit(asyncio.run(serve()))
+if __name__ == "__main__":
+    if sys.argv[1] == "guard":
+        sys.exit(run_guarded([sys.executable, __file__, "serve", *sys.argv[2:]]))
+    sys.exit(asyncio.run(serve()))

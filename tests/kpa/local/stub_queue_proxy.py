@@ -8,8 +8,8 @@ import json
 import os
 import signal
 
-USER_PORT = int(os.environ["USER_PORT"])
-QUIET = float(os.environ["QUEUE_DRAIN_QUIET_SECONDS"]) / 10
+USER_PORT = int(os.environ.get("USER_PORT", "0"))
+QUIET = float(os.environ.get("QUEUE_DRAIN_QUIET_SECONDS", "0")) / 10
 CONNECTIONS: set[asyncio.StreamWriter] = set()
 
 
@@ -61,10 +61,11 @@ async def main() -> None:
     probing = asyncio.create_task(probe())
     await stopping.wait()
     await asyncio.sleep(QUIET)
-    while CONNECTIONS:  # noqa: ASYNC110 - a stub may poll
+    while CONNECTIONS:
         await asyncio.sleep(0.01)
     probing.cancel()
     tell(event="drained")
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
