@@ -17,7 +17,7 @@ DEADLINE = 30.0  # seconds; generous, as it ends a wait that has failed
 async def until(holds: Callable[[], Any]) -> Any:
     """Wait until something holds and return what it is."""
     async with asyncio.timeout(DEADLINE):
-        while not (value := holds()):  # noqa: ASYNC110 - any condition will do
+        while not (value := holds()):
             await asyncio.sleep(0.002)
     return value
 
