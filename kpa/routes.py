@@ -76,6 +76,11 @@ class Route:
 class RoutingTable:
     """Routes of all revisions, found by host or by revision.
 
+    Parameters
+    ----------
+    routes : tuple of Route
+        One for each revision.
+
     Raises
     ------
     RoutesError
@@ -158,6 +163,11 @@ class RoutingTable:
 
 def host_name(host: str) -> str:
     """Name in a `Host` header: lower case, without port, IPv6 brackets kept.
+
+    Parameters
+    ----------
+    host : str
+        The header's value.
 
     Example
     -------
