@@ -97,6 +97,7 @@ def resolve(
     annotations: Mapping[str, str],
     container_concurrency: int,
     reachable: bool = True,
+    progress_deadline: float = PROGRESS_DEADLINE,
 ) -> RevisionSettings:
     """Join the cluster's settings with those of one revision.
 
@@ -109,6 +110,8 @@ def resolve(
         Requests in flight that a pod lets in; 0 is no limit.
     reachable : bool
         Some route points at the revision.
+    progress_deadline : float
+        Seconds that the cluster gives a revision to become ready, unless it is annotated.
 
     Examples
     --------
@@ -152,7 +155,7 @@ def resolve(
         scale_to_zero_pod_retention_period=own.get(
             "scale_to_zero_pod_retention_period", config.scale_to_zero_pod_retention_period
         ),
-        progress_deadline=own.get("progress_deadline", PROGRESS_DEADLINE),
+        progress_deadline=own.get("progress_deadline", progress_deadline),
         missing_stats=config.missing_stats,
     )
 

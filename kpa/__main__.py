@@ -2,7 +2,7 @@
 
 import typer
 
-from kpa.commands import activator, check_config, demo, local, queue_proxy, replay, status
+from kpa.commands import activator, check_config, demo, local, queue_proxy, replay, serve, status
 
 app = typer.Typer(
     name="kpa",
@@ -13,6 +13,7 @@ app = typer.Typer(
 )
 app.command("local")(local.command)
 app.command("demo")(demo.command)
+app.command("serve")(serve.command)
 app.command("status")(status.command)
 app.command("check-config")(check_config.command)
 app.command("replay")(replay.command)

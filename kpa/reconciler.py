@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from config.autoscaler import AutoscalerConfig
-from config.resolve import RevisionSettings, resolve
+from config.resolve import PROGRESS_DEADLINE, RevisionSettings, resolve
 from kpa.cluster import Cluster, Outcome
 from kpa.deadlines import Deadlines
 from kpa.logs import log_decision
@@ -92,6 +92,7 @@ class Reconciler:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
+        self._progress_deadline = PROGRESS_DEADLINE
         self.engine = Engine()
         self._observers = observers or Observers()
         self.collector = Collector(
@@ -136,9 +137,16 @@ class Reconciler:
             self._record(key, stat, stat.timestamp)
         self._observers.stats(len(messages), unknown)
 
-    def apply_config(self, config: AutoscalerConfig) -> None:
-        """Put other settings in force, on live revisions too."""
-        self.config = config
+    def apply_config(self, config: AutoscalerConfig, progress_deadline: float = PROGRESS_DEADLINE) -> None:
+        """Put other settings in force, on live revisions too.
+
+        Parameters
+        ----------
+        config : AutoscalerConfig
+        progress_deadline : float
+            Seconds that a revision gets to become ready.
+        """
+        self.config, self._progress_deadline = config, progress_deadline
         for key, member in self._members.items():
             self._reconfigure(key, member)
             self._touch(key)
@@ -186,7 +194,13 @@ class Reconciler:
             )
 
     def _resolve(self, revision: Revision) -> RevisionSettings:
-        return resolve(self.config, revision.annotations, revision.container_concurrency, revision.reachable)
+        return resolve(
+            self.config,
+            revision.annotations,
+            revision.container_concurrency,
+            revision.reachable,
+            self._progress_deadline,
+        )
 
     def _record_scrape(self, key: tuple[str, str], stat: Stat, second: int) -> None:
         self._record(Key(*key), stat, second)

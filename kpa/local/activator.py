@@ -86,12 +86,13 @@ class ActivatorChild:
         )
 
     def _hear(self, line: str) -> None:
-        event = json.loads(line)
-        match event["event"]:
-            case "listening":
+        """Take one event; one that cannot be understood is logged and changes nothing."""
+        try:
+            event = json.loads(line)
+            if event["event"] == "listening":
                 self.port = int(event["port"])
                 self.listening.set()
-            case "connected":
-                self.connected = True
-            case "disconnected":
-                self.connected = False
+            else:
+                self.connected = {"connected": True, "disconnected": False}[event["event"]]
+        except (ValueError, KeyError, TypeError):
+            log.warning("the activator sent an event that cannot be read: %.200s", line)

@@ -1,0 +1,30 @@
+"""`kpa serve`: the autoscaler of a cluster, in Knative's place."""
+
+from typing import Annotated, Literal
+
+import typer
+
+
+def command(
+    host: Annotated[str, typer.Option(help="Address on which all ports listen.")] = "0.0.0.0",
+    legacy_metrics: Annotated[
+        bool, typer.Option("--legacy-metrics", help="Add the series names of Knative up to 1.18.")
+    ] = False,
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option(help="Lines for people or machines.")
+    ] = "json",
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], typer.Option(help="Least severity that is logged.")
+    ] = "info",
+) -> None:
+    """Scale the PodAutoscalers of a cluster in place of Knative's autoscaler.
+
+    Reads POD_NAME, POD_IP and SYSTEM_NAMESPACE, and reaches the API server as its pod does, or by KUBECONFIG.
+    Port 8080 takes activators' reports, 9090 serves /metrics, /healthz, /readyz and the API. Exit code 2 if
+    something it needs is missing.
+    """
+    from kpa.serve import run
+
+    raise typer.Exit(
+        run(host=host, legacy_metrics=legacy_metrics, log_format=log_format, log_level=log_level)
+    )

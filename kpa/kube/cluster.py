@@ -1,0 +1,263 @@
+"""Kubernetes as a place where pods run: what its objects say becomes revisions, outcomes become writes.
+
+informers ──> caches ──> revisions ──> listener (the reconciler)
+└──────> Passes <── carry_out
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from config.resolve import RevisionSettings
+from kpa import cluster
+from kpa.cluster import Listener
+from kpa.kube.client import KubeClient
+from kpa.kube.informer import Informer
+from kpa.kube.latest import Latest
+from kpa.kube.objects import (
+    POD_SELECTOR,
+    Metric,
+    PodAutoscaler,
+    PodInfo,
+    ScaleTarget,
+    ServerlessService,
+    count_pods,
+)
+from kpa.kube.passes import Job, Passes
+from kpa.kube.resources import (
+    DEPLOYMENTS,
+    METRICS,
+    PODAUTOSCALERS,
+    PODS,
+    SERVERLESSSERVICES,
+    Resource,
+    resource_of,
+)
+from kpa.kube.status import life_from_status
+from kpa.revisions import Key, Pod, Revision
+
+_log = logging.getLogger(__name__)
+
+_METRICS_PORT = 9090
+"""Of a queue-proxy, where it reports its load."""
+
+_SERVING_PORTS = {"http1": 8012, "h2c": 8013}
+"""Of a queue-proxy, where it takes requests."""
+
+_SERVICE_LABEL = "serving.knative.dev/service"
+_CONFIGURATION_LABEL = "serving.knative.dev/configuration"
+
+_ENDED = ("Succeeded", "Failed")
+
+
+class KubernetesCluster:
+    """The KPA-class PodAutoscalers of a cluster: implements `kpa.cluster.Cluster`.
+
+    Parameters
+    ----------
+    client : KubeClient
+    instance : str
+        Our pod's name.
+    settings : callable (PodAutoscaler) -> RevisionSettings
+        The settings in force for a revision that the reconciler does not know yet.
+    owns : callable (key) -> bool
+        Tells whether a revision is ours to look after.
+    clock : callable
+        Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        instance: str,
+        settings: Callable[[PodAutoscaler], RevisionSettings],
+        owns: Callable[[Key], bool] = lambda key: True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._owns = owns
+        self._clock = clock
+        self._listeners: list[Listener] = []
+        self._told: dict[Key, Revision] = {}
+        self._dirty: set[Key] = set()
+        self._pods_of: dict[Key, dict[Key, PodInfo]] = {}
+        self._revision_of: dict[Key, Key] = {}
+        self._passes = Passes(client, self, instance, clock)
+        self._jobs: Latest[Job] = Latest(self._passes.work)
+        self._pas = Informer(client, PODAUTOSCALERS, _ours, on_change=self._touch)
+        self._skses = Informer(client, SERVERLESSSERVICES, ServerlessService.from_json, on_change=self._touch)
+        self._metrics = Informer(client, METRICS, Metric.from_json, on_change=self._touch)
+        self._pods = Informer(
+            client, PODS, PodInfo.from_json, label_selector=POD_SELECTOR, on_change=self._pod_changed
+        )
+        self._targets: dict[Resource, Informer[ScaleTarget]] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    # Caches of what the cluster has.
+
+    @property
+    def podautoscalers(self) -> Mapping[Key, PodAutoscaler]:
+        """By namespace and name, as the others."""
+        return self._pas.cache
+
+    @property
+    def serverlessservices(self) -> Mapping[Key, ServerlessService]:
+        """Which services a revision has, and where its requests go."""
+        return self._skses.cache
+
+    @property
+    def metrics(self) -> Mapping[Key, Metric]:
+        """What is said to be collected."""
+        return self._metrics.cache
+
+    def scale_target(self, pa: PodAutoscaler) -> ScaleTarget | None:
+        """Return what has the replicas of a revision, if it is known; kinds are watched from then on."""
+        resource = resource_of(pa.scale_target.api_version, pa.scale_target.kind)
+        target = self._follow(resource).cache.get(Key(pa.key.namespace, pa.scale_target.name))
+        return target
+
+    def ready_pods(self, pa: PodAutoscaler) -> int:
+        """Return how many pods of a revision take requests."""
+        return count_pods(self._pods_of.get(Key(pa.key.namespace, pa.revision), {}).values()).ready
+
+    # What goes on.
+
+    async def run(self) -> None:
+        """Follow the cluster until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for informer in (self._pas, self._skses, self._metrics, self._pods):
+                    group.create_task(informer.run())
+                self._follow(DEPLOYMENTS)
+        finally:
+            self._group = None
+            await self._jobs.close()
+
+    async def wait_synced(self) -> None:
+        """Wait until all caches hold what the cluster had when we began."""
+        followed = (self._pas, self._skses, self._metrics, self._pods, self._follow(DEPLOYMENTS))
+        for informer in followed:
+            await informer.synced.wait()
+
+    def watch(self, listener: Listener) -> None:
+        """Tell `listener` of all revisions that exist now, then of every change of one."""
+        self._listeners.append(listener)
+        for key, revision in self._told.items():
+            listener(key, revision)
+
+    def carry_out(self, key: Key, outcome: cluster.Outcome) -> None:
+        """Write what an outcome asks for and what is not so yet."""
+        if key in self._told:
+            self._submit(key, outcome)
+
+    def touch_all(self) -> None:
+        """Look at all revisions again: ownership or settings have changed."""
+        for key in [*self._pas.cache, *self._told]:
+            self._touch(key)
+
+    def touch(self, key: Key) -> None:
+        """Look at a revision again."""
+        self._touch(key)
+
+    def _submit(self, key: Key, job: Job) -> None:
+        if self._passes.needed(key, job):
+            self._jobs.submit(key, job)
+        else:
+            self._jobs.forget(key)
+
+    def _follow(self, resource: Resource) -> Informer[ScaleTarget]:
+        """Return the informer of a kind of scale targets; starts one for a new kind."""
+        informer = self._targets.get(resource)
+        if informer is None:
+            informer = Informer(self._client, resource, ScaleTarget.from_json, on_change=self._target_changed)
+            self._targets[resource] = informer
+            if self._group is not None:
+                self._group.create_task(informer.run())
+        return informer
+
+    # Changes.
+
+    def _touch(self, key: Key, _value: Any = None) -> None:
+        """Look at a revision soon: many changes of one moment are looked at once."""
+        if not self._dirty:
+            asyncio.get_running_loop().call_soon(self._look)
+        self._dirty.add(key)
+
+    def _pod_changed(self, key: Key, pod: PodInfo | None) -> None:
+        before = self._revision_of.pop(key, None)
+        after = Key(pod.key.namespace, pod.revision) if pod is not None and pod.revision else None
+        if before is not None and before != after:
+            self._pods_of[before].pop(key, None)
+            self._touch(before)
+        if after is not None and pod is not None:
+            self._pods_of.setdefault(after, {})[key] = pod
+            self._revision_of[key] = after
+            self._touch(after)
+
+    def _target_changed(self, key: Key, _target: ScaleTarget | None) -> None:
+        """A Deployment is named after its revision; a PodAutoscaler after it as well."""
+        self._touch(Key(key.namespace, key.name.removesuffix("-deployment")))
+
+    def _look(self) -> None:
+        dirty, self._dirty = self._dirty, set()
+        for key in dirty:
+            pa = self._pas.cache.get(key)
+            if pa is None or pa.deleted or not self._owns(key):
+                self._forget(key)
+            else:
+                self._look_at(key, pa)
+
+    def _forget(self, key: Key) -> None:
+        self._jobs.forget(key)
+        if not self._pods_of.get(key, True):
+            del self._pods_of[key]
+        if self._told.pop(key, None) is not None:
+            for listener in self._listeners:
+                listener(key, None)
+
+    def _look_at(self, key: Key, pa: PodAutoscaler) -> None:
+        """Tell of a revision whose services exist; have them made for one that has none yet."""
+        sks, target = self._skses.cache.get(key), self.scale_target(pa)
+        if sks is None or not sks.private_service_name:
+            self._submit(key, self._settings(pa))
+        elif target is not None:
+            revision = self._told[key] = self._revision(pa, sks, target)
+            for listener in self._listeners:
+                listener(key, revision)
+
+    def _revision(self, pa: PodAutoscaler, sks: ServerlessService, target: ScaleTarget) -> Revision:
+        pods = self._pods_of.get(Key(pa.key.namespace, pa.revision), {})
+        port = _SERVING_PORTS.get(pa.protocol_type, _SERVING_PORTS["http1"])
+        return Revision(
+            key=pa.key,
+            service=pa.labels.get(_SERVICE_LABEL, ""),
+            configuration=pa.labels.get(_CONFIGURATION_LABEL, ""),
+            annotations=pa.annotations,
+            container_concurrency=pa.container_concurrency,
+            replicas=target.replicas,
+            pods=tuple(_pod(pod, port) for pod in pods.values() if pod.phase not in _ENDED),
+            reachable=pa.reachable,
+            life=life_from_status(pa, sks, self._clock()),
+        )
+
+
+def _ours(body: dict[str, Any]) -> PodAutoscaler | None:
+    """Trim a PodAutoscaler; those of other classes are nothing to us."""
+    pa = PodAutoscaler.from_json(body)
+    return pa if pa.is_ours else None
+
+
+def _pod(pod: PodInfo, port: int) -> Pod:
+    return Pod(
+        name=pod.key.name,
+        host=pod.ip,
+        metrics_port=_METRICS_PORT,
+        serving_port=port,
+        ready=pod.takes_requests,
+        started_at=pod.start_time,
+        terminating=pod.terminating and pod.phase == "Running",
+    )

@@ -1,0 +1,226 @@
+"""One pass over a PodAutoscaler: Metric, scale, ServerlessService, status, each written only if it differs.
+
+A step that fails ends the pass.
+
+Source: `knative/serving pkg/reconciler/autoscaling/kpa/kpa.go`, whose order is kept.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from config.resolve import RevisionSettings
+from kpa import cluster
+from kpa.kube.children import NotOwned, metric_body, metric_spec, sks_body, sks_spec
+from kpa.kube.client import KubeClient
+from kpa.kube.errors import AlreadyExists, Conflict, KubeError
+from kpa.kube.events import internal_error
+from kpa.kube.metric_status import metric_status_body
+from kpa.kube.objects import (
+    Metric,
+    PodAutoscaler,
+    PodAutoscalerStatus,
+    ScaleTarget,
+    ServerlessService,
+    ServerlessServiceSpec,
+)
+from kpa.kube.resources import EVENTS, METRICS, PODAUTOSCALERS, SERVERLESSSERVICES, resource_of
+from kpa.kube.status import (
+    Outcome,
+    equal_but_for_times,
+    life_from_status,
+    pa_status,
+    pa_status_failed,
+    pa_status_not_owned,
+    pa_status_waiting,
+    status_body,
+)
+from kpa.revisions import Key
+from scaler.bounds import active_threshold
+from scaler.burst import number_of_activators
+
+_log = logging.getLogger(__name__)
+
+_CONFLICTS = 5
+"""Times that a status is written again after somebody else wrote the object."""
+
+
+class Caches(Protocol):
+    """What is known of the cluster's objects."""
+
+    @property
+    def podautoscalers(self) -> Mapping[Key, PodAutoscaler]:
+        """By namespace and name, as the others."""
+
+    @property
+    def serverlessservices(self) -> Mapping[Key, ServerlessService]:
+        """Which services a revision has, and where its requests go."""
+
+    @property
+    def metrics(self) -> Mapping[Key, Metric]:
+        """What is said to be collected."""
+
+    def scale_target(self, pa: PodAutoscaler) -> ScaleTarget | None:
+        """Return what has the replicas of a revision."""
+
+    def ready_pods(self, pa: PodAutoscaler) -> int:
+        """Return how many pods of a revision take requests."""
+
+
+Job = cluster.Outcome | RevisionSettings
+"""An outcome to carry out, or the settings of a revision whose services do not exist yet."""
+
+
+class Passes:
+    """Carries out what was decided about revisions.
+
+    Parameters
+    ----------
+    client : KubeClient
+    caches : Caches
+    instance : str
+        Our pod's name, in Events.
+    clock : callable
+        Unix time in seconds.
+    """
+
+    def __init__(
+        self, client: KubeClient, caches: Caches, instance: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._instance = instance
+        self._clock = clock
+
+    def needed(self, key: Key, job: Job) -> bool:
+        """Tell whether anything has to be written for a job, by what is known now."""
+        pa = self._caches.podautoscalers.get(key)
+        if pa is None or pa.deleted:
+            return False
+        try:
+            return any(body is not None for body in self._children(pa, job)) or self._status_differs(pa, job)
+        except NotOwned:
+            return True
+
+    async def work(self, key: Key, job: Job) -> None:
+        """Carry out a job; raises what made it fail, once the status says so."""
+        pa = self._caches.podautoscalers.get(key)
+        if pa is None or pa.deleted:
+            return
+        try:
+            sks = await self._write_children(pa, job)
+        except (NotOwned, KubeError) as error:
+            await self._failed(pa, error)
+            raise
+        await self._write_status(pa, lambda stored: self._status(stored, job, sks))
+
+    # What should be.
+
+    def _children(self, pa: PodAutoscaler, job: Job) -> tuple[Any, Any, Any, Any]:
+        """Return what to write to the Metric, its status, the scale target and the ServerlessService.
+
+        None is nothing.
+        """
+        sks = self._caches.serverlessservices.get(pa.key)
+        spec = self._sks_spec(pa, job)
+        if isinstance(job, RevisionSettings):
+            return None, None, None, sks_body(pa, sks, spec)
+        private = sks.private_service_name if sks else ""
+        known = self._caches.metrics.get(pa.key)
+        metric = metric_body(pa, known, metric_spec(job.settings, private))
+        status = None if known is None else metric_status_body(known, None, self._clock())
+        target, replicas = self._caches.scale_target(pa), job.plan.replicas
+        there = target is not None and target.replicas == replicas
+        return metric, status, None if there else replicas, sks_body(pa, sks, spec)
+
+    def _sks_spec(self, pa: PodAutoscaler, job: Job) -> ServerlessServiceSpec:
+        if isinstance(job, RevisionSettings):
+            return sks_spec(pa, proxied=True)
+        settings = job.settings
+        activators = number_of_activators(
+            np.array([float(self._caches.ready_pods(pa))]),
+            np.array([settings.total_value]),
+            np.array([settings.target_burst_capacity]),
+            np.array([settings.activator_capacity]),
+        )
+        return sks_spec(pa, job.plan.proxied, int(activators[0]))
+
+    def _status(self, pa: PodAutoscaler, job: Job, sks: ServerlessService | None) -> PodAutoscalerStatus:
+        now = self._clock()
+        settings = job if isinstance(job, RevisionSettings) else job.settings
+        initialized = life_from_status(pa, sks, now).initialized
+        threshold = active_threshold(
+            settings.min_scale, settings.initial_scale, initialized, settings.reachable
+        )
+        if isinstance(job, RevisionSettings) or sks is None:
+            return pa_status_waiting(pa, threshold, now)
+        ready = self._caches.ready_pods(pa)
+        outcome = Outcome(job.plan.wanted, ready, threshold, job.plan.life.activity)
+        return pa_status(pa, outcome, sks, now)
+
+    def _status_differs(self, pa: PodAutoscaler, job: Job) -> bool:
+        sks = self._caches.serverlessservices.get(pa.key)
+        return not equal_but_for_times(pa.status, self._status(pa, job, sks))
+
+    # Writing it.
+
+    async def _write_children(self, pa: PodAutoscaler, job: Job) -> ServerlessService | None:
+        """Write what differs; returns the ServerlessService as it is then."""
+        namespace = pa.key.namespace
+        metric, status, replicas, sks = self._children(pa, job)
+        if metric is not None:
+            await self._write(METRICS, self._caches.metrics.get(pa.key) is not None, pa.key, metric)
+        elif status is not None:
+            await self._client.replace_status(METRICS, namespace, pa.key.name, status)
+        if replicas is not None:
+            target = pa.scale_target
+            resource = resource_of(target.api_version, target.kind)
+            await self._client.patch_replicas(resource, namespace, target.name, replicas)
+            _log.info("%s: replicas %d", pa.key, replicas)
+        known = self._caches.serverlessservices.get(pa.key)
+        if sks is None:
+            return known
+        return ServerlessService.from_json(
+            await self._write(SERVERLESSSERVICES, known is not None, pa.key, sks)
+        )
+
+    async def _write(self, resource: Any, exists: bool, key: Key, body: dict[str, Any]) -> dict[str, Any]:
+        if exists:
+            return await self._client.replace(resource, key.namespace, key.name, body)
+        try:
+            return await self._client.create(resource, key.namespace, body)
+        except AlreadyExists:  # our cache is behind: its event will have us look again
+            return await self._client.get(resource, key.namespace, key.name)
+
+    async def _failed(self, pa: PodAutoscaler, error: NotOwned | KubeError) -> None:
+        """Say in the status, and by an Event, that a pass failed; a conflict is nobody's concern."""
+        sks, now = self._caches.serverlessservices.get(pa.key), self._clock()
+        if isinstance(error, NotOwned):
+            kind = error.kind
+            await self._write_status(pa, lambda stored: pa_status_not_owned(stored, kind, sks, now))
+        elif not isinstance(error, Conflict):
+            await self._write_status(pa, lambda stored: pa_status_failed(stored, sks, now))
+        if not isinstance(error, Conflict):
+            event = internal_error(pa, str(error), self._instance, now)
+            await self._client.create(EVENTS, pa.key.namespace, event)
+
+    async def _write_status(
+        self, pa: PodAutoscaler, make: Callable[[PodAutoscaler], PodAutoscalerStatus]
+    ) -> None:
+        """Write a status that says something new; after a conflict on what is stored then."""
+        for attempt in range(_CONFLICTS):
+            status = make(pa)
+            if equal_but_for_times(pa.status, status):
+                return
+            try:
+                body = status_body(pa, status)
+                await self._client.replace_status(PODAUTOSCALERS, pa.key.namespace, pa.key.name, body)
+                return
+            except Conflict:
+                if attempt == _CONFLICTS - 1:
+                    raise
+                stored = await self._client.get(PODAUTOSCALERS, pa.key.namespace, pa.key.name)
+                pa = PodAutoscaler.from_json(stored)

@@ -1,0 +1,278 @@
+"""`kpa serve`: the autoscaler of a cluster, put together.
+
+API server ──> KubernetesCluster ── revisions ──> Reconciler <── Collector <── queue-proxies
+^              ^                                  │  ^
+└── writes ────┴────────── outcomes ──────────────┘  └── StatServer :8080 <── activators
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.resolve import RevisionSettings, resolve
+from kpa.kube.activators import ActivatorProbes
+from kpa.kube.client import KubeClient
+from kpa.kube.cluster import KubernetesCluster
+from kpa.kube.credentials import CredentialsError
+from kpa.kube.errors import KubeError, NotFound
+from kpa.kube.leadership import Leadership
+from kpa.kube.objects import PodAutoscaler
+from kpa.kube.resources import CONFIGMAPS
+from kpa.kube.settings import AUTOSCALER, LEADER_ELECTION, Settings, read_leader_election
+from kpa.logs import configure
+from kpa.reconciler import Observers, Reconciler
+from kpa.revisions import Key
+from kpa.server import Heartbeat, RouteFeed, Server
+from kpa.telemetry import Telemetry
+from metrics.stat import StatMessage
+from metrics.stat_server import StatServer
+
+log = logging.getLogger(__name__)
+
+_RESOLV_CONF = Path("/etc/resolv.conf")
+
+
+class ServeError(Exception):
+    """`kpa serve` cannot start; the message says what is wrong and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `kpa serve` is started with.
+
+    Attributes
+    ----------
+    pod_name, pod_ip : str
+        Our identity; `POD_NAME` and `POD_IP` of the environment.
+    namespace : str
+        Of ConfigMaps and leases; `SYSTEM_NAMESPACE`.
+    domain : str
+        Suffix of the cluster's names.
+    host : str
+        Address on which all ports listen.
+    stat_port, telemetry_port : int
+        For activators, and for Prometheus.
+    legacy_metrics : bool
+        Adds the series names of Knative up to 1.18.
+    """
+
+    pod_name: str
+    pod_ip: str
+    namespace: str
+    domain: str
+    host: str = "0.0.0.0"
+    stat_port: int = 8080
+    telemetry_port: int = 9090
+    legacy_metrics: bool = False
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str], host: str = "0.0.0.0", legacy_metrics: bool = False
+    ) -> "Options":
+        """Read identity and names from the environment of our pod.
+
+        Raises
+        ------
+        ServeError
+            A variable is missing.
+        """
+        names = ("POD_NAME", "POD_IP", "SYSTEM_NAMESPACE")
+        missing = [name for name in names if not environment.get(name)]
+        if missing:
+            raise ServeError(f"{' and '.join(missing)} must be set in the environment")
+        pod_name, pod_ip, namespace = (environment[name] for name in names)
+        domain = environment.get("CLUSTER_DOMAIN") or cluster_domain()
+        return cls(pod_name, pod_ip, namespace, domain, host=host, legacy_metrics=legacy_metrics)
+
+
+def cluster_domain(resolv_conf: Path = _RESOLV_CONF) -> str:
+    """Return the suffix of the cluster's names: the first search domain below `svc`, or `cluster.local`.
+
+    Source: `knative/pkg network/domain.go`.
+    """
+    try:
+        lines = resolv_conf.read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        for domain in line.split()[1:] if line.startswith("search") else ():
+            if domain.startswith("svc."):
+                return domain.removeprefix("svc.").rstrip(".")
+    return "cluster.local"
+
+
+class ServeApp:
+    """The parts of `kpa serve` and their life: start in order, run, stop in the opposite order."""
+
+    def __init__(self, options: Options, client: KubeClient) -> None:
+        self._options = options
+        self._client = client
+        self._telemetry = Telemetry(legacy=options.legacy_metrics)
+        self._settings = Settings(client, options.namespace, self._settings_changed, self._settings_read)
+        self._synced = False
+        self._leadership: Leadership | None = None
+        self._cluster = KubernetesCluster(client, options.pod_name, self._resolve, self._owns)
+        self._probes = ActivatorProbes(self._cluster.podautoscalers, options.domain, self._cluster.touch)
+        config = self._settings.autoscaler
+        self._heartbeat = Heartbeat(asyncio.get_running_loop().time(), config.tick_interval)
+        self._reconciler = Reconciler(
+            self._cluster, config, activator_answers=self._probes.answer, observers=self._observers()
+        )
+        self._stat_server = StatServer(self._on_stats)
+        self._server = self._telemetry_server()
+
+    def _observers(self) -> Observers:
+        return Observers(
+            tick=self._ticked,
+            scrape=lambda key, seconds: self._telemetry.observe_scrape(Key(*key), seconds),
+            scale=self._telemetry.count_scale,
+            stats=self._count_stats,
+        )
+
+    def _telemetry_server(self) -> Server:
+        failures, dropped = self._reconciler.collector.failures, self._stat_server.dropped
+        self._telemetry.follow("kpa_scrape_failures", "Scrapes of a pod that gave no stat.", failures)
+        self._telemetry.follow("kpa_stats_dropped", "Stats received that nobody can use.", dropped)
+        return Server(
+            self._telemetry,
+            self._reconciler.statuses,
+            heartbeat=self._heartbeat,
+            ready=lambda: None if self._synced else "the cluster's objects are not known yet",
+            profile=lambda: self._settings.autoscaler.defaults,
+            routes=RouteFeed('{"routes": []}'),
+        )
+
+    async def run(self) -> None:
+        """Serve until SIGINT or SIGTERM; then what we look after is released at once."""
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        self._leadership = await self._make_leadership()
+        try:
+            await self._server.start(self._options.host, self._options.telemetry_port)
+            parts = [
+                self._settings.informer.run(),
+                self._cluster.run(),
+                self._telemetry.watch_event_loop(),
+                self._begin(),
+            ]
+            await self._until_stopped([asyncio.create_task(part) for part in parts], stop)
+        finally:
+            await self._stat_server.close()
+            await self._probes.close()
+            await self._reconciler.collector.close()
+            await self._server.close()
+
+    async def _begin(self) -> None:
+        """Decide once everything is known; activators find us only from then on."""
+        await self._settings.informer.synced.wait()
+        await self._cluster.wait_synced()
+        assert self._leadership is not None
+        await self._stat_server.start(self._options.host, self._options.stat_port)
+        self._synced = True
+        log.info("%d PodAutoscalers are known", len(self._cluster.podautoscalers))
+        parts = [self._leadership.run(), self._reconciler.collector.run(), self._reconciler.run()]
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part)
+
+    async def _until_stopped(self, tasks: list["asyncio.Task[None]"], stop: asyncio.Event) -> None:
+        """Wait until asked to stop, or until a part ends that should not; what it raised is raised."""
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for waiting in (stopping, *tasks):
+                waiting.cancel()
+            await asyncio.gather(stopping, *tasks, return_exceptions=True)
+
+    async def _make_leadership(self) -> Leadership:
+        options = self._options
+        try:
+            stored = await self._client.get(CONFIGMAPS, options.namespace, LEADER_ELECTION)
+            buckets, timing = read_leader_election(stored.get("data") or {})
+        except NotFound:
+            buckets, timing = read_leader_election({})
+        except ValueError as error:
+            raise ServeError(f"ConfigMap {LEADER_ELECTION}: {error}") from error
+        identity = f"{options.pod_name}_{options.pod_ip}"
+        return Leadership(
+            self._client,
+            options.namespace,
+            identity,
+            buckets,
+            timing,
+            lambda bucket, leading: self._cluster.touch_all(),
+            lambda bucket, holder: None,
+        )
+
+    # What the parts ask and tell.
+
+    def _owns(self, key: Key) -> bool:
+        return self._leadership is not None and self._leadership.owns(key)
+
+    def _resolve(self, pa: PodAutoscaler) -> RevisionSettings:
+        settings = self._settings
+        return resolve(
+            settings.autoscaler,
+            pa.annotations,
+            pa.container_concurrency,
+            pa.reachable,
+            settings.progress_deadline,
+        )
+
+    def _settings_changed(self) -> None:
+        config = self._settings.autoscaler
+        self._heartbeat.interval = config.tick_interval
+        self._reconciler.apply_config(config, self._settings.progress_deadline)
+        self._cluster.touch_all()
+
+    def _settings_read(self, name: str, problems: list[str]) -> None:
+        for problem in problems:
+            log.error("ConfigMap %s: %s; the last good settings stay in force", name, problem)
+        if name == AUTOSCALER:
+            self._telemetry.set_config_problems(len(problems))
+
+    def _on_stats(self, messages: list[StatMessage]) -> None:
+        self._reconciler.on_stats(messages)
+
+    def _count_stats(self, received: int, unknown: int) -> None:
+        self._telemetry.count_stats(received)
+        if unknown:
+            self._stat_server.dropped["unknown_revision"] += unknown
+
+    def _ticked(self, seconds: float) -> None:
+        self._telemetry.observe_tick(seconds)
+        self._heartbeat.beat(asyncio.get_running_loop().time())
+
+
+def run(
+    *, legacy_metrics: bool = False, log_format: str = "json", log_level: str = "info", host: str = "0.0.0.0"
+) -> int:
+    """Run `kpa serve` in this process and return its exit code."""
+    writer = configure(log_format, log_level)
+    try:
+        options = Options.from_environment(os.environ, legacy_metrics=legacy_metrics, host=host)
+        asyncio.run(_run(options))
+    except (ServeError, CredentialsError, KubeError, OSError) as error:
+        log.error("%s", error)
+        return 2
+    finally:
+        writer.close()
+    return 0
+
+
+async def _run(options: Options) -> None:
+    client = KubeClient.from_environment()
+    try:
+        log.info("kpa serves as %s on %s", options.pod_name, socket.gethostname())
+        await ServeApp(options, client).run()
+    finally:
+        await client.close()
