@@ -102,6 +102,7 @@ class QueueProxy(asyncio.Protocol):
         self._pod = pod
         self._buffer = b""
         self._left = 0
+        self._paused = False
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -117,7 +118,11 @@ class QueueProxy(asyncio.Protocol):
             self._pod.scrapes += 1
             self._answer()
 
+    def pause_writing(self) -> None:
+        self._paused = True
+
     def resume_writing(self) -> None:
+        self._paused = False
         self._write_rest()
 
     def _answer(self) -> None:
@@ -139,13 +144,10 @@ class QueueProxy(asyncio.Protocol):
         self._transport.write(head(status, len(body)) + body)
 
     def _write_rest(self) -> None:
-        # One buffer's worth at a time: resume_writing asks for the next.
-        while self._left > 0 and not self._transport.is_closing():
+        while self._left > 0 and not self._paused and not self._transport.is_closing():
             size = min(self._left, 1 << 20)
             self._left -= size
             self._transport.write(bytes(size))
-            if self._transport.get_write_buffer_size():
-                return
 
 
 def head(status: str, length: int) -> bytes:
