@@ -3,15 +3,14 @@
 Why not the client of the package `kubernetes`: see `kpa.kube.informer` for what its watch costs.
 """
 
-import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from kpa.kube.credentials import Credentials
-from kpa.kube.errors import Gone, error_from_status
+from kpa.kube.documents import lines, parse
+from kpa.kube.errors import Gone, Unreachable, error_from_status
 from kpa.kube.resource import Resource
-from kpa.kube.stream import lines
 from kpa.kube.transport import Call, Transport
 
 __all__ = ["KubeClient", "Resource"]
@@ -32,6 +31,7 @@ _SILENCE = 150.0
 """Seconds without a byte after which a watch counts as cut; servers send a bookmark about once a minute."""
 
 Json = dict[str, Any]
+Objects = list[Json]
 
 
 class KubeClient:
@@ -127,7 +127,7 @@ class KubeClient:
 
     async def list(
         self, resource: Resource, namespace: str | None = None, *, label_selector: str = "", limit: int = 500
-    ) -> tuple[list[Json], str]:
+    ) -> tuple[Objects, str]:
         """Read all objects of a kind, as they are at one moment; returns them and the resource version.
 
         Parameters
@@ -140,20 +140,15 @@ class KubeClient:
         limit : int
             Objects a page; 0 asks for all at once.
         """
-        items: list[Json] = []
-        version = ""
         try:
-            async for page, version in self.pages(resource, namespace, label_selector, limit):
-                items += page
+            pages = [page async for page in self.pages(resource, namespace, label_selector, limit)]
         except Gone:
-            items, version = [], ""
-            async for page, version in self.pages(resource, namespace, label_selector, 0):
-                items += page
-        return items, version
+            pages = [page async for page in self.pages(resource, namespace, label_selector, 0)]
+        return [item for items, _ in pages for item in items], pages[-1][1]
 
     async def pages(
         self, resource: Resource, namespace: str | None, label_selector: str, limit: int
-    ) -> AsyncIterator[tuple[list[Json], str]]:
+    ) -> AsyncGenerator[tuple[Objects, str], None]:
         """Read all objects of a kind page by page; each comes with the resource version of the whole.
 
         Raises
@@ -165,16 +160,15 @@ class KubeClient:
         params = _selection(label_selector) | ({"limit": str(limit)} if limit else {})
         while True:
             call = Call(what, "GET", resource.path(namespace), params)
-            answer = await self._transport.request(call, _LIST_DEADLINE)
-            metadata = answer["metadata"]
-            yield answer["items"] or [], metadata["resourceVersion"]
-            if not metadata.get("continue"):
+            items, version, more = _read_page(what, await self._transport.request(call, _LIST_DEADLINE))
+            yield items, version
+            if not more:
                 return
-            params = {**params, "continue": metadata["continue"]}
+            params = {**params, "continue": more}
 
     async def watch(
         self, resource: Resource, namespace: str | None, resource_version: str, label_selector: str = ""
-    ) -> AsyncIterator[tuple[str, Json]]:
+    ) -> AsyncGenerator[tuple[str, Json], None]:
         """Follow all changes after a resource version: ADDED, MODIFIED, DELETED or BOOKMARK and the object.
 
         It ends after some minutes; go on with the `resourceVersion` of the last object.
@@ -196,10 +190,19 @@ class KubeClient:
         call = Call(what, "GET", resource.path(namespace), params)
         async with self._transport.stream(call, _SILENCE) as stream:
             async for line in lines(stream):
-                event = json.loads(line)
+                event = parse(what, line)
                 if event["type"] == "ERROR":
                     raise error_from_status(what, event["object"])
                 yield event["type"], event["object"]
+
+
+def _read_page(what: str, answer: Json) -> tuple[Objects, str, str]:
+    """Take a page apart: objects, resource version of the whole, token of the next page."""
+    try:
+        metadata = answer["metadata"]
+        return answer["items"] or [], metadata["resourceVersion"], metadata.get("continue", "")
+    except (KeyError, TypeError) as error:
+        raise Unreachable(f"{what}: the answer is no list") from error
 
 
 def _selection(label_selector: str) -> dict[str, str]:

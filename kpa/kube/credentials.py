@@ -1,8 +1,8 @@
 """Where the API server is and who we are to it, kept fresh.
 
-The package `kubernetes` finds both: a KUBECONFIG with its contexts, tokens, client certificates and plugins, or the
-files that a pod has of its ServiceAccount. Tokens and certificates are rotated on disk while we run; they are looked
-at once a minute, and whenever the server refuses them.
+The package `kubernetes` finds both: a KUBECONFIG with its contexts, tokens, client certificates and plugins,
+or the files that a pod has of its ServiceAccount. Tokens and certificates are rotated on disk while we run;
+they are looked at once a minute, and whenever the server refuses them.
 """
 
 import asyncio
@@ -121,9 +121,15 @@ class Credentials:
     def _context(self, configuration: Configuration) -> ssl.SSLContext:
         """Give the last context as long as the files say the same: connections are kept by context."""
         files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
-        material = (configuration.verify_ssl, *(Path(path).read_bytes() if path else b"" for path in files))
-        if self._tls is None or material != self._material:
-            self._tls, self._material = _make_context(configuration), material
+        try:
+            material = (
+                configuration.verify_ssl,
+                *(Path(path).read_bytes() if path else b"" for path in files),
+            )
+            if self._tls is None or material != self._material:
+                self._tls, self._material = _make_context(configuration), material
+        except OSError as error:  # an SSLError is one
+            raise CredentialsError(f"certificates of {configuration.host} cannot be used: {error}") from error
         return self._tls
 
     async def current(self) -> Access:
@@ -160,23 +166,20 @@ class Credentials:
 
 
 def _make_context(configuration: Configuration) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # many clusters' authorities lack a key identifier
-        if not configuration.verify_ssl:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if configuration.cert_file:
-            context.load_cert_chain(configuration.cert_file, configuration.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise CredentialsError(f"the certificates of {configuration.host} cannot be used: {error}") from error
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # many clusters' authorities lack a key identifier
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
     return context
 
 
 def _load_in_cluster() -> Configuration:
     configuration = Configuration()
     try:
-        load_incluster_config(configuration, try_refresh_token=False)
+        load_incluster_config(configuration, try_refresh_token=False)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError) as error:
         raise CredentialsError(f"the ServiceAccount of this pod cannot be used: {error}") from error
     return configuration
@@ -186,7 +189,7 @@ def _load_file() -> Configuration:
     configuration = Configuration()
     path = os.environ.get("KUBECONFIG") or "~/.kube/config"
     try:
-        load_kube_config(path, client_configuration=configuration)
+        load_kube_config(path, client_configuration=configuration)  # type: ignore[no-untyped-call]
     except Exception as error:  # malformed files raise all sorts
         raise CredentialsError(f"{path}: {error}") from error
     return configuration

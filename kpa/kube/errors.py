@@ -2,6 +2,7 @@
 
 KubeError               the API server refused, or gave no answer
 ├── Unreachable         no answer: refused, cut, TLS, or the deadline passed
+│   └── Cut             a stream that had begun broke off
 ├── Invalid             400, 422: it does not accept the object
 ├── Unauthorized        401, with credentials that were read anew
 ├── Forbidden           403: a verb that our role lacks
@@ -13,9 +14,10 @@ KubeError               the API server refused, or gave no answer
 └── ServerError         5xx
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 
 class KubeError(Exception):
@@ -55,6 +57,10 @@ class Unreachable(KubeError):
     def transient(self) -> bool:
         """Always: servers restart."""
         return True
+
+
+class Cut(Unreachable):
+    """A stream broke off that had begun."""
 
 
 class Invalid(KubeError):
@@ -99,7 +105,7 @@ class ServerError(KubeError):
 
     @property
     def transient(self) -> bool:
-        """It said so: by 502, 503, 504 or Retry-After. A plain 500 is often an admission webhook's verdict."""
+        """It said so, by 502, 503, 504 or Retry-After; a plain 500 may be an admission webhook's verdict."""
         return self.status != 500 or self.retry_after is not None
 
 
@@ -143,7 +149,7 @@ def error_from_status(what: str, status: Mapping[str, Any], retry_after: float |
 def error_from_answer(what: str, code: int, body: bytes, retry_after: str | None) -> KubeError:
     """Make an error of an HTTP answer, whose body is a Status object or anything (of a proxy, say)."""
     try:
-        status = json.loads(body)
+        status = orjson.loads(body)
     except ValueError:
         status = None
     if not isinstance(status, dict) or status.get("kind") != "Status":

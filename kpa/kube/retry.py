@@ -8,8 +8,8 @@ FIRST_DELAY = 0.1
 """Seconds."""
 
 LONGEST_DELAY = 2.0
-"""Seconds, while there is no answer; a refused connection costs nobody anything, and the restart of a server should
-blind us no longer. client-go waits up to 30 s (k8s.io/client-go tools/cache/reflector.go)."""
+"""Seconds, while there is no answer; a refused connection costs nobody anything, and the restart of a server
+should blind us no longer. client-go waits up to 30 s (k8s.io/client-go tools/cache/reflector.go)."""
 
 LONGEST_DELAY_ANSWERED = 10.0
 """Seconds, while the server answers with errors: it may be overloaded, and lists are dear."""

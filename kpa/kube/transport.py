@@ -1,24 +1,25 @@
 """Requests to one API server: connections, credentials, retries, deadlines.
 
-A write is tried again after a cut connection although the first attempt may have been carried out: a replacement
-then answers Conflict, a creation AlreadyExists, and a patch of replicas says the same twice.
+A write is tried again after a cut connection although the first attempt may have been carried out: a
+replacement then answers Conflict, a creation AlreadyExists, and a patch of replicas says the same twice.
 """
 
 import asyncio
 import itertools
-import json
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 import aiohttp
+import orjson
 
 from kpa.kube.credentials import Access, Credentials
-from kpa.kube.errors import KubeError, Unreachable, error_from_answer
+from kpa.kube.documents import parse
+from kpa.kube.errors import Cut, KubeError, Unreachable, error_from_answer
 from kpa.kube.retry import delay
+from kpa.telemetry import version
 
 _CONNECT_TIMEOUT = 5.0  # seconds
 
@@ -26,13 +27,13 @@ _HEAD_TIMEOUT = 30.0
 """Seconds until a stream begins to answer."""
 
 _ATTEMPT_PART = 0.5
-"""Part of the deadline that one attempt may take: a connection to a server that is gone costs one, not all."""
+"""Part of the deadline for one attempt: a connection to a server that is gone costs one attempt, not all."""
 
 _DEAD_PEER = 30_000
-"""Milliseconds that bytes may go unacknowledged; keep-alive probes notice a dead peer of an idle connection."""
+"""Milliseconds that bytes may go unacknowledged; keep-alive probes find out when none are on their way."""
 
 _HEADERS = {
-    "User-Agent": f"kpa/{version('kpa')}",
+    "User-Agent": f"kpa/{version()}",
     "Accept": "application/json",
     "Accept-Encoding": "identity",  # within a cluster bytes cost less than their compression
 }
@@ -118,15 +119,16 @@ class Transport:
 
     async def _attempt(self, call: Call, ends_at: float, limit: float) -> Any:
         try:
-            async with asyncio.timeout_at(ends_at), self._slots, asyncio.timeout(limit):
-                async with await self._send(call) as response:
-                    body = await response.read()
+            async with (
+                asyncio.timeout_at(ends_at),
+                self._slots,
+                asyncio.timeout(limit),
+                await self._send(call) as response,
+            ):
+                body = await response.read()
         except _CUTS as error:
-            raise unreachable(call.what, error) from error
-        try:
-            return json.loads(body)
-        except ValueError as error:
-            raise Unreachable(f"{call.what}: the answer is no JSON: {error}") from error
+            raise Unreachable(_explain(call, error)) from error
+        return parse(call.what, body)
 
     @asynccontextmanager
     async def stream(self, call: Call, silence: float) -> AsyncIterator[aiohttp.StreamReader]:
@@ -143,22 +145,25 @@ class Transport:
         KubeError
             The answer is an error, or there is none, or it was cut.
         """
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=silence)
+        times = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=silence)
         try:
             async with asyncio.timeout(_HEAD_TIMEOUT):
-                response = await self._send(call, timeout)
+                response = await self._send(call, times)
+        except _CUTS as error:
+            raise Unreachable(_explain(call, error)) from error
+        try:
             async with response:
                 yield response.content
         except _CUTS as error:
-            raise unreachable(call.what, error) from error
+            raise Cut(_explain(call, error)) from error
 
-    async def _send(self, call: Call, timeout: aiohttp.ClientTimeout | None = None) -> aiohttp.ClientResponse:
+    async def _send(self, call: Call, times: aiohttp.ClientTimeout | None = None) -> aiohttp.ClientResponse:
         """Get the head of a good answer; credentials that are refused are read anew, once."""
         access = await self._credentials.current()
-        response = await self._send_as(access, call, timeout)
+        response = await self._send_as(access, call, times)
         if response.status == 401 and await self._credentials.reload(access):
             response.release()
-            response = await self._send_as(self._credentials.access, call, timeout)
+            response = await self._send_as(self._credentials.access, call, times)
         if response.status >= 300:
             async with response:
                 body, retry_after = await response.read(), response.headers.get("Retry-After")
@@ -166,12 +171,12 @@ class Transport:
         return response
 
     async def _send_as(
-        self, access: Access, call: Call, timeout: aiohttp.ClientTimeout | None
+        self, access: Access, call: Call, times: aiohttp.ClientTimeout | None
     ) -> aiohttp.ClientResponse:
         headers = {"Authorization": access.authorization} if access.authorization else {}
         data = None
         if call.body is not None:
-            data = json.dumps(call.body, separators=(",", ":")).encode()
+            data = orjson.dumps(call.body)
             headers["Content-Type"] = call.content_type
         try:
             return await self._session.request(
@@ -184,17 +189,16 @@ class Transport:
                 server_hostname=access.server_name,
                 proxy=access.proxy,
                 allow_redirects=False,
-                timeout=timeout or self._session.timeout,
+                timeout=times or self._session.timeout,
             )
         except aiohttp.ClientSSLError:
             await self._credentials.reload(access)  # the cluster's authority may have been replaced
             raise
 
 
-def unreachable(what: str, error: Exception) -> KubeError:
-    """Make an error of a connection's failure."""
+def _explain(call: Call, error: Exception) -> str:
     reason = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-    return Unreachable(f"{what}: {reason}")
+    return f"{call.what}: {reason}"
 
 
 def _make_socket(address: Any) -> socket.socket:

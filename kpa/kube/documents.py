@@ -1,0 +1,76 @@
+"""JSON as an API server sends it: lines of any length, without the managers of fields.
+
+Why orjson: a watch event of a Knative pod (14 kB) takes 107 us by the standard library, 47 us by orjson, and
+26 us if half of it, who manages which field, is left out before; by the standard library that would be 48 us.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import orjson
+
+from kpa.kube.errors import Unreachable
+
+_MANAGERS = b'"managedFields":[{'
+"""Only a key looks like this: within a text, quotes are escaped."""
+
+
+async def lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Yield each line once it is whole, without its end; what follows the last end is dropped.
+
+    The lines of `StreamReader` itself may be no longer than its buffer; objects may be of megabytes.
+    """
+    parts: list[bytes] = []
+    async for chunk in stream.iter_any():
+        head, *tail = chunk.split(b"\n")
+        parts.append(head)
+        if tail:
+            yield b"".join(parts)
+            parts = [tail.pop()]
+            for line in tail:
+                yield line
+
+
+def parse(what: str, text: bytes) -> Any:
+    """Read a document; lists named `managedFields` come out empty.
+
+    An empty list is to an API server as none: an object read here can be written back.
+
+    Raises
+    ------
+    Unreachable
+        It is no JSON: something between us and the server answered, or cut the answer.
+    """
+    try:
+        return orjson.loads(without_managers(text))
+    except ValueError:
+        pass
+    try:
+        return orjson.loads(text)
+    except ValueError as error:
+        raise Unreachable(f"{what}: the answer is no JSON: {error}") from error
+
+
+def without_managers(text: bytes) -> bytes:
+    """Empty all lists named `managedFields`.
+
+    Each is taken to reach to the first `}]`. Should those two stand in a name within the list, what remains
+    has half a name, and should they end another list, it has a bracket too many: either is no JSON.
+
+    Examples
+    --------
+    >>> without_managers(b'{"managedFields":[{"fieldsV1":{"f:spec":{}}}],"name":"a"}')
+    b'{"managedFields":[],"name":"a"}'
+    """
+    start = text.find(_MANAGERS)
+    if start < 0:
+        return text
+    parts, end = [], 0
+    while start >= 0:
+        start += len(_MANAGERS) - 1
+        parts.append(text[end:start])
+        end = max(text.find(b"}]", start) + 1, start)
+        start = text.find(_MANAGERS, end)
+    parts.append(text[end:])
+    return b"".join(parts)

@@ -1,0 +1,242 @@
+"""A cache that follows: what listeners are told, and what becomes of it when streams and servers break."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from kpa.kube.client import KubeClient
+from kpa.kube.informer import Informer
+from kpa.revisions import Key
+from tests.kpa.kube.api_client import api_and_client
+from tests.kpa.kube.fake_api import THINGS, FakeApi, refusal
+
+DEADLINE = 30.0  # seconds; generous, as it ends a wait that has failed
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not holds():
+            await asyncio.sleep(0.002)
+
+
+class Follower:
+    """An informer of specs that runs, and all that its listener was told."""
+
+    def __init__(self, client: KubeClient, **options: Any) -> None:
+        options = {"trim": lambda raw: raw["spec"], "on_change": self._hear} | options
+        self.informer: Informer[Any] = Informer(client, THINGS, **options)
+        self.cache = self.informer.cache
+        self.told: list[tuple[str, Any]] = []
+        self.view: dict[Key, Any] = {}
+
+    def _hear(self, key: Key, value: Any) -> None:
+        self.told.append((key.name, value))
+        self.view[key] = value
+        if value is None:
+            del self.view[key]
+
+    def specs(self) -> dict[str, Any]:
+        return {key.name: value for key, value in self.cache.items()}
+
+
+@asynccontextmanager
+async def following(client: KubeClient, **options: Any) -> AsyncIterator[Follower]:
+    follower = Follower(client, **options)
+    task = asyncio.create_task(follower.informer.run())
+    try:
+        yield follower
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+Pair = tuple[FakeApi, KubeClient]
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[Pair]:
+    async with api_and_client() as pair:
+        yield pair
+
+
+async def test_what_exists_is_told_before_the_cache_counts_as_synced(pair: Pair) -> None:
+    api, client = pair
+    for number in range(1203):  # three pages
+        api.put(f"a{number:04}", number)
+    async with following(client) as follower:
+        assert not follower.informer.synced.is_set()
+        await asyncio.wait_for(follower.informer.synced.wait(), DEADLINE)
+        assert follower.told == [(f"a{number:04}", number) for number in range(1203)]
+        assert len(follower.cache) == 1203
+
+
+async def test_changes_are_told_once_each_and_only_if_something_we_keep_changed(pair: Pair) -> None:
+    api, client = pair
+    api.put("a", 1)
+    async with following(client) as follower:
+        await follower.informer.synced.wait()
+        api.put("b", 2)
+        api.put("a", 1, status={"heartbeat": 17})
+        api.put("a", 3)
+        api.remove("b")
+        await until(lambda: follower.told[-1:] == [("b", None)])
+        assert follower.told == [("a", 1), ("b", 2), ("a", 3), ("b", None)]
+        assert follower.specs() == {"a": 3}
+
+
+async def test_objects_of_one_name_in_two_namespaces_are_two(pair: Pair) -> None:
+    api, client = pair
+    api.put("a", 1)
+    api.put("a", 2, space="other")
+    async with following(client) as everything, following(client, namespace="other") as other:
+        await everything.informer.synced.wait()
+        await other.informer.synced.wait()
+        assert dict(everything.cache) == {Key("default", "a"): 1, Key("other", "a"): 2}
+        assert dict(other.cache) == {Key("other", "a"): 2}
+
+
+async def test_what_trimming_drops_does_not_exist(pair: Pair) -> None:
+    api, client = pair
+    api.put("odd", 1)
+    api.put("even", 2)
+    trim = lambda raw: raw["spec"] if raw["spec"] % 2 == 0 else None  # noqa: E731
+    async with following(client, trim=trim) as follower:
+        await follower.informer.synced.wait()
+        assert follower.specs() == {"even": 2}
+        api.put("even", 3)
+        api.put("odd", 4)
+        await until(lambda: follower.specs() == {"odd": 4})
+        assert follower.told == [("even", 2), ("even", None), ("odd", 4)]
+
+
+async def test_an_object_that_cannot_be_read_hides_no_other(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    api, client = pair
+    api.put("a", {"size": 1})
+    api.put("bad", {"seize": 1})
+    async with following(client, trim=lambda raw: raw["spec"]["size"]) as follower:
+        await follower.informer.synced.wait()
+        assert follower.specs() == {"a": 1}
+        with caplog.at_level(logging.ERROR):
+            api.put("a", {})
+            api.put("b", {"size": 2})
+            await until(lambda: "b" in follower.specs())
+        assert follower.specs() == {"a": 1, "b": 2}, "the last one stays"
+        assert "default/a" in caplog.text
+        api.remove("a")
+        await until(lambda: follower.specs() == {"b": 2})
+
+
+async def test_a_listener_that_fails_stops_nothing(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    api, client = pair
+
+    def fail(key: Key, value: Any) -> None:
+        raise RuntimeError("no")
+
+    async with following(client, on_change=fail) as follower:
+        await follower.informer.synced.wait()
+        api.put("a", 1)
+        await until(lambda: follower.specs() == {"a": 1})
+        assert "was not taken up" in caplog.text
+
+
+async def test_a_stream_that_is_cut_again_and_again_loses_and_doubles_nothing(pair: Pair) -> None:
+    api, client = pair
+    async with following(client) as follower:
+        await follower.informer.synced.wait()
+        for number in range(60):
+            api.put(f"a{number % 7}", number)
+            if number % 4 == 0:
+                api.cut()
+            await asyncio.sleep(0.01)
+        await until(lambda: len(follower.told) >= 60)
+        assert [value for _, value in follower.told] == list(range(60))
+        lists = [request for request in api.requests if "watch" not in request.query]
+        assert len(lists) == 1, "a cut is no reason to list"
+
+
+@pytest.mark.parametrize("odd", [True, False], ids=["as the answer", "as an event"])
+async def test_what_went_while_versions_were_forgotten_is_found(pair: Pair, odd: bool) -> None:
+    api, client = pair
+    for number in range(3 if odd else 4):
+        api.put(f"a{number}", number)
+    async with following(client) as follower:
+        await follower.informer.synced.wait()
+        await until(lambda: any("watch" in request.query for request in api.requests))
+        assert bool(api.version % 2) is odd
+        before = len(follower.told)
+        await api.stop()
+        api.remove("a0")
+        api.put("a1", "new")
+        api.put("a9", 9)
+        api.compacted = api.version
+        await api.start()
+        await until(lambda: "a9" in follower.specs())
+        await until(lambda: "a0" not in follower.specs())
+        assert sorted(follower.told[before:]) == [("a0", None), ("a1", "new"), ("a9", 9)]
+
+
+async def test_a_server_that_comes_back_is_followed_soon(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    api, client = pair
+    loop = asyncio.get_running_loop()
+    with caplog.at_level(logging.INFO):
+        async with following(client) as follower:
+            await follower.informer.synced.wait()
+            await api.stop()
+            await asyncio.sleep(2.5)
+            await api.start()
+            back = loop.time()
+            api.put("a", 1)
+            await until(lambda: follower.specs() == {"a": 1})
+            assert loop.time() - back < 6.0  # at most 3 s between attempts; the rest is a busy machine's
+    told = [record.message for record in caplog.records if record.name == "kpa.kube.informer"]
+    assert len(told) == 2, told
+    assert "are not followed" in told[0]
+    assert "are followed again" in told[1]
+
+
+async def test_a_server_that_is_busy_is_asked_again_when_it_wants(pair: Pair) -> None:
+    api, client = pair
+    api.put("a", 1)
+    api.picks = lambda request: "watch" in request.query
+    api.faults = [refusal(429, "TooManyRequests", {"Retry-After": "1"}) for _ in range(2)]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with following(client) as follower:
+        await follower.informer.synced.wait()
+        api.put("a", 2)
+        await until(lambda: follower.specs() == {"a": 2})
+    assert loop.time() - began >= 2.0
+    assert len([request for request in api.requests if "watch" not in request.query]) == 1
+
+
+async def test_a_lack_of_rights_is_logged_and_tried_again(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    api, client = pair
+    api.put("a", 1)
+    api.faults = [refusal(403, "Forbidden") for _ in range(3)]
+    async with following(client) as follower:
+        await asyncio.wait_for(follower.informer.synced.wait(), DEADLINE)
+    assert caplog.text.count("list things.test.dev: that is Forbidden (403)") == 1
+
+
+async def test_a_list_whose_pages_take_too_long_is_asked_for_as_a_whole(pair: Pair) -> None:
+    api, client = pair
+    for number in range(1100):
+        api.put(f"a{number}", number)
+    api.picks = lambda request: "continue" in request.query
+    api.faults = [refusal(410, "Expired")]
+    async with following(client) as follower:
+        await asyncio.wait_for(follower.informer.synced.wait(), DEADLINE)
+        assert len(follower.cache) == 1100
+        lists = [request.query.get("limit") for request in api.requests if "watch" not in request.query]
+        assert lists == ["500", "500", None]

@@ -1,0 +1,73 @@
+"""Whatever happens between a server and a cache, in the end both and the listener's view agree."""
+
+import asyncio
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kpa.kube import informer, transport
+from kpa.kube.client import KubeClient
+from tests.kpa.kube.api_client import api_and_client
+from tests.kpa.kube.fake_api import FakeApi, refusal
+from tests.kpa.kube.test_informer import following, until
+
+_names = st.sampled_from(["a", "b", "c", "d", "e"])
+_steps = st.one_of(
+    st.tuples(st.just("put"), _names, st.integers(0, 3)),
+    st.tuples(st.just("remove"), _names, st.none()),
+    st.tuples(st.just("cut"), st.none(), st.none()),
+    st.tuples(st.just("forget"), st.none(), st.none()),
+    st.tuples(st.just("refuse"), st.sampled_from([410, 429, 500, 503]), st.none()),
+    st.tuples(st.just("restart"), st.none(), st.none()),
+    st.tuples(st.just("wait"), st.sampled_from([0.0, 0.001, 0.02]), st.none()),
+)
+
+
+async def _do(api: FakeApi, what: str, first: Any, second: Any) -> None:
+    if what == "put":
+        api.put(first, second)
+    elif what == "remove" and any(key.name == first for key in api.objects):
+        api.remove(first)
+    elif what == "cut":
+        api.cut()
+    elif what == "forget":
+        api.compacted = api.version
+        api.cut()
+    elif what == "refuse":
+        api.faults.append(refusal(first, "Tested", {"Retry-After": "0"}))
+    elif what == "restart":
+        await api.stop()
+        await api.start()
+    elif what == "wait":
+        await asyncio.sleep(first)
+
+
+async def _play(api: FakeApi, client: KubeClient, steps: list[tuple[str, Any, Any]]) -> None:
+    async with following(client) as follower:
+        for step in steps:
+            await _do(api, *step)
+        api.put("last", "seen")
+        server = {key: body["spec"] for key, body in api.objects.items()}
+        await until(lambda: dict(follower.cache) == server)
+        assert follower.view == server
+        doubled = [
+            after
+            for name in {name for name, _ in follower.told}
+            for changes in [[value for told, value in follower.told if told == name]]
+            for before, after in zip([None, *changes], changes, strict=False)
+            if before == after
+        ]
+        assert not doubled
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(_steps, max_size=25), page=st.sampled_from([1, 2, 500]))
+async def test_cache_server_and_listener_agree_in_the_end(
+    steps: list[tuple[str, Any, Any]], page: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(informer, "_PAGE", page)
+    for module in (informer, transport):
+        monkeypatch.setattr(module, "delay", lambda failures, error: 0.001)
+    async with api_and_client() as (api, client):
+        await _play(api, client, steps)
