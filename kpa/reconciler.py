@@ -27,7 +27,7 @@ from metrics.collector import Collector, Target
 from metrics.stat import Stat, StatMessage
 from scaler.bounds import UNKNOWN
 from scaler.burst import UNLIMITED
-from scaler.engine import Engine
+from scaler.engine import Decision, Engine
 from scaler.plan import Plan, plan
 from scaler.zero import Activity, Life
 
@@ -56,6 +56,7 @@ class _Member:
     settings: RevisionSettings
     plan: Plan
     told: RevisionStatus | None = None
+    dark_from: float | None = None
 
 
 @dataclass(slots=True)
@@ -158,7 +159,8 @@ class Reconciler:
         life = revision.life or Life(Activity.ACTIVATING, now)
         member = _Member(revision, settings, Plan(UNKNOWN, None, None, True, life))
         self._members[key] = member
-        self.engine.add(key, settings, now, ready, _is_scraped(settings))
+        served_before = revision.life is not None and revision.life.activity is Activity.ACTIVE
+        self.engine.add(key, settings, now, ready, _is_scraped(settings), hold=served_before)
         self._follow_pods(key, member)
         self._touch(key)
 
@@ -255,17 +257,30 @@ class Reconciler:
         member.plan = plan(
             member.settings,
             member.plan.life,
-            decision.desired,
+            0 if self._is_dark(member, decision, now) else decision.desired,
             decision.excess,
             len(member.revision.ready_pods),
             self._activator_answers(key),
             now,
         )
-        self._deadlines.set(key, member.plan.again_at)
+        self._deadlines.set(key, _earlier(member.plan.again_at, member.dark_from))
         status = self._status(key, member)
         log_decision(_log, member.told, status)
         member.told = status
         self._carry_out(key, member, Outcome(member.plan, decision, member.settings), now)
+
+    def _is_dark(self, member: _Member, decision: Decision, now: float) -> bool:
+        """Tell whether no pod was ready, and nobody reported anything, for a whole stable window.
+
+        Such a revision has no traffic: its pods crash or never start, and no request waits for them. Knative
+        keeps its last scale for ever.
+        """
+        if member.revision.ready_pods or not member.revision.replicas:
+            member.dark_from = None
+            return False
+        if decision.valid or member.dark_from is None:
+            member.dark_from = now + member.settings.stable_window
+        return not decision.valid and now >= member.dark_from
 
     def _carry_out(self, key: Key, member: _Member, outcome: Outcome, now: float) -> None:
         """Hand an outcome to the cluster; a failure is logged and tried again."""
@@ -340,6 +355,10 @@ def following_tick(now: float, interval: float) -> float:
     (1000.92, 1002.92, 1002.92)
     """
     return (math.floor((now - _PHASE) / interval) + 1) * interval + _PHASE
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else min(one, other)
 
 
 def _resolved_from(revision: Revision) -> tuple[object, ...]:

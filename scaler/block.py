@@ -82,9 +82,9 @@ class Block:
         series = REQUESTS if settings.metric == "rps" else CONCURRENCY
         self.windows.choose(column, series, empty_is_zero=not scraped)
 
-    def start(self, column: int, settings: RevisionSettings, ready_pods: int, now: float) -> None:
-        """Begin as a new decider does."""
-        self.states.start(column, ready_pods, now)
+    def start(self, column: int, settings: RevisionSettings, ready_pods: int, now: float, hold: bool) -> None:
+        """Begin as a new decider does; with `hold` no ready pod is taken away for a stable window."""
+        self.states.start(column, ready_pods, now, hold)
         self.ready[column] = ready_pods
         self.desired[column] = UNKNOWN
         self.excess[column] = initial_excess(

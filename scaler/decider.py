@@ -53,11 +53,14 @@ class DeciderStates:
             SlidingMax(columns, rate_slots),
         )
 
-    def start(self, column: int, ready_pods: int, now: float) -> None:
-        """Begin with a revision; with more than one ready pod in panic, so that a restart takes none away."""
+    def start(self, column: int, ready_pods: int, now: float, hold: bool) -> None:
+        """Begin with a revision; with more than one ready pod in panic, so that a restart takes none away.
+
+        With `hold` a single one is held likewise.
+        """
         for window in (self.answers, self.most_ready, self.fewest_ready):
             window.clear(column)
-        self.panic_since[column] = now if ready_pods > 1 else panic.CALM
+        self.panic_since[column] = now if ready_pods > (0 if hold else 1) else panic.CALM
         self.panic_pods[column] = ready_pods
 
     def change_windows(self, column: int, answer: float | None, now: float) -> None:

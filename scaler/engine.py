@@ -115,10 +115,12 @@ class Engine:
         now: float,
         ready_pods: int = 0,
         scraped: bool = True,
+        hold: bool = False,
     ) -> None:
         """Begin with a revision.
 
-        With more than one ready pod it begins in panic, which holds its scale until the windows know enough.
+        With more than one ready pod it begins in panic, which holds its scale until the windows know enough;
+        with `hold`, for a revision that was served before this process knew of it, a single pod is held too.
         Where its pods are not `scraped`, activators report the whole load and their silence means none; else
         silence means that there is no data.
 
@@ -132,7 +134,7 @@ class Engine:
             raise ValueError(f"revision {key} is in the fleet already")
         block = self._block_for(settings)
         column = block.take(key, settings, scraped)
-        block.start(column, settings, ready_pods, now)
+        block.start(column, settings, ready_pods, now, hold)
         self._places[key] = _Place(block, column, settings, scraped)
 
     def remove(self, key: Hashable) -> None:

@@ -25,8 +25,8 @@ class Plan:
         Replicas to ask the cluster for; None leaves them as they are.
     again_at : float or None
         Unix seconds at which the plan must be made anew even if nothing changes.
-    proxied : bool
-        Activators belong in the request path.
+    proxied : bool or None
+        Activators belong in the request path; None leaves the path as it is, while nothing is known yet.
     life : Life
         Where the revision is now.
     """
@@ -34,7 +34,7 @@ class Plan:
     wanted: int
     replicas: int | None
     again_at: float | None
-    proxied: bool
+    proxied: bool | None
     life: Life
 
 
@@ -98,7 +98,8 @@ def _one_pass(
         initialized=life.initialized or ready_pods >= threshold,
         proxied_since=_proxied_since(life, proxied or ready_pods == 0, now),
     )
-    return Plan(step.wanted, step.replicas, step.again_at, proxied, after)
+    path = None if desired < 0 and step.wanted == UNKNOWN else proxied
+    return Plan(step.wanted, step.replicas, step.again_at, path, after)
 
 
 def _scale(

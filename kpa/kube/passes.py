@@ -146,7 +146,14 @@ class Passes:
             np.array([settings.target_burst_capacity]),
             np.array([settings.activator_capacity]),
         )
-        return sks_spec(pa, job.plan.proxied, int(activators[0]))
+        return sks_spec(pa, self._proxied(pa, job), int(activators[0]))
+
+    def _proxied(self, pa: PodAutoscaler, job: cluster.Outcome) -> bool:
+        """Return whether activators belong in the path; while nothing is known it stays as it is."""
+        known = self._caches.serverlessservices.get(pa.key)
+        if job.plan.proxied is None:
+            return known is None or known.spec.mode != "Serve"
+        return job.plan.proxied
 
     def _status(self, pa: PodAutoscaler, job: Job, sks: ServerlessService | None) -> PodAutoscalerStatus:
         now = self._clock()

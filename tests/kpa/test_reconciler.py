@@ -22,6 +22,7 @@ from kpa.reconciler import Observers, Reconciler, following_tick
 from kpa.revisions import Key, Pod, Revision
 from kpa.status import NextEvent, RevisionStatus
 from metrics.stat import Stat, StatMessage
+from scaler.zero import Activity, Life
 from tests.kpa.local.helpers import until
 
 START = 1_700_000_000.95
@@ -599,3 +600,50 @@ async def test_the_loop_survives_a_cluster_that_fails(monkeypatch: pytest.Monkey
         await asyncio.wait([loop])
         await reconciler.collector.close()
         await world.reconciler.collector.close()
+
+
+# What a cluster remembers, and what nobody reports.
+
+
+@pytest.mark.parametrize(
+    ("activity", "desired"),
+    [(Activity.ACTIVE, 1), (Activity.NO_TRAFFIC, 0)],
+    ids=["it served", "it was idle"],
+)
+async def test_a_pod_that_served_before_a_restart_is_held_for_a_stable_window(
+    world: World, activity: Activity, desired: int
+) -> None:
+    world.revision(ready=1, life=Life(activity, START - 500.0, True, None))
+    for _ in range(5):
+        world.now += 1.0
+        world.load(0.0)
+        await world.step()
+    assert world.status().desired == desired
+
+
+async def test_what_the_cluster_says_of_the_path_counts(world: World) -> None:
+    world.revision(ready=1, life=Life(Activity.NO_TRAFFIC, START - 3.0, True, START - 500.0))
+    await world.run(3)
+    world.revision(ready=1, life=Life(Activity.ACTIVE, START, True, START - 400.0))
+    assert world.reconciler._members[KEY].plan.life.proxied_since == START - 400.0
+
+
+async def test_a_revision_without_pods_and_without_data_has_no_traffic(world: World) -> None:
+    world.revision(ready=1)
+    await world.run(20, 45.0)
+    assert world.status().wanted == 5
+    world.revision(ready=0, replicas=5)
+    wanted = []
+    for _ in range(24):
+        await world.step(1.0)
+        wanted.append(world.status().wanted)
+    assert wanted[9] == 5
+    assert wanted[-1] in (-1, 0)
+
+
+async def test_a_revision_without_pods_keeps_its_scale_while_requests_wait(world: World) -> None:
+    world.revision(ready=1)
+    await world.run(20, 45.0)
+    world.revision(ready=0, replicas=5)
+    await world.run(40, 45.0)
+    assert world.status().wanted == 5

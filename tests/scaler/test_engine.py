@@ -204,3 +204,14 @@ def test_a_shorter_delay_lets_go_at_the_next_decision() -> None:
     engine.update("a", replace(delayed, scale_down_delay=0.0), START + 130)
     engine.tick(START + 130)
     assert engine.decision("a").desired == 0
+
+
+@pytest.mark.parametrize(("hold", "desired"), [(True, 1), (False, 0)])
+def test_a_pod_that_served_before_us_is_held_until_the_windows_know_enough(hold: bool, desired: int) -> None:
+    engine = Engine()
+    engine.add("a", PLAIN, START, ready_pods=1, hold=hold)
+    load(engine, "a", 0.0, range(62))
+    engine.tick(START + 59)
+    assert engine.decision("a").desired == desired
+    engine.tick(START + 61)
+    assert engine.decision("a").desired == 0

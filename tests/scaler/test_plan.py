@@ -114,7 +114,7 @@ def test_requests_go_past_the_activators_only_with_room_to_spare() -> None:
     story = Story(SETTINGS)
     assert not story.at(0, 1, excess=0).proxied
     assert story.at(2, 1, excess=-1).proxied
-    assert story.at(4, -1, excess=10).proxied
+    assert story.at(4, -1, excess=10).proxied is None  # nothing is known: the path stays as it is
     assert story.at(100, 0, excess=10).proxied
 
 
