@@ -50,9 +50,8 @@ class RequestLoad:
 
     Notes
     -----
-    Source: `knative/serving pkg/activator/handler/concurrency_reporter.go`. Stats carry no timestamp: the
-    receiver sets its own, so clocks need not agree. Cost is constant for a request and linear in busy
-    revisions for a report.
+    Source: `knative/serving pkg/activator/handler/concurrency_reporter.go`. Stats carry no timestamp. Cost is
+    constant for a request and linear in busy revisions for a report.
 
     Example
     -------

@@ -5,6 +5,7 @@ Left out: what a report says (test_activator_load) and its effect on requests (t
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -49,6 +50,22 @@ async def test_each_second_has_one_report(monkeypatch):
         await until(lambda: len(autoscaler.heard) >= 5)
         reporter.left(HELLO)
         assert autoscaler.stats(HELLO)[2:5] == [(1.0, 0.0)] * 3
+
+
+async def test_a_late_report_belongs_to_the_second_in_which_it_was_due():
+    """The loop stands still over the time of a report, into the next second, which has its own."""
+    autoscaler = Autoscaler()
+    async with running(autoscaler), reporting(autoscaler.url) as reporter:
+        await until(lambda: reporter.connected)
+        reporter.arrived(HELLO)
+        for _ in range(3):
+            await asyncio.sleep((0.70 - time.time()) % 1.0)
+            if time.time() % 1.0 < 0.74:
+                time.sleep(1.1 - time.time() % 1.0)  # noqa: ASYNC251 - the loop is meant to stand still
+        await until(lambda: len(autoscaler.heard) >= 5)
+    first, *seconds = [stat.timestamp for _, stat in autoscaler.heard]
+    assert first == 0  # the announcement counts when it arrives
+    assert seconds == list(range(seconds[0], seconds[0] + len(seconds)))
 
 
 async def test_a_first_request_travels_before_the_next_report(monkeypatch):
