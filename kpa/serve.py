@@ -16,10 +16,12 @@ from pathlib import Path
 
 from config.resolve import RevisionSettings, resolve
 from kpa.kube.activators import ActivatorProbes
+from kpa.kube.buckets import BUCKET_PREFIX
 from kpa.kube.client import KubeClient
 from kpa.kube.cluster import KubernetesCluster
 from kpa.kube.credentials import CredentialsError
 from kpa.kube.errors import KubeError, NotFound
+from kpa.kube.forwarder import Forwarder
 from kpa.kube.leadership import Leadership
 from kpa.kube.objects import PodAutoscaler
 from kpa.kube.resources import CONFIGMAPS
@@ -123,7 +125,8 @@ class ServeApp:
         self._reconciler = Reconciler(
             self._cluster, config, activator_answers=self._probes.answer, observers=self._observers()
         )
-        self._stat_server = StatServer(self._on_stats)
+        self._stat_server = StatServer(self._on_stats, accepts=self._accepts)
+        self._forwarder = Forwarder(f"{options.pod_name}_{options.pod_ip}", options.domain, options.namespace)
         self._server = self._telemetry_server()
 
     def _observers(self) -> Observers:
@@ -164,6 +167,7 @@ class ServeApp:
             await self._until_stopped([asyncio.create_task(part) for part in parts], stop)
         finally:
             await self._stat_server.close()
+            await self._forwarder.close()
             await self._probes.close()
             await self._reconciler.collector.close()
             await self._server.close()
@@ -209,8 +213,8 @@ class ServeApp:
             identity,
             buckets,
             timing,
-            lambda bucket, leading: self._cluster.touch_all(),
-            lambda bucket, holder: None,
+            self._led,
+            self._forwarder.set_holder,
         )
 
     # What the parts ask and tell.
@@ -240,8 +244,35 @@ class ServeApp:
         if name == AUTOSCALER:
             self._telemetry.set_config_problems(len(problems))
 
+    def _led(self, bucket: str, leading: bool) -> None:
+        """Look after other revisions from now on; stats that waited for that are ours."""
+        self._cluster.touch_all()
+        if leading:
+            self._reconciler.on_stats(self._forwarder.reclaim(bucket))
+
+    def _accepts(self, host: str) -> bool:
+        """Refuse stats that were sent to a bucket's name, unless the bucket is ours."""
+        bucket = host.partition(".")[0]
+        mine = self._leadership is not None and self._leadership.leads(bucket)
+        return mine or not bucket.startswith(BUCKET_PREFIX)
+
     def _on_stats(self, messages: list[StatMessage]) -> None:
-        self._reconciler.on_stats(messages)
+        """Take stats of our revisions; others go to the replica that looks after them."""
+        leadership = self._leadership
+        if leadership is None:
+            return
+        others: dict[str, list[StatMessage]] = {}
+        ours = []
+        for message in messages:
+            bucket = leadership.buckets.owner(Key(message.namespace, message.name))
+            if leadership.leads(bucket):
+                ours.append(message)
+            else:
+                others.setdefault(bucket, []).append(message)
+        if ours:
+            self._reconciler.on_stats(ours)
+        for bucket, some in others.items():
+            self._forwarder.forward(bucket, some)
 
     def _count_stats(self, received: int, unknown: int) -> None:
         self._telemetry.count_stats(received)

@@ -54,6 +54,9 @@ class StatServer:
         Takes the messages of one frame, never an empty list; all plausible, all with a timestamp.
     clock : callable
         Unix time in seconds.
+    accepts : callable (str) -> bool
+        Tells whether stats are taken under a host name; others get a plain 200 and no websocket, so that a
+        peer which means another replica goes on looking for it.
 
     Attributes
     ----------
@@ -69,11 +72,15 @@ class StatServer:
     """
 
     def __init__(
-        self, on_stats: Callable[[list[StatMessage]], None], clock: Callable[[], float] = time.time
+        self,
+        on_stats: Callable[[list[StatMessage]], None],
+        clock: Callable[[], float] = time.time,
+        accepts: Callable[[str], bool] = lambda host: True,
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self._on_stats = on_stats
         self._clock = clock
+        self._accepts = accepts
         self._sockets: set[web.WebSocketResponse] = set()
         self._runner: web.AppRunner | None = None
         self._complained_at = float("-inf")
@@ -135,6 +142,8 @@ class StatServer:
     def _refusal(self, request: web.Request) -> web.Response | None:
         """Return the answer to a request that gets no websocket."""
         headers = request.headers
+        if not self._accepts(request.host):
+            return web.Response()
         if "upgrade" not in headers.get("Connection", "").lower():
             kubelet = headers.get("User-Agent", "").startswith("kube-probe/") or "K-Kubelet-Probe" in headers
             return web.Response(status=200 if kubelet else 400)

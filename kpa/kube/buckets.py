@@ -18,6 +18,10 @@ _ANGLES = 2048
 _START_SALT = "start-angle-salt"
 
 
+BUCKET_PREFIX = "autoscaler-bucket"
+"""With which the names of all buckets begin."""
+
+
 def bucket_names(count: int) -> tuple[str, ...]:
     """Return the names of all buckets, which are the names of their leases.
 
@@ -26,7 +30,7 @@ def bucket_names(count: int) -> tuple[str, ...]:
     >>> bucket_names(2)
     ('autoscaler-bucket-00-of-02', 'autoscaler-bucket-01-of-02')
     """
-    return tuple(f"autoscaler-bucket-{index:02d}-of-{count:02d}" for index in range(count))
+    return tuple(f"{BUCKET_PREFIX}-{index:02d}-of-{count:02d}" for index in range(count))
 
 
 def fnv1a(text: str) -> int:

@@ -195,6 +195,20 @@ async def test_requests_that_get_no_websocket(
             assert await response.read() == b""
 
 
+async def test_under_a_name_that_is_another_replicas_there_is_no_websocket() -> None:
+    server = StatServer(lambda messages: None, accepts=lambda host: not host.startswith("autoscaler-bucket"))
+    port = await server.start("127.0.0.1", 0)
+    try:
+        async with aiohttp.ClientSession() as session:
+            for name, status in (("autoscaler-bucket-00-of-02.knative-serving", 200), ("autoscaler", 101)):
+                upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+                headers = {"Host": name, "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", **upgrade}
+                async with session.get(f"http://127.0.0.1:{port}/", headers=headers) as answer:
+                    assert answer.status == status
+    finally:
+        await server.close()
+
+
 async def test_only_get_upgrades(host: Host) -> None:
     headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
     async with host.session.post(host.url(), headers=headers) as response:
