@@ -313,11 +313,11 @@ class Client:
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session, self.url = session, url
 
-    async def get(self, name: str, path: str = "/") -> Answer:
+    async def ask(self, name: str, path: str = "/", method: str = "GET") -> Answer:
         """One request; a connection that breaks is an answer with status 0 and the reason."""
-        start = time.time()
+        start, url, headers = time.time(), self.url + path, {"Host": f"{name}.localhost"}
         try:
-            async with self._session.get(self.url + path, headers={"Host": f"{name}.localhost"}) as response:
+            async with self._session.request(method, url, headers=headers) as response:
                 body, status = await response.text(), response.status
         except (aiohttp.ClientError, OSError) as error:
             body, status = f"{type(error).__name__}: {error}", 0
@@ -328,14 +328,16 @@ class Client:
         async with self._session.get(f"http://127.0.0.1:{telemetry_port}/api/revisions") as response:
             return fleet_from_json(await response.read())
 
-    async def load(self, name: str, clients: int, seconds: float, path: str = "/") -> list[Answer]:
+    async def load(
+        self, name: str, clients: int, seconds: float, path: str = "/", method: str = "GET"
+    ) -> list[Answer]:
         """Keep some requests in flight for a time, each client one after the other; all answers."""
         answers: list[Answer] = []
         end = asyncio.get_running_loop().time() + seconds
 
         async def one() -> None:
             while asyncio.get_running_loop().time() < end:
-                answers.append(await self.get(name, path))
+                answers.append(await self.ask(name, path, method))
 
         await asyncio.gather(*(one() for _ in range(clients)))
         return answers

@@ -1,7 +1,7 @@
 """A server whose answers come in parts, each part when the test has seen the one before.
 
-GET /events?next=N   server-sent events 0..N-1; after each it waits for a POST /next
-POST /next           lets the next event out; answers with its number
+GET /events?next=N   server-sent events 0..N-1; before each it waits for a POST /next
+POST /next           lets the next event out of all streams
 POST /upload         answers each part of the body with its length as a line, while the body still comes
 GET /chat            a websocket that answers each message with the same in capitals; `close` closes it
 """
@@ -18,8 +18,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
     for number in range(int(request.query["next"])):
-        await response.write(f"data: {number}\n\n".encode())
         await NEXT.get()
+        await response.write(f"data: {number}\n\n".encode())
     return response
 
 

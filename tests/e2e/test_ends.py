@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 async def in_flight(kpa: Kpa, number: int) -> list[Answer]:
     """Ask for answers that take 2 s, end kpa in the middle, return the answers."""
     async with client(kpa) as requests:
-        asking = [asyncio.create_task(requests.get("hello", "/?sleep=2")) for _ in range(3)]
+        asking = [asyncio.create_task(requests.ask("hello", "/?sleep=2")) for _ in range(3)]
         await asyncio.sleep(1)
         kpa.process.send_signal(number)
         return list(await asyncio.gather(*asking))

@@ -69,7 +69,7 @@ class Stage:
     async def ask(self, name: str, path: str, over: asyncio.Event) -> None:
         """Ask a service, one request after the other, until something is over."""
         while not over.is_set():
-            self.cases[name].answers.append(await self.client.get(name, path))
+            self.cases[name].answers.append(await self.client.ask(name, path))
             await asyncio.sleep(0.05)
 
     async def status(self, name: str, ready: int, what: str) -> RevisionStatus:
@@ -111,7 +111,7 @@ class Stage:
         await asyncio.wait(load)
 
     async def confuse(self, name: str) -> None:
-        """Load a service whose queue-proxies talk nonsense, and then leave it alone."""
+        """Load a service whose queue-proxies talk nonsense: only the activator tells what it has to do."""
         case, over = self.cases[name], asyncio.Event()
         load = [asyncio.create_task(self.ask(name, "/?sleep=0.5", over)) for _ in range(3 * CLIENTS)]
         case.after = await asyncio.to_thread(
@@ -119,9 +119,6 @@ class Stage:
         )
         over.set()
         await asyncio.wait(load)
-        await asyncio.to_thread(
-            self.kpa.wait_status, f"{name}-00001", lambda status: status.mode == "no data", "no data"
-        )
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +190,6 @@ def test_nonsense_instead_of_metrics_stops_neither_requests_nor_decisions(stage:
     assert not failures(case.answers)
     assert case.after is not None
     assert case.after.desired >= 3
-    assert stage.kpa.revisions()[f"{name}-00001"].replicas == 3  # nobody knows that its load is gone
 
 
 def test_decisions_go_on_and_memory_stays(stage: Stage) -> None:
