@@ -52,22 +52,23 @@ class Server:
         if server is not None:
             server.close()
         self.stop_keeping_alive()
-        connections = self._clients.connections
-        for connection in tuple(connections):
+        for connection in tuple(self._clients.connections):
             connection.close_if_idle()
-        await self._wait_for(lambda connection: not connection.tunnelled, grace)
-        await self._wait_for(lambda connection: True, tunnel_grace)
-        tasks = [connection.task for connection in connections if connection.task is not None]
-        for connection in tuple(connections):
-            connection.abort()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._end(lambda connection: not connection.tunnelled, grace)
+        await self._end(lambda connection: True, tunnel_grace)
 
-    async def _wait_for(self, which: Callable[[ServerConnection], bool], seconds: float | None) -> None:
+    async def _end(self, which: Callable[[ServerConnection], bool], seconds: float | None) -> None:
+        """Wait for some connections to end, then break those that have not."""
+        clients = self._clients
         try:
             async with asyncio.timeout(seconds):
-                while any(which(connection) for connection in self._clients.connections):
-                    self._clients.changed.clear()
-                    await self._clients.changed.wait()
+                while any(which(connection) for connection in clients.connections):
+                    clients.changed.clear()
+                    await clients.changed.wait()
         except TimeoutError:
-            pass
+            late = [connection for connection in clients.connections if which(connection)]
+            tasks = [connection.task for connection in late if connection.task is not None]
+            for connection in late:
+                connection.abort()
+            if tasks:
+                await asyncio.wait(tasks)

@@ -237,6 +237,22 @@ async def test_a_request_lost_on_a_kept_alive_connection_is_repeated_if_it_may_b
         assert len(seen) == times
 
 
+async def test_a_request_whose_body_was_partly_sent_is_not_repeated() -> None:
+    seen: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(OK)
+        seen.append(await reader.readuntil(b"half"))
+
+    async with scripted(serve) as port, proxying(port) as proxy, connected(proxy) as (reader, writer):
+        writer.write(get(close=False))
+        await reader.readuntil(b"\r\n\r\nok")
+        writer.write(get("/", "Content-Length: 8", method="PUT", close=False) + b"half")
+        assert (await reader.readline()).split()[1] == b"502"
+    assert len(seen) == 2
+
+
 @pytest.mark.parametrize("body", [b"", b"some body"], ids=["no body", "body"])
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
 @on_both_loops

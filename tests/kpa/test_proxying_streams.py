@@ -188,15 +188,19 @@ async def test_leave_is_given_for_an_upstream_that_does_not_know_the_mechanism(
 
 @on_both_loops
 async def test_an_early_response_reaches_a_client_that_still_sends() -> None:
+    heads: list[bytes] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno\n")
         await reader.read()
 
     async with scripted(serve) as port, proxying(port) as proxy:
-        response = await ask(
-            proxy, get("/", f"Content-Length: {MEGABYTE}", method="POST") + bytes(MEGABYTE // 2)
-        )
+        upload = get("/", f"Content-Length: {MEGABYTE}", method="POST", close=False)
+        response = await ask(proxy, upload + bytes(MEGABYTE // 2))
+        await ask(proxy, get())  # over another connection, as the rest of the upload is missing in that one
+    assert heads[1].startswith(b"GET / ")
+    assert b"Connection: close" in response
     assert response.startswith(b"HTTP/1.1 413 Too Large\r\n")
     assert response.endswith(b"\r\n\r\nno\n")
 
