@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from scaler.zero import Life
+if TYPE_CHECKING:  # the activator reads routes by `Key` and must not wait for numpy
+    from scaler.zero import Life
 
 
 class Key(NamedTuple):
@@ -76,7 +77,7 @@ class Revision:
     replicas: int = 0
     pods: tuple[Pod, ...] = ()
     reachable: bool = True
-    life: Life | None = None
+    life: "Life | None" = None
 
     @property
     def ready_pods(self) -> tuple[Pod, ...]:
