@@ -10,6 +10,7 @@ Source: `knative/serving pkg/autoscaler/statforwarder/processor.go`, `pkg/autosc
 import asyncio
 import logging
 import random
+import socket
 from collections import Counter
 
 import aiohttp
@@ -24,7 +25,8 @@ _MOST_OF_A_BUCKET = 2**16
 
 _PACE = 0.01
 """Seconds between two frames. The first goes at once, as a revision at zero may wait for it. The pause
-gathers the reports of many activators, and slows what two replicas send to and fro that hold each other for the owner.
+gathers the reports of many activators, and slows what two replicas send to and fro while each takes the other
+for the holder.
 """
 
 _SILENCE = 10.0
@@ -99,40 +101,32 @@ class Peer:
         return None
 
     async def _serve(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
-        """Send until the connection ends."""
+        """Send until the connection ends; a write alone may never end."""
         _log.info("stats are forwarded to replica %s", self.identity)
-        reader = asyncio.create_task(self._read(websocket))
+        _give_up_unread(websocket)
         self._told, self.connected = False, True
+        tasks = [asyncio.create_task(self._send(websocket)), asyncio.create_task(_until_closed(websocket))]
         try:
-            await self._send(websocket, reader)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.connected = False
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await websocket.close()
-            reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
 
-    async def _read(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
-        """Wait until the peer goes; it says nothing else."""
-        try:
-            async for _ in websocket:
-                pass
-        finally:
-            self.wake.set()
-
-    async def _send(self, websocket: aiohttp.ClientWebSocketResponse, reader: asyncio.Task[None]) -> None:
+    async def _send(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
         while True:
             await self.wake.wait()
-            if reader.done() or websocket.closed:
-                return
             frame = self._gather()
             if not frame.stats:
                 self.wake.clear()
                 continue
             try:
                 await websocket.send_bytes(frame.data)
-            except (aiohttp.ClientError, OSError):
+            except BaseException:
                 self._outcomes["lost"] += frame.stats
-                return
+                raise
             self._outcomes["sent"] += frame.stats
             await asyncio.sleep(_PACE)
 
@@ -140,6 +134,19 @@ class Peer:
         """Take a frame from all outboxes."""
         frames = [outbox.take(_MOST_OF_A_BUCKET) for outbox in self.outboxes.values()]
         return Frame(sum(frame.stats for frame in frames), b"".join(frame.data for frame in frames))
+
+
+async def _until_closed(websocket: aiohttp.ClientWebSocketResponse) -> None:
+    """Wait until the peer goes; it says nothing else."""
+    async for _ in websocket:
+        pass
+
+
+def _give_up_unread(websocket: aiohttp.ClientWebSocketResponse) -> None:
+    """Have the system drop what the peer does not take, also after we closed the connection."""
+    connection = websocket.get_extra_info("socket")
+    if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):  # absent outside Linux
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_SILENCE * 1000))
 
 
 def _delay(attempt: int) -> float:
