@@ -1,7 +1,7 @@
 """JSON as an API server sends it: lines of any length, without the managers of fields.
 
-Why orjson: a watch event of a Knative pod (14 kB) takes 107 us by the standard library, 47 us by orjson, and
-26 us if half of it, who manages which field, is left out before; by the standard library that would be 48 us.
+Why orjson: a watch event of a Knative pod (14 kB) takes 106 us by the standard library, 46 us by orjson, and
+22 us if half of it, who manages which field, is left out before; by the standard library that would be 43 us.
 """
 
 from collections.abc import AsyncIterator
@@ -14,6 +14,8 @@ from kpa.kube.errors import Unreachable
 
 _MANAGERS = b'"managedFields":[{'
 """Only a key looks like this: within a text, quotes are escaped."""
+
+_BRACE = ord("}")
 
 
 async def lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
@@ -63,14 +65,15 @@ def without_managers(text: bytes) -> bytes:
     >>> without_managers(b'{"managedFields":[{"fieldsV1":{"f:spec":{}}}],"name":"a"}')
     b'{"managedFields":[],"name":"a"}'
     """
-    start = text.find(_MANAGERS)
-    if start < 0:
-        return text
     parts, end = [], 0
-    while start >= 0:
+    while (start := text.find(_MANAGERS, end)) >= 0:
         start += len(_MANAGERS) - 1
         parts.append(text[end:start])
-        end = max(text.find(b"}]", start) + 1, start)
-        start = text.find(_MANAGERS, end)
+        end = text.find(b"]", start)  # a search for one byte is many times faster than for two
+        while end >= 0 and text[end - 1] != _BRACE:
+            end = text.find(b"]", end + 1)
+        end = max(end, start)
+    if not parts:
+        return text
     parts.append(text[end:])
     return b"".join(parts)
