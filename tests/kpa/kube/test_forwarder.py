@@ -280,15 +280,23 @@ async def test_a_renewed_lease_leaves_the_connection_alone(rig: Rig) -> None:
 
 @pytest.mark.parametrize("identity", [OURS, "kpa-of-old_127.0.0.9"], ids=["ours", "our address"])
 async def test_what_waits_for_our_own_bucket_is_taken_back(rig: Rig, identity: str) -> None:
+    [other, _] = rig.replicas
+    us = Replica("kpa-0", "127.0.0.9")
+    await us.start(rig.port)
     stats = rig.stats(1200)
     rig.forwarder.forward(FIRST, stats[:700])
     rig.forwarder.set_holder(FIRST, identity)
     rig.forwarder.forward(FIRST, stats[700:])
 
+    rig.forwarder.set_holder(SECOND, other.identity)
+    rig.forwarder.forward(SECOND, rig.stats(1))
+    await other.has(1)
+
+    assert rig.forwarder.connections == 1
+    assert us.received == []
     assert rig.forwarder.reclaim(FIRST) == stats
     assert rig.forwarder.reclaim(FIRST) == []
-    assert rig.forwarder.reclaim(SECOND) == []
-    assert rig.forwarder.connections == 0
+    await us.stop()
 
 
 @pytest.mark.parametrize("identity", ["somebody", "pod_uid-17", "_", "pod_127.0.0.300"])
@@ -351,10 +359,14 @@ async def test_replicas_that_take_each_other_for_the_holder_come_to_an_end(
         await us.stop()
 
 
+@pytest.mark.parametrize("hangs", [False, True], ids=["refuses", "hangs"])
 async def test_a_holder_whose_address_cannot_be_reached_is_found_by_the_service_of_its_bucket(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
     [behind, _] = rig.replicas
+    stuck = Stuck("127.0.0.15", shakes_hands=False)
+    if hangs:
+        await stuck.start(rig.port)
     asked: list[str] = []
     resolve = socket.getaddrinfo
 
@@ -363,10 +375,12 @@ async def test_a_holder_whose_address_cannot_be_reached_is_found_by_the_service_
         return resolve(behind.ip, *args, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
-    rig.forwarder.set_holder(FIRST, "in-a-mesh_127.0.0.15")
+    rig.forwarder.set_holder(FIRST, stuck.identity)
     rig.forwarder.forward(FIRST, rig.stats(3))
     await until(lambda: behind.numbers == [1, 2, 3])
-    assert asked == [f"{FIRST}.knative-serving.svc.cluster.local"]
+    assert set(asked) == {f"{FIRST}.knative-serving.svc.cluster.local"}
+    if hangs:
+        await stuck.stop()
 
 
 async def test_an_unreachable_holder_is_told_once_with_both_addresses(
