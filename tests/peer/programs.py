@@ -9,6 +9,7 @@ __all__ = ["PACKAGES", "BuildError", "cache_folder", "is_built", "program"]
 PACKAGES = {
     "queue": "knative.dev/serving/cmd/queue",
     "decisions": "./decisions",
+    "statpeer": "./statpeer",
     "statsender": "./statsender",
 }
 PEER = GoModule(

@@ -333,8 +333,7 @@ async def test_stats_that_waited_too_long_are_not_sent(rig: Rig, monkeypatch: py
 
     await asyncio.sleep(0.35)
     rig.forwarder.set_holder(FIRST, holder.identity)
-    await rig.connected()
-    assert rig.forwarder.outcomes == Counter(stale=5)
+    await until(lambda: rig.forwarder.outcomes == Counter(stale=5))
     assert holder.received == []
 
 
