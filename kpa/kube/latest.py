@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from kpa.kube.errors import Conflict
 from kpa.revisions import Key
 
 _log = logging.getLogger(__name__)
@@ -22,13 +23,18 @@ class Latest(Generic[T]):
     ----------
     work : callable (key, job)
         What it raises is logged, and the job is tried again unless a newer one has come.
+    at_a_time : int
+        Jobs that run at most; no more requests are in flight than an API server likes, so that none waits
+        for others until its deadline.
     """
 
-    def __init__(self, work: Callable[[Key, T], Awaitable[None]]) -> None:
+    def __init__(self, work: Callable[[Key, T], Awaitable[None]], at_a_time: int = 64) -> None:
         self._work = work
+        self._slots = asyncio.Semaphore(at_a_time)
         self._waiting: dict[Key, T] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._news: dict[Key, asyncio.Event] = {}
+        self._forgotten: set[Key] = set()
 
     def submit(self, key: Key, job: T) -> None:
         """Have a job done; one that waits for the same key is dropped."""
@@ -40,8 +46,10 @@ class Latest(Generic[T]):
             self._tasks[key] = asyncio.create_task(self._run(key))
 
     def forget(self, key: Key) -> None:
-        """Drop a job that waits, also for its next try."""
-        if self._waiting.pop(key, None) is not None:
+        """Drop a job that waits, also for its next try; one that is under way is not tried again."""
+        self._waiting.pop(key, None)
+        if key in self._tasks:
+            self._forgotten.add(key)
             self._news[key].set()
 
     @property
@@ -60,24 +68,37 @@ class Latest(Generic[T]):
         retry = _FIRST_RETRY
         try:
             while key in self._waiting:
-                job = self._waiting.pop(key)
-                try:
-                    await self._work(key, job)
+                if await self._attempt(key):
                     retry = _FIRST_RETRY
-                except Exception as error:
-                    _log.warning("%s: %s", key, error, exc_info=_log.isEnabledFor(logging.DEBUG))
-                    self._waiting.setdefault(key, job)
+                else:
                     await self._pause(key, retry)
                     retry = min(2 * retry, _LAST_RETRY)
         finally:
             del self._tasks[key], self._news[key]
+            self._forgotten.discard(key)
+
+    async def _attempt(self, key: Key) -> bool:
+        """Do the newest job and tell whether that went well; if not it waits, unless there is a newer one."""
+        async with self._slots:
+            if key not in self._waiting:
+                return True  # forgotten meanwhile
+            job = self._waiting.pop(key)
+            self._forgotten.discard(key)
+            self._news[key].clear()
+            try:
+                await self._work(key, job)
+            except Exception as error:
+                level = logging.INFO if isinstance(error, Conflict) else logging.WARNING
+                _log.log(level, "%s: %s", key, error, exc_info=_log.isEnabledFor(logging.DEBUG))
+                if key not in self._forgotten:
+                    self._waiting.setdefault(key, job)
+                return False
+        return True
 
     async def _pause(self, key: Key, seconds: float) -> None:
-        """Wait before the next try, no longer than until a newer job comes."""
-        news = self._news[key]
-        news.clear()
+        """Wait before the next try, no longer than until there is a newer job."""
         try:
             async with asyncio.timeout(seconds):
-                await news.wait()
+                await self._news[key].wait()
         except TimeoutError:
             return
