@@ -2,7 +2,7 @@
 
 Knative's side is its stat server and its forwarder (`statpeer`), at port 8080 of an address of its own, which
 nothing can change. Covered: both directions, a bucket that moves while stats wait, the frames themselves, the
-way by the Service of a bucket. Left out: order, which Knative does not keep for stats that it has to try again.
+way by the Service of a bucket. Left out: order, which Knative does not keep where it has to try again.
 """
 
 import asyncio
