@@ -5,6 +5,7 @@ A step that fails ends the pass.
 Source: `knative/serving pkg/reconciler/autoscaling/kpa/kpa.go`, whose order is kept.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from config.resolve import RevisionSettings
 from kpa import cluster
 from kpa.kube.children import NotOwned, metric_body, metric_spec, sks_body, sks_spec
 from kpa.kube.client import KubeClient
-from kpa.kube.errors import AlreadyExists, Conflict, KubeError
+from kpa.kube.errors import AlreadyExists, Conflict, KubeError, Unreachable
 from kpa.kube.events import internal_error
 from kpa.kube.metric_status import metric_status_body
 from kpa.kube.objects import (
@@ -113,9 +114,11 @@ class Passes:
         try:
             sks = await self._write_children(pa, job)
         except (NotOwned, KubeError) as error:
-            await self._failed(pa, error)
+            with contextlib.suppress(KubeError):
+                await self._failed(pa, error)
             raise
-        await self._write_status(pa, lambda stored: self._status(stored, job, sks))
+        newest = self._caches.podautoscalers.get(key, pa)
+        await self._write_status(newest, lambda stored: self._status(stored, job, sks))
 
     # What should be.
 
@@ -125,20 +128,17 @@ class Passes:
         None is nothing.
         """
         sks = self._caches.serverlessservices.get(pa.key)
+        if isinstance(job, RevisionSettings) or sks is None or not sks.private_service_name:
+            return None, None, None, sks_body(pa, sks, sks_spec(pa, proxied=True))
         spec = self._sks_spec(pa, job)
-        if isinstance(job, RevisionSettings):
-            return None, None, None, sks_body(pa, sks, spec)
-        private = sks.private_service_name if sks else ""
         known = self._caches.metrics.get(pa.key)
-        metric = metric_body(pa, known, metric_spec(job.settings, private))
+        metric = metric_body(pa, known, metric_spec(job.settings, sks.private_service_name))
         status = None if known is None else metric_status_body(known, None, self._clock())
         target, replicas = self._caches.scale_target(pa), job.plan.replicas
         there = target is not None and target.replicas == replicas
         return metric, status, None if there else replicas, sks_body(pa, sks, spec)
 
-    def _sks_spec(self, pa: PodAutoscaler, job: Job) -> ServerlessServiceSpec:
-        if isinstance(job, RevisionSettings):
-            return sks_spec(pa, proxied=True)
+    def _sks_spec(self, pa: PodAutoscaler, job: cluster.Outcome) -> ServerlessServiceSpec:
         settings = job.settings
         activators = number_of_activators(
             np.array([float(self._caches.ready_pods(pa))]),
@@ -162,7 +162,7 @@ class Passes:
         threshold = active_threshold(
             settings.min_scale, settings.initial_scale, initialized, settings.reachable
         )
-        if isinstance(job, RevisionSettings) or sks is None:
+        if isinstance(job, RevisionSettings) or sks is None or not sks.private_service_name:
             return pa_status_waiting(pa, threshold, now)
         ready = self._caches.ready_pods(pa)
         outcome = Outcome(job.plan.wanted, ready, threshold, job.plan.life.activity)
@@ -203,16 +203,20 @@ class Passes:
             return await self._client.get(resource, key.namespace, key.name)
 
     async def _failed(self, pa: PodAutoscaler, error: NotOwned | KubeError) -> None:
-        """Say in the status, and by an Event, that a pass failed; a conflict is nobody's concern."""
+        """Say in the status, and by an Event, that a pass failed.
+
+        A conflict is nobody's concern; and who cannot be reached cannot be told.
+        """
+        if isinstance(error, Conflict | Unreachable):
+            return
         sks, now = self._caches.serverlessservices.get(pa.key), self._clock()
         if isinstance(error, NotOwned):
             kind = error.kind
             await self._write_status(pa, lambda stored: pa_status_not_owned(stored, kind, sks, now))
-        elif not isinstance(error, Conflict):
+        else:
             await self._write_status(pa, lambda stored: pa_status_failed(stored, sks, now))
-        if not isinstance(error, Conflict):
-            event = internal_error(pa, str(error), self._instance, now)
-            await self._client.create(EVENTS, pa.key.namespace, event)
+        event = internal_error(pa, str(error), self._instance, now)
+        await self._client.create(EVENTS, pa.key.namespace, event)
 
     async def _write_status(
         self, pa: PodAutoscaler, make: Callable[[PodAutoscaler], PodAutoscalerStatus]
