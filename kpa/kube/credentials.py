@@ -135,12 +135,12 @@ class Credentials:
     async def current(self) -> Access:
         """Give access that is at most a minute old; if it cannot be renewed, the last one stays."""
         if self._clock() - self._taken_at >= REFRESH_PERIOD:
-            await self._refresh(self.access, REFRESH_PERIOD, self._renewed)
+            await self._refresh(REFRESH_PERIOD, self._renewed)
         return self.access
 
     async def reload(self, refused: Access) -> bool:
         """Read everything anew because a server refused access; tells whether it is worth another try."""
-        await self._refresh(refused, _RELOAD_PAUSE, self._load)
+        await self._refresh(_RELOAD_PAUSE, self._load)
         return self.access is not refused
 
     def _renewed(self) -> Configuration:
@@ -149,10 +149,10 @@ class Credentials:
         self._renew(self._configuration)
         return self._configuration
 
-    async def _refresh(self, known: Access, pause: float, read: Callable[[], Configuration]) -> None:
-        """Replace known access, once for all who ask at the same time; reading may take seconds."""
+    async def _refresh(self, pause: float, read: Callable[[], Configuration]) -> None:
+        """Replace access, once for all who ask at the same time; reading may take seconds."""
         async with self._lock:
-            if self.access is not known or self._clock() - self._taken_at < pause:
+            if self._clock() - self._taken_at < pause:
                 return
             try:
                 self._take(await asyncio.to_thread(read))

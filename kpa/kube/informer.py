@@ -4,8 +4,8 @@ list, page by page ──> watch from there ──> cut, or its time is over: wa
        ^                                │
        └──────── Gone: too long away ───┘   what went meanwhile is found by the list
 
-Why not the watch of the package `kubernetes`: its models take 460 us of CPU a pod event and 129 KiB a pod, ours,
-with socket and HTTP, 50 us and 0.4 KiB (bench/bench_watch.py).
+Why not the watch of the package `kubernetes`: its models take 460 us of CPU a pod event and 129 KiB a pod;
+ours 50 us, socket and HTTP included, and 0.4 KiB (bench/bench_watch.py).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The client and its caches against a real kube-apiserver: verbs, conflicts, rights, restarts, old versions."""
+"""The client and its caches against a real kube-apiserver: verbs, rights, restarts, forgotten versions."""
 
 import asyncio
 import logging

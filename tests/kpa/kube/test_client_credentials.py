@@ -1,5 +1,6 @@
 """Where the API server and our identity come from, and how both stay fresh while files change."""
 
+import asyncio
 import json
 import logging
 import ssl
@@ -191,6 +192,25 @@ async def test_refused_credentials_are_read_again_once() -> None:
         assert len(api.requests) == 2
         with pytest.raises(Unauthorized):  # and no plugin runs for each refusal
             await client.list(THINGS)
+    finally:
+        await client.close()
+        await api.stop()
+
+
+async def test_many_refusals_at_once_have_the_credentials_read_once() -> None:
+    api, clock, loaded = FakeApi(), _Clock(), []
+    address = await api.start()
+    api.token = "new"
+
+    def load() -> Configuration:
+        loaded.append(len(loaded))
+        return configuration(address, "new" if len(loaded) > 1 else "old")
+
+    client = KubeClient(Credentials(load, clock=clock))
+    clock.now += 10.0
+    try:
+        await asyncio.gather(*(client.list(THINGS) for _ in range(10)))
+        assert len(loaded) == 2
     finally:
         await client.close()
         await api.stop()
