@@ -82,14 +82,10 @@ class Leadership:
 
     async def run(self) -> None:
         """Take part until cancelled; then all that is ours is released at once."""
-        tasks = [asyncio.create_task(elector.run()) for elector in self._electors.values()]
-        tasks.append(asyncio.create_task(self._informer.run()))
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:  # a second cancellation would end the release
+            for elector in self._electors.values():
+                group.create_task(elector.run())
+            group.create_task(self._informer.run())
 
     def _elector(self, store: _Leases, name: str, identity: str, timing: Timing) -> Elector:
         def changed(leading: bool) -> None:
