@@ -263,7 +263,8 @@ class Reconciler:
             self._activator_answers(key),
             now,
         )
-        self._deadlines.set(key, _earlier(member.plan.again_at, member.dark_from))
+        dark_from = member.dark_from if member.dark_from is not None and member.dark_from > now else None
+        self._deadlines.set(key, _earlier(member.plan.again_at, dark_from))
         status = self._status(key, member)
         log_decision(_log, member.told, status)
         member.told = status

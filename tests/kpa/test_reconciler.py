@@ -641,6 +641,15 @@ async def test_a_revision_without_pods_and_without_data_has_no_traffic(world: Wo
     assert wanted[-1] in (-1, 0)
 
 
+async def test_a_revision_whose_pods_do_not_start_is_left_alone_once_it_has_no_traffic(world: World) -> None:
+    world.revision(replicas=1)
+    for _ in range(24):
+        await world.step(1.0)
+        due = world.reconciler._deadlines.earliest()
+        assert due is not None  # the end of its activation
+        assert due > world.now
+
+
 async def test_a_revision_without_pods_keeps_its_scale_while_requests_wait(world: World) -> None:
     world.revision(ready=1)
     await world.run(20, 45.0)
