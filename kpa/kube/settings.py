@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from config.autoscaler import AutoscalerConfig, unknown_keys
-from config.durations import parse_duration
+from config.autoscaler import EXAMPLE, AutoscalerConfig, unknown_keys
+from config.durations import format_duration, parse_duration
 from config.problems import ConfigError
 from kpa.kube.client import KubeClient
 from kpa.kube.informer import Informer
@@ -63,7 +63,7 @@ class Settings:
         )
 
     def _changed(self, key: Key, data: dict[str, str] | None) -> None:
-        if data is None or key.name not in (AUTOSCALER, DEPLOYMENT):
+        if data is None:
             return  # deleted maps leave their settings in force
         before = self.autoscaler, self.progress_deadline
         problems = self._read_autoscaler(data) if key.name == AUTOSCALER else self._read_deployment(data)
@@ -109,10 +109,14 @@ def read_leader_election(data: Data) -> tuple[int, Timing]:
             ("retry-period", "retryPeriod", 10.0),
         )
     }
+    timing = Timing(seconds["lease-duration"], seconds["renew-deadline"], seconds["retry-period"])
+    if not timing.lease_duration > timing.renew_deadline > timing.retry_period:
+        shown = ", ".join(f"{key} {format_duration(value)}" for key, value in seconds.items())
+        raise ValueError(f"lease-duration must be above renew-deadline, and that above retry-period: {shown}")
     text = data.get("buckets", "1")
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise ValueError(f"buckets must be a whole number, at least 1, not {text!r}")
-    return int(text), Timing(seconds["lease-duration"], seconds["renew-deadline"], seconds["retry-period"])
+    return int(text), timing
 
 
 def _duration(data: Data, key: str, old: str, default: float) -> float:
@@ -128,5 +132,8 @@ def _duration(data: Data, key: str, old: str, default: float) -> float:
     return found
 
 
-def _data(body: dict[str, Any]) -> dict[str, str]:
-    return dict(body.get("data") or {})
+def _data(body: dict[str, Any]) -> dict[str, str] | None:
+    """Keep the maps that are read, and of those what is not an example."""
+    if body["metadata"]["name"] not in (AUTOSCALER, DEPLOYMENT):
+        return None
+    return {key: text for key, text in (body.get("data") or {}).items() if key != EXAMPLE}

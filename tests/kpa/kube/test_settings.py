@@ -1,0 +1,195 @@
+"""ConfigMaps: what is read of them, what is refused and how, and who is told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from kpa.kube import settings as settings_module
+from kpa.kube.client import KubeClient
+from kpa.kube.leases import Timing
+from kpa.kube.settings import AUTOSCALER, DEPLOYMENT, Settings, read_leader_election
+from kpa.revisions import Key
+from tests.kpa.kube.api_client import api_and_client
+from tests.kpa.kube.fake_api import THINGS, FakeApi
+
+SYSTEM = "knative-serving"
+
+
+class Told:
+    """Settings of a fake API server, and what they told."""
+
+    def __init__(self, api: FakeApi, client: KubeClient) -> None:
+        self.api = api
+        self.changes = 0
+        self.problems: list[tuple[str, list[str]]] = []
+        self.settings = Settings(client, SYSTEM, self._changed, lambda *what: self.problems.append(what))
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    async def put(self, name: str, data: dict[str, str] | None) -> None:
+        """Store a map and wait until it was looked at."""
+        before = len(self.problems)
+        self.api.put(name, None, SYSTEM, data=data)
+        async with asyncio.timeout(5):
+            while len(self.problems) == before:
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def following() -> AsyncIterator[Told]:
+    async with api_and_client() as (api, client):
+        told = Told(api, client)
+        task = asyncio.create_task(told.settings.informer.run())
+        try:
+            await told.settings.informer.synced.wait()
+            yield told
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture(autouse=True)
+def config_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake API server serves one kind."""
+    monkeypatch.setattr(settings_module, "CONFIGMAPS", THINGS)
+
+
+async def test_without_maps_the_defaults_are_in_force() -> None:
+    async with following() as told:
+        assert told.settings.autoscaler.defaults == "inference"
+        assert told.settings.progress_deadline == 600.0
+        assert (told.changes, told.problems) == (0, [])
+
+
+async def test_a_new_map_is_in_force_at_once() -> None:
+    async with following() as told:
+        await told.put(AUTOSCALER, {"stable-window": "30s"})
+        assert told.settings.autoscaler.stable_window == 30.0
+        assert told.changes == 1
+
+
+async def test_the_same_settings_again_change_nothing() -> None:
+    async with following() as told:
+        await told.put(AUTOSCALER, {"stable-window": "30s"})
+        await told.put(AUTOSCALER, {"stable-window": "0.5m"})
+        assert told.changes == 1
+
+
+async def test_a_bad_map_leaves_the_last_good_one_in_force_and_every_problem_is_told() -> None:
+    async with following() as told:
+        await told.put(AUTOSCALER, {"stable-window": "30s"})
+        await told.put(AUTOSCALER, {"stable-window": "soon", "max-scale-up-rate": "1"})
+        name, problems = told.problems[-1]
+        assert name == AUTOSCALER
+        assert len(problems) == 2
+        assert any("stable-window" in text and "soon" in text for text in problems)
+        assert told.settings.autoscaler.stable_window == 30.0
+        assert told.changes == 1
+        await told.put(AUTOSCALER, {"stable-window": "40s"})
+        assert told.problems[-1] == (AUTOSCALER, [])
+        assert told.settings.autoscaler.stable_window == 40.0
+
+
+async def test_an_empty_map_has_the_defaults() -> None:
+    async with following() as told:
+        await told.put(AUTOSCALER, {"defaults": "knative"})
+        await told.put(AUTOSCALER, None)
+        assert told.settings.autoscaler.defaults == "inference"
+
+
+async def test_unknown_keys_are_named_but_examples_are_not(caplog: pytest.LogCaptureFixture) -> None:
+    async with following() as told:
+        await told.put(AUTOSCALER, {"stable-windw": "30s", "_example": "stable-window: 60s"})
+        assert [record.message for record in caplog.records] == [
+            "config-autoscaler: stable-windw = '30s': unknown key, ignored; did you mean stable-window?"
+        ]
+
+
+async def test_an_edited_example_is_no_change() -> None:
+    async with following() as told:
+        await told.put(AUTOSCALER, {"stable-window": "30s", "_example": "old"})
+        told.api.put(AUTOSCALER, None, SYSTEM, data={"stable-window": "30s", "_example": "new"})
+        await told.put(DEPLOYMENT, {})
+        assert [name for name, _ in told.problems] == [AUTOSCALER, DEPLOYMENT]
+
+
+async def test_a_deleted_map_leaves_its_settings_in_force() -> None:
+    async with following() as told:
+        await told.put(AUTOSCALER, {"stable-window": "30s"})
+        told.api.remove(AUTOSCALER, SYSTEM)
+        await told.put(DEPLOYMENT, {"progress-deadline": "20s"})
+        assert told.settings.autoscaler.stable_window == 30.0
+
+
+async def test_other_maps_are_not_kept() -> None:
+    async with following() as told:
+        told.api.put("config-logging", None, SYSTEM, data={"stable-window": "soon"})
+        await told.put(DEPLOYMENT, {})
+        assert list(told.settings.informer.cache) == [Key(SYSTEM, DEPLOYMENT)]
+
+
+@pytest.mark.parametrize(
+    ("data", "seconds"),
+    [
+        ({}, 600.0),
+        ({"progress-deadline": "20s"}, 20.0),
+        ({"progressDeadline": "30s"}, 30.0),
+        ({"progress-deadline": "20s", "progressDeadline": "30s"}, 20.0),
+    ],
+    ids=["default", "set", "old name", "both names"],
+)
+async def test_the_progress_deadline_is_read(data: dict[str, str], seconds: float) -> None:
+    async with following() as told:
+        await told.put(DEPLOYMENT, data)
+        assert told.settings.progress_deadline == seconds
+
+
+@pytest.mark.parametrize("text", ["0s", "-1s", "1.5s", "long", "10"])
+async def test_a_bad_progress_deadline_is_refused(text: str) -> None:
+    async with following() as told:
+        await told.put(DEPLOYMENT, {"progress-deadline": "20s"})
+        await told.put(DEPLOYMENT, {"progress-deadline": text})
+        assert told.settings.progress_deadline == 20.0
+        message = f"progress-deadline must be a duration of whole seconds above 0, not {text!r}"
+        assert told.problems[-1] == (DEPLOYMENT, [message])
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ({}, (1, Timing(60.0, 40.0, 10.0))),
+        (
+            {"buckets": "3", "lease-duration": "15s", "renew-deadline": "10s", "retry-period": "2s"},
+            (3, Timing(15.0, 10.0, 2.0)),
+        ),
+        (
+            {"leaseDuration": "15s", "renewDeadline": "10s", "retryPeriod": "2s"},
+            (1, Timing(15.0, 10.0, 2.0)),
+        ),
+    ],
+    ids=["defaults", "set", "old names"],
+)
+def test_a_leader_election_is_read(data: dict[str, str], found: Any) -> None:
+    assert read_leader_election(data) == found
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"buckets": "0"}, "buckets must be a whole number, at least 1, not '0'"),
+        ({"buckets": "²"}, "buckets must be a whole number"),
+        ({"buckets": "many"}, "buckets must be a whole number"),
+        ({"lease-duration": "0s"}, "lease-duration must be a duration above 0, not '0s'"),
+        ({"retry-period": "2"}, "retry-period must be a duration above 0, not '2'"),
+        ({"lease-duration": "5s"}, "lease-duration must be above renew-deadline.*lease-duration 5s"),
+        ({"renew-deadline": "10s"}, "above retry-period"),
+    ],
+    ids=["no bucket", "odd digit", "word", "no duration", "no unit", "short lease", "short deadline"],
+)
+def test_a_bad_leader_election_is_refused(data: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_leader_election(data)
