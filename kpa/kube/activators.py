@@ -69,6 +69,11 @@ class ActivatorProbes:
             self._asking[key] = asyncio.create_task(self._ask(pa))
         return False
 
+    @property
+    def asking(self) -> int:
+        """Questions under way."""
+        return len(self._asking)
+
     async def close(self) -> None:
         """Ask no more."""
         for task in self._asking.values():
@@ -79,7 +84,7 @@ class ActivatorProbes:
 
     async def _ask(self, pa: PodAutoscaler) -> None:
         try:
-            if await self._is_activator(pa):
+            if await self._is_activator(pa) and pa.key in self._podautoscalers:
                 self._good[pa.key] = self._clock()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             _log.info("%s: no activator answers: %s", pa.key, error or "no answer in time")
@@ -98,7 +103,15 @@ class ActivatorProbes:
             timeout = aiohttp.ClientTimeout(total=_DEADLINE)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
         async with self._session.get(f"http://{host}//healthz", headers=_HEADERS) as answer:
-            return answer.status == 200 and await answer.content.read(len(_BODY) + 1) == _BODY
+            return answer.status == 200 and await _read(answer.content, len(_BODY) + 1) == _BODY
+
+
+async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """Read at most so many bytes, in however many pieces they come."""
+    body = b""
+    while len(body) < limit and (piece := await content.read(limit - len(body))):
+        body += piece
+    return body
 
 
 def _is_inactive(pa: PodAutoscaler) -> bool:
