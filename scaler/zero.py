@@ -104,10 +104,8 @@ def toward_zero(settings: RevisionSettings, life: Life, activator_answers: bool,
 
 def _while_activating(settings: RevisionSettings, life: Life, now: float) -> ZeroStep:
     """Give an activation its time; what has not become ready by then never will."""
-    timeout = settings.progress_deadline + ACTIVATION_MARGIN
-    if now - life.since > timeout:
-        return ZeroStep(0, 0)
-    return ZeroStep(UNKNOWN, again_at=now + timeout)
+    given_up_at = life.since + settings.progress_deadline + ACTIVATION_MARGIN
+    return ZeroStep(UNKNOWN, again_at=given_up_at) if now < given_up_at else ZeroStep(0, 0)
 
 
 def _while_active(settings: RevisionSettings, life: Life, now: float) -> ZeroStep:

@@ -140,8 +140,8 @@ def test_a_revision_that_never_gets_ready_is_given_up() -> None:
     story = Story(SETTINGS)
     story.pods = 0
     assert story.at(0, 0).wanted == -1
-    assert story.at(630, 0).replicas is None
-    last = story.at(631, 0)
+    assert story.at(629, 0).replicas is None
+    last = story.at(630, 0)
     assert last.replicas == 0
     assert last.life.activity is Activity.NO_TRAFFIC
 

@@ -29,7 +29,7 @@ def test_without_scale_to_zero_one_pod_stays() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(0, ZeroStep(-1, None, NOW + 630)), (630, ZeroStep(-1, None, NOW + 630)), (630.1, ZeroStep(0, 0))],
+    [(0, ZeroStep(-1, None, NOW + 630)), (629, ZeroStep(-1, None, NOW + 1)), (630, ZeroStep(0, 0))],
 )
 def test_an_activation_gets_its_time(seconds: float, expected: ZeroStep) -> None:
     assert toward_zero(SETTINGS, life(Activity.ACTIVATING, seconds), True, NOW) == expected
