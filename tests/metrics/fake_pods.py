@@ -119,5 +119,5 @@ class FakePod:
 async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     """Wait for a condition that the event loop brings about by itself."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - nobody signals what is waited for
+        while not condition():
             await asyncio.sleep(0.002)

@@ -46,7 +46,7 @@ async def told(process: asyncio.subprocess.Process, words: str) -> None:
 async def until_gone(pids: list[int], seconds: float) -> None:
     """Wait until none of some processes runs."""
     async with asyncio.timeout(seconds):
-        while any(pid in (now := table()) and not now[pid].zombie for pid in pids):  # noqa: ASYNC110
+        while any(pid in (now := table()) and not now[pid].zombie for pid in pids):
             await asyncio.sleep(0.05)
 
 
