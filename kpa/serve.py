@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 
 _RESOLV_CONF = Path("/etc/resolv.conf")
 
+_RETRY = 1.0
+"""Seconds before the API server is asked again for what we cannot begin without."""
+
 
 class ServeError(Exception):
     """`kpa serve` cannot start; the message says what is wrong and what was expected."""
@@ -155,7 +158,6 @@ class ServeApp:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        self._leadership = await self._make_leadership()
         try:
             await self._server.start(self._options.host, self._options.telemetry_port)
             parts = [
@@ -174,9 +176,9 @@ class ServeApp:
 
     async def _begin(self) -> None:
         """Decide once everything is known; activators find us only from then on."""
+        self._leadership = await self._make_leadership()
         await self._settings.informer.synced.wait()
         await self._cluster.wait_synced()
-        assert self._leadership is not None
         await self._stat_server.start(self._options.host, self._options.stat_port)
         self._synced = True
         log.info("%d PodAutoscalers are known", len(self._cluster.podautoscalers))
@@ -200,10 +202,7 @@ class ServeApp:
     async def _make_leadership(self) -> Leadership:
         options = self._options
         try:
-            stored = await self._client.get(CONFIGMAPS, options.namespace, LEADER_ELECTION)
-            buckets, timing = read_leader_election(stored.get("data") or {})
-        except NotFound:
-            buckets, timing = read_leader_election({})
+            buckets, timing = read_leader_election(await self._leader_election())
         except ValueError as error:
             raise ServeError(f"ConfigMap {LEADER_ELECTION}: {error}") from error
         identity = f"{options.pod_name}_{options.pod_ip}"
@@ -216,6 +215,18 @@ class ServeApp:
             self._led,
             self._forwarder.set_holder,
         )
+
+    async def _leader_election(self) -> Mapping[str, str]:
+        """Read the ConfigMap once there is an API server; one that does not exist is empty."""
+        while True:
+            try:
+                stored = await self._client.get(CONFIGMAPS, self._options.namespace, LEADER_ELECTION)
+                return stored.get("data") or {}
+            except NotFound:
+                return {}
+            except KubeError as error:  # one that has just started may not know our role yet
+                log.warning("%s; trying on", error)
+            await asyncio.sleep(_RETRY)
 
     # What the parts ask and tell.
 

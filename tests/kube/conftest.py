@@ -12,6 +12,7 @@ from tests.kube import audit, programs
 from tests.kube.control_plane import ControlPlane
 from tests.kube.installation import controller_token, install
 from tests.kube.knative_double import Knative, playing
+from tests.kube.serving import Autoscaler, autoscaling
 from tests.kube.stub_pods import StubPods, stub_pods
 
 
@@ -75,6 +76,15 @@ async def token(control_plane: ControlPlane) -> str:
 def kubeconfig(control_plane: ControlPlane, token: str, tmp_path: Path) -> Path:
     """A kubeconfig with the rights of the autoscaler."""
     return control_plane.kubeconfig(tmp_path / "kubeconfig", token)
+
+
+@pytest.fixture
+async def autoscaler(
+    knative: Knative, kubeconfig: Path, tmp_path: Path, stubs: StubPods
+) -> AsyncIterator[Autoscaler]:
+    """Starts `kpa serve`; whatever runs is ended, before the cluster goes."""
+    async with autoscaling(kubeconfig, tmp_path, stubs) as autoscaler:
+        yield autoscaler
 
 
 @pytest.fixture

@@ -1,56 +1,55 @@
-"""`kpa serve` as a process, on a real API server with the rest of the cluster played."""
+"""`kpa serve` follows the load of revisions, on a real API server with the rest of the cluster played."""
 
 import asyncio
-import contextlib
-import os
-import signal
-import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
+import time
 
 import pytest
 
 from tests.kube.knative_double import Knative
+from tests.kube.serving import Autoscaler
 
 pytestmark = pytest.mark.kube
 
-
-@contextlib.asynccontextmanager
-async def serving(kubeconfig: Path, folder: Path, host: str = "127.0.0.250") -> AsyncIterator[Path]:
-    """Run `kpa serve`; gives its log."""
-    log = folder / "serve.log"
-    environment = os.environ | {
-        "KUBECONFIG": str(kubeconfig),
-        "POD_NAME": "autoscaler-5d4f-abcde",
-        "POD_IP": "192.0.2.1",
-        "SYSTEM_NAMESPACE": "knative-serving",
-    }
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "kpa", "serve", "--host", host, "--log-format", "text"),
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        yield log
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(20):
-                code = await process.wait()
-        except TimeoutError:
-            process.kill()
-            raise
-        print(log.read_text()[-6000:])
-    assert code == 0
+QUICK = {
+    "stable-window": "6s",
+    "scale-down-delay": "0s",
+    "scale-to-zero-grace-period": "1s",
+    "allow-zero-initial-scale": "true",
+}
 
 
-async def test_a_revision_follows_its_load(knative: Knative, kubeconfig: Path, tmp_path: Path) -> None:
-    await knative.configure("config-autoscaler", {"stable-window": "6s", "scale-down-delay": "0s"})
-    async with serving(kubeconfig, tmp_path):
-        revision = await knative.create("hello-00001", container_concurrency=10, start_seconds=0.5)
-        await knative.until(lambda: revision.condition("Active") == ("True", ""), "active", seconds=30)
-        revision.load(25.0)
-        await knative.until(lambda: revision.replicas == 4, "four pods", seconds=30)
+async def test_a_revision_goes_from_zero_to_many_and_back(knative: Knative, autoscaler: Autoscaler) -> None:
+    await knative.configure("config-autoscaler", QUICK)
+    serving = await autoscaler.start()
+    revision = await knative.create(
+        "hello-00001",
+        replicas=0,
+        container_concurrency=10,
+        annotations={"initial-scale": "0", "target-burst-capacity": "0"},
+        start_seconds=0.5,
+    )
+    await knative.until(lambda: revision.condition("ScaleTargetInitialized") == ("True", ""), "begun")
+    assert revision.condition("Active") == ("False", "NoTraffic")
+    assert revision.replicas == 0
+
+    await asyncio.sleep(2.5)  # the decider has to have said 0, as it does at its first tick
+    sent = time.monotonic()
+    await serving.report(knative.namespace, "hello-00001", 1.0)
+    await knative.until(lambda: revision.replicas == 1, "one pod asked for")
+    print(f"from the frame to the new replicas: {revision.replicas_seen[-1][0] - sent:.3f} s")
+    assert revision.replicas_seen[-1][0] - sent < 1.5
+    revision.load(2.0)
+    await knative.until(lambda: revision.condition("Active") == ("True", ""), "active")
+    await knative.until(lambda: revision.mode == "Serve", "served by its pod")
+
+    revision.load(25.0)
+    await knative.until(lambda: revision.replicas == 4, "four pods")
+    await knative.until(lambda: len(revision.ready) == 4, "four ready pods")
+    await knative.until(lambda: (revision.pa or {})["status"].get("actualScale") == 4, "counted")
+
+    revision.load(0.0)
+    await knative.until(lambda: revision.condition("Active") == ("False", "NoTraffic"), "inactive", 40)
+    await knative.until(lambda: revision.replicas == 0, "zero again", 40)
+    assert autoscaler.activator.probes[-1][1] == "//healthz"
+    assert [mode for _, mode in revision.modes_seen] == ["Proxy", "Serve", "Proxy"]
+    assert [count for _, count in revision.replicas_seen][:2] == [0, 1]
