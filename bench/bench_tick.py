@@ -1,10 +1,10 @@
 """Time of one tick per revision: two recorded seconds and one decision, beside Knative's own code.
 
 Unit of work: a revision gets two stats and a decision (windows 60 s and 6 s, Knative's defaults; with
-`--defaults inference` for ours: 180 s, 23 s, scale-down delay, scale-rate period). Two ways to record are
-measured: each stat by a call of its own, as the collector and the stat server do, and a second of the whole
-fleet at once, as a simulation does. Budget: 0.1 microseconds a revision for the tick itself, at 10,000 revisions
-and more.
+`--defaults inference` for ours: 180 s, 23 s, scale-down delay, scale-rate period). Two ways to record
+are measured: each stat by a call of its own, as the collector and the stat server do, and a second of
+the whole fleet at once, as a simulation does. Budget: 0.1 microseconds a revision for the tick itself,
+at 10,000 revisions and more.
 
 Knative's part runs its `metrics.MetricCollector` and `scaling.New` from the Go module; it needs Go.
 
