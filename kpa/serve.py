@@ -16,6 +16,7 @@ from pathlib import Path
 
 from config.resolve import RevisionSettings, resolve
 from kpa.kube.activators import ActivatorProbes
+from kpa.kube.bucket_endpoints import BucketEndpoints
 from kpa.kube.buckets import BUCKET_PREFIX
 from kpa.kube.client import KubeClient
 from kpa.kube.cluster import KubernetesCluster
@@ -130,6 +131,7 @@ class ServeApp:
         )
         self._stat_server = StatServer(self._on_stats, accepts=self._accepts)
         self._forwarder = Forwarder(f"{options.pod_name}_{options.pod_ip}", options.domain, options.namespace)
+        self._endpoints = BucketEndpoints(client, options.namespace, options.pod_ip)
         self._server = self._telemetry_server()
 
     def _observers(self) -> Observers:
@@ -170,6 +172,7 @@ class ServeApp:
         finally:
             await self._stat_server.close()
             await self._forwarder.close()
+            await self._endpoints.close()
             await self._probes.close()
             await self._reconciler.collector.close()
             await self._server.close()
@@ -259,7 +262,10 @@ class ServeApp:
         """Look after other revisions from now on; stats that waited for that are ours."""
         self._cluster.touch_all()
         if leading:
+            self._endpoints.hold(bucket)
             self._reconciler.on_stats(self._forwarder.reclaim(bucket))
+        else:
+            self._endpoints.release(bucket)
 
     def _accepts(self, host: str) -> bool:
         """Refuse stats that were sent to a bucket's name, unless the bucket is ours."""
