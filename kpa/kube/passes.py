@@ -42,6 +42,7 @@ from kpa.kube.status import (
 from kpa.revisions import Key
 from scaler.bounds import active_threshold
 from scaler.burst import number_of_activators
+from scaler.zero import Activity, next_activity
 
 _log = logging.getLogger(__name__)
 
@@ -164,8 +165,9 @@ class Passes:
         )
         if isinstance(job, RevisionSettings) or sks is None or not sks.private_service_name:
             return pa_status_waiting(pa, threshold, now)
-        ready = self._caches.ready_pods(pa)
-        outcome = Outcome(job.plan.wanted, ready, threshold, job.plan.life.activity)
+        ready, life = self._caches.ready_pods(pa), job.plan.life
+        activity = _present_activity(job, ready)
+        outcome = Outcome(job.plan.wanted, ready, threshold, activity, life.initialized)
         return pa_status(pa, outcome, sks, now)
 
     def _status_differs(self, pa: PodAutoscaler, job: Job) -> bool:
@@ -235,3 +237,14 @@ class Passes:
                     raise
                 stored = await self._client.get(PODAUTOSCALERS, pa.key.namespace, pa.key.name)
                 pa = PodAutoscaler.from_json(stored)
+
+
+def _present_activity(job: cluster.Outcome, ready: int) -> Activity:
+    """Return the activity by the pods that the status counts: there may be others than at the decision."""
+    settings, plan = job.settings, job.plan
+    if plan.life.activity.inactive:
+        return plan.life.activity
+    threshold = active_threshold(
+        settings.min_scale, settings.initial_scale, plan.life.initialized, settings.reachable
+    )
+    return next_activity(plan.life.activity, plan.wanted, ready, threshold)

@@ -47,12 +47,15 @@ class Outcome:
         Ready pods from which the revision is active, as before the pass (`scaler.bounds.active_threshold`).
     activity : Activity
         After the pass.
+    initialized : bool
+        As many pods were ready as the revision must begin with, once; so it is with `threshold` ready ones.
     """
 
     wanted: int
     ready: int
     threshold: int
     activity: Activity
+    initialized: bool = False
 
 
 def life_from_status(pa: PodAutoscaler, sks: ServerlessService | None, now: float) -> Life:
@@ -207,7 +210,7 @@ def _with_metrics_service(status: PodAutoscalerStatus, sks: ServerlessService | 
 
 def _counted(status: PodAutoscalerStatus, outcome: Outcome, marks: ConditionPass) -> PodAutoscalerStatus:
     """Take over scales, and mark the conditions that follow from them."""
-    if outcome.ready >= outcome.threshold and status.service_name:
+    if (outcome.initialized or outcome.ready >= outcome.threshold) and status.service_name:
         marks.mark_true(INITIALIZED)
     _mark_active(outcome, marks)
     stored = status.desired_scale

@@ -1,5 +1,6 @@
 """One pass over a PodAutoscaler: what is written, in which order, and what happens when a step fails."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -262,3 +263,28 @@ async def test_nothing_is_done_about_one_that_goes(gone: str) -> None:
     assert not world.passes.needed(KEY, outcome(replicas=9))
     await world.passes.work(KEY, outcome(replicas=9))
     assert world.client.requests == []
+
+
+def conditions_written(world: World) -> dict[str, str]:
+    """Return the statuses of the conditions that were written last."""
+    return {each["type"]: each["status"] for each in world.client.bodies[-1]["status"]["conditions"]}
+
+
+async def test_an_initial_scale_that_was_reached_counts_even_if_pods_went_before_that_was_written() -> None:
+    world = World(ready=0)
+    await world.passes.work(KEY, outcome(replicas=1))  # three were ready when this was decided
+    assert conditions_written(world)["ScaleTargetInitialized"] == "True"
+
+
+@pytest.mark.parametrize(
+    ("decided", "ready", "written"),
+    [(Activity.ACTIVATING, 1, "True"), (Activity.ACTIVE, 1, "True"), (Activity.ACTIVE, 0, "Unknown")],
+    ids=["became ready", "is ready", "became unready"],
+)
+async def test_a_status_fits_the_pods_that_it_counts(decided: Activity, ready: int, written: str) -> None:
+    world = World(ready=ready)
+    job = outcome()
+    plan = replace(job.plan, life=replace(ACTIVE, activity=decided))
+    await world.passes.work(KEY, replace(job, plan=plan))
+    assert world.client.bodies[-1]["status"]["actualScale"] == ready
+    assert conditions_written(world)["Active"] == written
