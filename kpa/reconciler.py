@@ -20,14 +20,13 @@ from config.resolve import PROGRESS_DEADLINE, RevisionSettings, resolve
 from kpa.cluster import Cluster, Outcome
 from kpa.deadlines import Deadlines
 from kpa.logs import log_decision
+from kpa.member import Member
 from kpa.revisions import Key, Revision
-from kpa.status import Activity as ActivityName
-from kpa.status import Mode, NextEvent, RevisionStatus
+from kpa.status import RevisionStatus
 from metrics.collector import Collector, Target
 from metrics.stat import Stat, StatMessage
 from scaler.bounds import UNKNOWN
-from scaler.burst import UNLIMITED
-from scaler.engine import Decision, Engine
+from scaler.engine import Engine
 from scaler.plan import Plan, plan
 from scaler.zero import Activity, Life
 
@@ -46,17 +45,6 @@ _PHASE = 0.92
 A tick in the middle would read a second with part of its load: 60 requests in flight would count as 45 in a
 panic window of 4 s, and get 7 pods instead of 8. The peer's ticks begin whenever a decider was made.
 """
-
-
-@dataclass(slots=True)
-class _Member:
-    """One revision of the fleet, beyond what the engine keeps."""
-
-    revision: Revision
-    settings: RevisionSettings
-    plan: Plan
-    told: RevisionStatus | None = None
-    dark_from: float | None = None
 
 
 @dataclass(slots=True)
@@ -102,7 +90,7 @@ class Reconciler:
         self._cluster = cluster
         self._activator_answers = activator_answers
         self._clock = clock
-        self._members: dict[Key, _Member] = {}
+        self._members: dict[Key, Member] = {}
         self._dirty: set[Key] = set()
         self._pokes: set[Key] = set()
         self._deadlines = Deadlines()
@@ -153,14 +141,14 @@ class Reconciler:
             self._touch(key)
 
     def _begin(self, key: Key, revision: Revision) -> None:
-        settings = self._resolve(revision)
         now = self._clock()
-        ready = len(revision.ready_pods)
         life = revision.life or Life(Activity.ACTIVATING, now)
-        member = _Member(revision, settings, Plan(UNKNOWN, None, None, True, life))
+        member = Member(revision, self._resolve(revision), Plan(UNKNOWN, None, None, True, life))
         self._members[key] = member
         served_before = revision.life is not None and revision.life.activity is Activity.ACTIVE
-        self.engine.add(key, settings, now, ready, _is_scraped(settings), hold=served_before)
+        self.engine.add(
+            key, member.settings, now, len(revision.ready_pods), member.scraped, hold=served_before
+        )
         self._follow_pods(key, member)
         self._touch(key)
 
@@ -172,21 +160,21 @@ class Reconciler:
         self._dirty.discard(key)
         self._pokes.discard(key)
         self._deadlines.set(key, None)
-        if _is_scraped(member.settings):
+        if member.scraped:
             self.collector.unwatch(key)
 
-    def _reconfigure(self, key: Key, member: _Member) -> None:
-        before, member.settings = member.settings, self._resolve(member.revision)
-        self.engine.update(key, member.settings, self._clock(), _is_scraped(member.settings))
-        if _is_scraped(before) and not _is_scraped(member.settings):
+    def _reconfigure(self, key: Key, member: Member) -> None:
+        was_scraped, member.settings = member.scraped, self._resolve(member.revision)
+        self.engine.update(key, member.settings, self._clock(), member.scraped)
+        if was_scraped and not member.scraped:
             self.collector.unwatch(key)
         self._follow_pods(key, member)
 
-    def _follow_pods(self, key: Key, member: _Member) -> None:
+    def _follow_pods(self, key: Key, member: Member) -> None:
         """Let engine and collector know the ready pods."""
         pods = member.revision.ready_pods
         self.engine.set_ready(key, len(pods))
-        if _is_scraped(member.settings):
+        if member.scraped:
             self.collector.watch(
                 key,
                 [Target(pod.name, pod.host, pod.metrics_port, pod.started_at) for pod in pods],
@@ -251,13 +239,13 @@ class Reconciler:
     def _decide(self, now: float, keys: Iterable[Key] | None = None) -> None:
         self._dirty.update(key for key in self.engine.tick(now, keys) if isinstance(key, Key))
 
-    def _look_at(self, key: Key, member: _Member, now: float) -> None:
+    def _look_at(self, key: Key, member: Member, now: float) -> None:
         """Make a revision's plan anew and have it carried out."""
         decision = self.engine.decision(key)
         member.plan = plan(
             member.settings,
             member.plan.life,
-            0 if self._is_dark(member, decision, now) else decision.desired,
+            0 if member.is_dark(decision, now) else decision.desired,
             decision.excess,
             len(member.revision.ready_pods),
             self._activator_answers(key),
@@ -265,25 +253,12 @@ class Reconciler:
         )
         dark_from = member.dark_from if member.dark_from is not None and member.dark_from > now else None
         self._deadlines.set(key, _earlier(member.plan.again_at, dark_from))
-        status = self._status(key, member)
+        status = member.status(self.engine.decision(key))
         log_decision(_log, member.told, status)
         member.told = status
         self._carry_out(key, member, Outcome(member.plan, decision, member.settings), now)
 
-    def _is_dark(self, member: _Member, decision: Decision, now: float) -> bool:
-        """Tell whether no pod was ready, and nobody reported anything, for a whole stable window.
-
-        Such a revision has no traffic: its pods crash or never start, and no request waits for them. Knative
-        keeps its last scale for ever.
-        """
-        if member.revision.ready_pods or not member.revision.replicas:
-            member.dark_from = None
-            return False
-        if decision.valid or member.dark_from is None:
-            member.dark_from = now + member.settings.stable_window
-        return not decision.valid and now >= member.dark_from
-
-    def _carry_out(self, key: Key, member: _Member, outcome: Outcome, now: float) -> None:
+    def _carry_out(self, key: Key, member: Member, outcome: Outcome, now: float) -> None:
         """Hand an outcome to the cluster; a failure is logged and tried again."""
         before, wanted = member.revision.replicas, outcome.plan.replicas
         try:
@@ -314,37 +289,7 @@ class Reconciler:
 
     def statuses(self) -> Iterable[RevisionStatus]:
         """Return what is known of all revisions now."""
-        return [self._status(key, member) for key, member in self._members.items()]
-
-    def _status(self, key: Key, member: _Member) -> RevisionStatus:
-        decision = self.engine.decision(key)
-        revision, settings, life = member.revision, member.settings, member.plan.life
-        ready, terminating = len(revision.ready_pods), sum(pod.terminating for pod in revision.pods)
-        waiting = len(revision.pods) - ready - terminating
-        return RevisionStatus(
-            key=key,
-            service=revision.service,
-            configuration=revision.configuration,
-            metric=settings.metric,
-            desired=decision.desired,
-            wanted=member.plan.wanted,
-            replicas=revision.replicas,
-            ready=ready,
-            not_ready=waiting + terminating,
-            pending=waiting,
-            terminating=terminating,
-            stable=decision.stable + 0.0 if decision.valid else None,  # the sum makes -0.0 a plain zero
-            panic=decision.panic + 0.0 if decision.valid else None,
-            target=settings.target_value,
-            total=settings.total_value,
-            excess_burst_capacity=decision.excess,
-            panicking=decision.panic_since is not None,
-            mode=_mode(settings, decision.valid, decision.panic_since is not None),
-            activity=_activity_name(life.activity),
-            min_scale=settings.min_scale,
-            max_scale=settings.max_scale,
-            next_event=_next_event(member.plan, revision.replicas),
-        )
+        return [member.status(self.engine.decision(key)) for key, member in self._members.items()]
 
 
 def following_tick(now: float, interval: float) -> float:
@@ -365,33 +310,3 @@ def _earlier(one: float | None, other: float | None) -> float | None:
 def _resolved_from(revision: Revision) -> tuple[object, ...]:
     """What a revision's settings are made of."""
     return revision.annotations, revision.container_concurrency, revision.reachable
-
-
-def _is_scraped(settings: RevisionSettings) -> bool:
-    """Pods are scraped unless activators see all requests anyway."""
-    return settings.target_burst_capacity != UNLIMITED
-
-
-def _mode(settings: RevisionSettings, valid: bool, panicking: bool) -> Mode:
-    if settings.min_scale == settings.max_scale > 0:
-        return "fixed"
-    if not valid:
-        return "no data"
-    return "panic" if panicking else "stable"
-
-
-def _activity_name(activity: Activity) -> ActivityName:
-    if activity.inactive:
-        return "inactive"
-    return "active" if activity is Activity.ACTIVE else "activating"
-
-
-def _next_event(made: Plan, replicas: int) -> NextEvent | None:
-    """Say what happens if the load stays as it is."""
-    if made.again_at is None or replicas == 0:
-        return None
-    if made.life.activity is Activity.ACTIVATING:
-        return NextEvent("give up activation", made.again_at)
-    if made.life.activity is Activity.ACTIVE:
-        return NextEvent("become inactive", made.again_at)
-    return NextEvent("scale to zero", made.again_at)
