@@ -144,7 +144,7 @@ async def test_is_accepted(pod: FakePod, asker: Asker, answer: bytes) -> None:
 
 
 OTHER_TYPE = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n"
-NAN, NEGATIVE = Stat("pod", float("nan")), Stat("pod", 1.0, 0.0, -1.0)
+NAN, NEGATIVE = Stat("pod", float("nan")), Stat("pod", -1.0)
 INFINITE, ABSURD = Stat("pod", 1.0, float("inf")), Stat("pod", 1e300)
 
 
