@@ -28,6 +28,8 @@ class Member:
         What the log said last.
     dark_from : float or None
         Unix seconds from which the revision has no traffic if it still has neither pods nor data then.
+    asked : int or None
+        Replicas asked for that the cluster has not confirmed yet.
     """
 
     revision: Revision
@@ -35,6 +37,7 @@ class Member:
     plan: Plan
     told: RevisionStatus | None = None
     dark_from: float | None = None
+    asked: int | None = None
 
     @property
     def scraped(self) -> bool:

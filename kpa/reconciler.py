@@ -108,6 +108,8 @@ class Reconciler:
         else:
             member = self._members[key]
             before, member.revision = member.revision, revision
+            if before.replicas != revision.replicas:
+                member.asked = None
             if revision.life is not None:
                 life = replace(member.plan.life, proxied_since=revision.life.proxied_since)
                 member.plan = replace(member.plan, life=life)
@@ -267,7 +269,8 @@ class Reconciler:
             _log.exception("%s: could not be scaled to %s", key, wanted)
             self._deadlines.set(key, now + _RETRY)
             return
-        if wanted not in (None, before):
+        if wanted not in (None, before, member.asked):
+            member.asked = wanted
             names = {"namespace": key.namespace, "name": key.name}
             _log.info("replicas %d -> %d", before, wanted, extra={"fields": names})
             self._observers.scale(before, wanted)

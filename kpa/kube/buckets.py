@@ -6,6 +6,7 @@ Source: `knative/pkg hash`; the names of `knative/serving cmd/autoscaler/main.go
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from kpa.revisions import Key
 
@@ -16,6 +17,9 @@ _ANGLES = 2048
 """Places on the circle on which buckets and keys lie."""
 
 _START_SALT = "start-angle-salt"
+
+_REMEMBERED = 2**17
+"""Keys whose bucket is remembered, the last ones asked for."""
 
 
 BUCKET_PREFIX = "autoscaler-bucket"
@@ -58,18 +62,11 @@ class BucketSet:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(sorted(names))
-        self._owners: dict[Key, str] = {}
+        self._remembered = lru_cache(_REMEMBERED)(self._choose)
 
     def owner(self, key: Key) -> str:
         """Return the bucket that a revision lies in; remembered, as it costs microseconds a bucket."""
-        found = self._owners.get(key)
-        if found is None:
-            found = self._owners[key] = self._choose(str(key))
-        return found
-
-    def forget(self, key: Key) -> None:
-        """Drop what is remembered of a revision that is gone."""
-        self._owners.pop(key, None)
+        return self._remembered(str(key))
 
     def _choose(self, key: str) -> str:
         if len(self.names) == 1:

@@ -21,6 +21,9 @@ _log = logging.getLogger(__name__)
 _RELEASED_SECONDS = 1
 """Duration that a released lease is left with, as client-go leaves it."""
 
+_RELEASE_DEADLINE = 3.0
+"""Seconds; without an API server others wait for the lease's end anyway."""
+
 Json = dict[str, Any]
 
 
@@ -159,9 +162,14 @@ class Elector:
         """Let the lease go, so that another replica takes it at once."""
         self._set_leading(False)
         try:
-            lease = await self._store.get(self.name)
-            if _holder(lease) != self._identity:
-                return
+            async with asyncio.timeout(_RELEASE_DEADLINE):
+                await self._write_released()
+        except (KubeError, TimeoutError) as error:
+            _log.warning("lease %s could not be released: %s", self.name, error or "no answer in time")
+
+    async def _write_released(self) -> None:
+        lease = await self._store.get(self.name)
+        if _holder(lease) == self._identity:
             lease["spec"] |= {
                 "holderIdentity": "",
                 "leaseDurationSeconds": _RELEASED_SECONDS,
@@ -169,8 +177,6 @@ class Elector:
                 "renewTime": _now(),
             }
             await self._store.replace(self.name, lease)
-        except KubeError as error:
-            _log.warning("lease %s could not be released: %s", self.name, error)
 
     def _set_leading(self, leading: bool) -> None:
         _log.info("lease %s: %s", self.name, "we lead" if leading else "we do not lead any more")

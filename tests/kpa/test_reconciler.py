@@ -49,6 +49,7 @@ class FakeCluster:
         self.revisions: dict[Key, Revision] = {}
         self.asked: list[tuple[Key, int]] = []
         self.errors: list[Exception] = []
+        self.confirms = True
         self.scaled = asyncio.Event()
         self.tell: Listener = lambda key, revision: None
 
@@ -62,6 +63,8 @@ class FakeCluster:
         if replicas is None or replicas == self.revisions[key].replicas:
             return
         self.asked.append((key, replicas))
+        if not self.confirms:
+            return
         self.scaled.set()
         if self.errors:
             raise self.errors.pop(0)
@@ -656,3 +659,15 @@ async def test_a_revision_without_pods_keeps_its_scale_while_requests_wait(world
     world.revision(ready=0, replicas=5)
     await world.run(40, 45.0)
     assert world.status().wanted == 5
+
+
+async def test_one_scaling_is_counted_once_however_late_the_cluster_confirms_it(world: World) -> None:
+    world.cluster.confirms = False
+    world.revision(annotations={"autoscaling.knative.dev/min-scale": "2"})
+    for _ in range(3):
+        await world.step(2.0)
+    assert world.scales == [(0, 2)]
+    world.cluster.put(replace(world.cluster.revisions[KEY], replicas=2))
+    world.cluster.put(replace(world.cluster.revisions[KEY], replicas=0))
+    await world.step(2.0)
+    assert world.scales == [(0, 2), (0, 2)]
