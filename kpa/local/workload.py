@@ -88,10 +88,14 @@ class Workload:
         self._on_change(self)
 
     def annotate(self, annotations: Mapping[str, str]) -> None:
-        """Replace the annotations of the live revision."""
+        """Replace the annotations of the live revision; it has its minimum at once, as a new one would have.
+
+        The autoscaler enforces a minimum with its first decision only, which one at zero that never had
+        a request still waits for.
+        """
         if annotations != self.annotations:
             self.annotations = annotations
-            self._on_change(self)
+            self.scale(max(self.wanted, int(read_overrides(annotations).get("min_scale", 0))))
 
     def kill(self) -> None:
         """End all replicas at once."""

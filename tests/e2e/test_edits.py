@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 WINDOW = 6
 SETTINGS = {
     "stable-window": f"{WINDOW}s",
+    "allow-zero-initial-scale": "true",
     "min-scale": "1",
     "scale-down-delay": "0s",
     "max-scale-down-rate": "10",
@@ -61,6 +62,9 @@ class Editor:
 def editor(launch: Launch) -> Editor:
     names = ("spoiled", "tuned", "delayed", "rolled", "failing", "leaving")
     documents = {name: service(name, command=NAMED, concurrency=5) for name in names}
+    documents["asleep"] = service(
+        "asleep", {"initial-scale": 0, "min-scale": 0}, command=NAMED, concurrency=5
+    )
     kpa = launch(*documents.values(), settings=SETTINGS)
     for name in names:
         kpa.wait_status(f"{name}-00001", lambda status: status.ready == 1, "its first pod")
@@ -151,6 +155,14 @@ def test_edited_annotations_apply_to_the_running_revision(editor: Editor) -> Non
     status = kpa.wait_replicas("tuned-00001", 1)
     assert status.mode == "fixed"
     assert "tuned-00002" not in kpa.revisions()
+
+
+def test_a_raised_minimum_wakes_a_service_that_never_had_a_request(editor: Editor) -> None:
+    kpa = editor.kpa
+    assert kpa.revisions()["asleep-00001"].replicas == 0
+    editor.edit("asleep", annotations={"initial-scale": 0, "min-scale": 2}, command=NAMED, concurrency=5)
+    kpa.wait_replicas("asleep-00001", 2)
+    kpa.wait_status("asleep-00001", lambda status: status.activity == "active", "active")
 
 
 def test_an_edited_scale_down_delay_holds_replicas_and_lets_them_go(editor: Editor) -> None:

@@ -165,6 +165,15 @@ async def test_changed_annotations_reach_the_live_revision(cluster: LocalCluster
     assert list(seen.revisions) == [HELLO]
 
 
+async def test_a_raised_minimum_starts_replicas_at_once(cluster: LocalCluster, seen: Seen) -> None:
+    cluster.apply([service(annotations={SCALE + "initial-scale": "0"})])
+    assert seen.revisions[HELLO].replicas == 0
+    cluster.apply([service(annotations={SCALE + "initial-scale": "0", SCALE + "min-scale": "2"})])
+    await until(lambda: len(seen.ready()) == 2, "two are ready")
+    cluster.apply([service(annotations={SCALE + "min-scale": "1"})])
+    assert seen.revisions[HELLO].replicas == 2  # fewer are the autoscaler's to ask for
+
+
 async def test_a_changed_template_takes_over_once_it_is_ready(cluster: LocalCluster, seen: Seen) -> None:
     cluster.apply([service()])
     await until(lambda: len(seen.ready()) == 1, "the first is ready")
