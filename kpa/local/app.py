@@ -240,6 +240,7 @@ class LocalApp:
             return
         self._telemetry.set_config_problems(0)
         self._heartbeat.interval = config.tick_interval
+        self._cluster.config = config
         self.reconciler.apply_config(config)
         log.info("%s was read again", self._options.config)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
+from config.autoscaler import AutoscalerConfig
 from kpa.cluster import Listener, Outcome
 from kpa.local.environment import QUEUE_PROXY
 from kpa.local.service import Service
@@ -37,9 +38,15 @@ class LocalCluster:
         Gets each line that a process writes.
     queue_proxy : sequence of str
         Command line of the queue-proxy.
+
+    Attributes
+    ----------
+    config : AutoscalerConfig
+        Settings in force, for the first replicas of new revisions.
     """
 
     def __init__(self, output: Output = log_line, queue_proxy: Sequence[str] = QUEUE_PROXY) -> None:
+        self.config = AutoscalerConfig()
         self._output = output
         self._queue_proxy = queue_proxy
         self._services: dict[ServiceName, Service] = {}
@@ -104,7 +111,7 @@ class LocalCluster:
 
     def _add(self, name: ServiceName, spec: ServiceSpec) -> None:
         generation = self._generations.get(name, 0) + 1
-        service = self._services[name] = Service(spec, generation, self._make)
+        service = self._services[name] = Service(spec, generation, self._make, lambda: self.config)
         service.start()
 
     def _remove(self, name: ServiceName) -> None:

@@ -31,5 +31,6 @@ def apply_files(cluster: LocalCluster, paths: Sequence[Path], config: Autoscaler
         return False
     for warning in documents.warnings:
         log.warning("%s", warning)
+    cluster.config = config
     cluster.apply(documents.services)
     return True

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from config.autoscaler import AutoscalerConfig
 from kpa.local.spec import ServiceSpec
 from kpa.local.workload import Workload, first_replicas
 
@@ -23,10 +24,19 @@ class Service:
         Of the first revision.
     make : WorkloadMaker
         Makes the workload of a spec and revision name.
+    config : callable
+        Gives the settings in force.
     """
 
-    def __init__(self, spec: ServiceSpec, generation: int, make: WorkloadMaker) -> None:
+    def __init__(
+        self,
+        spec: ServiceSpec,
+        generation: int,
+        make: WorkloadMaker,
+        config: Callable[[], AutoscalerConfig],
+    ) -> None:
         self._make = make
+        self._config = config
         self.spec = spec
         self.generation = generation
         self.latest = make(spec, self._revision_name())
@@ -35,7 +45,7 @@ class Service:
 
     def start(self) -> None:
         """Start the first replicas; 0 if the initial scale is 0."""
-        self.latest.scale(first_replicas(self.spec.annotations))
+        self.latest.scale(first_replicas(self.spec.annotations, self._config()))
 
     def update(self, spec: ServiceSpec) -> None:
         """Move to another spec of the same service."""
@@ -69,7 +79,7 @@ class Service:
     @property
     def _needed(self) -> int:
         """Ready replicas that a revision needs before it takes the place of another."""
-        return max(1, first_replicas(self.spec.annotations))
+        return max(1, first_replicas(self.spec.annotations, self._config()))
 
     def _revision_name(self) -> str:
         return f"{self.spec.configuration}-{self.generation:05d}"

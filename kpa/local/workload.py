@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from config.annotations import read_overrides
+from config.autoscaler import AutoscalerConfig
 from kpa.local.environment import QUEUE_PROXY, Identity
 from kpa.local.replica import Replica, State, pod_name
 from kpa.local.spec import ServiceSpec, Template
@@ -138,10 +139,11 @@ def victims(replicas: Sequence[Replica], count: int) -> list[Replica]:
     return sorted(replicas, key=lambda replica: (replica.ready, -replica.started_at))[:count]
 
 
-def first_replicas(annotations: Mapping[str, str]) -> int:
-    """Replicas a new revision starts with: its initial scale (1 unless annotated), at least its min scale.
+def first_replicas(annotations: Mapping[str, str], config: AutoscalerConfig) -> int:
+    """Replicas a new revision starts with: its initial scale, at least its min scale.
 
     Source: `knative/serving pkg/reconciler/revision/resources/deploy.go`.
     """
     overrides = read_overrides(annotations)
-    return max(int(overrides.get("initial_scale", 1)), int(overrides.get("min_scale", 0)))
+    initial = int(overrides.get("initial_scale", config.initial_scale))
+    return max(initial, int(overrides.get("min_scale", config.min_scale)))

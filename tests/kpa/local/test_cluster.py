@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 
 import pytest
 
+from config.autoscaler import AutoscalerConfig
 from kpa.local.cluster import LocalCluster
 from kpa.local.replica import Replica
 from kpa.local.spec import ServiceSpec
@@ -88,6 +89,14 @@ async def test_a_service_starts_at_its_initial_scale(
     cluster.apply([service(annotations={SCALE + name: value for name, value in annotations.items()})])
     assert seen.revisions[HELLO].replicas == replicas
     assert len(seen.revisions[HELLO].pods) == replicas
+
+
+async def test_a_service_starts_at_the_initial_scale_of_the_settings(
+    cluster: LocalCluster, seen: Seen
+) -> None:
+    cluster.config = AutoscalerConfig.from_config_map({"initial-scale": "2"})
+    cluster.apply([service()])
+    assert seen.revisions[HELLO].replicas == 2
 
 
 async def test_scaling_starts_and_stops_replicas_without_waiting(cluster: LocalCluster, seen: Seen) -> None:
