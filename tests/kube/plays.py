@@ -91,7 +91,7 @@ PLAYS = {
             (0, load(5)),
             (14, load(12)),
             (24, load(19)),
-            (34, load(26)),
+            (34, load(27)),
             (42, load(12)),
             (56, load(5)),
         ),
@@ -99,7 +99,7 @@ PLAYS = {
     ),
     "burst": Play(steps=((0, load(5)), (16, load(75)), (26, load(5)))),
     "zero": Play(
-        steps=((14, queue(2)), (24, queue(0)), (50, queue(15)), (56, queue(0))),
+        steps=((14, queue(2)), (24, queue(0)), (46, queue(15)), (52, queue(0))),
         replicas=0,
         annotations={"initial-scale": "0"},
     ),
@@ -133,7 +133,7 @@ PLAYS = {
         steps=((0, load(1)), (14, load(0))), replicas=3, annotations={"initial-scale": "3"}
     ),
     "unreachable": Play(
-        steps=((0, load(20)), (20, load(0)), (20, edit(reachability="Unreachable"))),
+        steps=((0, load(20)), (20, edit(reachability="Unreachable")), (26, load(0))),
         replicas=4,
         annotations={"min-scale": "4"},
     ),

@@ -46,9 +46,16 @@ class Series:
         return [value for (since, value), (until, _) in pairs if since <= end and until > begin]
 
     def held(self, seconds: float, begin: float, end: float) -> list[Value]:
-        """Return the values that stayed for so long at least between two times, in order."""
-        pairs = itertools.pairwise([*self.steps, (end, "")])
-        stayed = [value for (since, value), (until, _) in pairs if until - max(since, begin) >= seconds]
+        """Return the values between two times that stayed for so long at least, in order.
+
+        Those in force at the two times count however long they stayed within.
+        """
+        pairs = itertools.pairwise([*self.steps, (float("inf"), "")])
+        stayed = [
+            value
+            for (since, value), (until, _) in pairs
+            if since <= end and until > begin and (until - since >= seconds or since <= begin or until > end)
+        ]
         return [value for value, _ in itertools.groupby(stayed)]
 
     def strays(self, other: "Series", begin: float, end: float, tolerance: float) -> list[float]:

@@ -27,7 +27,9 @@ def test_values_are_the_same_within_a_tick(one: Series, other: Series, same: boo
 
 def test_only_values_that_lasted_are_steps() -> None:
     seen = series((0, 1), (12, 2), (13, 3), (20, 4), (21, 3), (40, 1))
-    assert seen.held(5.0, 10.0, 50.0) == [3, 1]
+    assert seen.held(5.0, 10.0, 50.0) == [1, 3, 1]
+    assert seen.held(5.0, 12.5, 50.0) == [2, 3, 1]  # 2 is where it begins
+    assert seen.held(5.0, 14.0, 20.5) == [3, 4]
 
 
 def test_what_chance_put_into_an_object_is_left_out() -> None:
