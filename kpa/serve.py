@@ -28,10 +28,11 @@ from kpa.kube.objects import PodAutoscaler
 from kpa.kube.resources import CONFIGMAPS
 from kpa.kube.settings import AUTOSCALER, LEADER_ELECTION, Settings, read_leader_election
 from kpa.logs import configure
-from kpa.reconciler import Observers, Reconciler
+from kpa.reconciler import Reconciler
 from kpa.revisions import Key
 from kpa.server import Heartbeat, RouteFeed, Server
 from kpa.telemetry import Telemetry
+from kpa.wiring import follow_failures, observers
 from metrics.stat import StatMessage
 from metrics.stat_server import StatServer
 
@@ -127,25 +128,18 @@ class ServeApp:
         config = self._settings.autoscaler
         self._heartbeat = Heartbeat(asyncio.get_running_loop().time(), config.tick_interval)
         self._reconciler = Reconciler(
-            self._cluster, config, activator_answers=self._probes.answer, observers=self._observers()
+            self._cluster,
+            config,
+            activator_answers=self._probes.answer,
+            observers=observers(self._telemetry, self._heartbeat, lambda: self._stat_server.dropped),
         )
         self._stat_server = StatServer(self._on_stats, accepts=self._accepts)
         self._forwarder = Forwarder(f"{options.pod_name}_{options.pod_ip}", options.domain, options.namespace)
         self._endpoints = BucketEndpoints(client, options.namespace, options.pod_ip)
         self._server = self._telemetry_server()
 
-    def _observers(self) -> Observers:
-        return Observers(
-            tick=self._ticked,
-            scrape=lambda key, seconds: self._telemetry.observe_scrape(Key(*key), seconds),
-            scale=self._telemetry.count_scale,
-            stats=self._count_stats,
-        )
-
     def _telemetry_server(self) -> Server:
-        failures, dropped = self._reconciler.collector.failures, self._stat_server.dropped
-        self._telemetry.follow("kpa_scrape_failures", "Scrapes of a pod that gave no stat.", failures)
-        self._telemetry.follow("kpa_stats_dropped", "Stats received that nobody can use.", dropped)
+        follow_failures(self._telemetry, self._reconciler, self._stat_server)
         return Server(
             self._telemetry,
             self._reconciler.statuses,
@@ -290,15 +284,6 @@ class ServeApp:
             self._reconciler.on_stats(ours)
         for bucket, some in others.items():
             self._forwarder.forward(bucket, some)
-
-    def _count_stats(self, received: int, unknown: int) -> None:
-        self._telemetry.count_stats(received)
-        if unknown:
-            self._stat_server.dropped["unknown_revision"] += unknown
-
-    def _ticked(self, seconds: float) -> None:
-        self._telemetry.observe_tick(seconds)
-        self._heartbeat.beat(asyncio.get_running_loop().time())
 
 
 def run(

@@ -14,9 +14,6 @@ from kpa.revisions import Key
 
 _log = logging.getLogger(__name__)
 
-_MOST_BUCKETS = 10
-"""Knative's bound of `buckets`; we take more."""
-
 
 class _Leases:
     """Leases of one namespace, as electors use them."""

@@ -25,10 +25,11 @@ from kpa.local.cluster import LocalCluster
 from kpa.local.live import apply_files
 from kpa.local.watcher import Watcher
 from kpa.logs import configure
-from kpa.reconciler import Observers, Reconciler
+from kpa.reconciler import Reconciler
 from kpa.revisions import Key
 from kpa.server import Heartbeat, RouteFeed, Server
 from kpa.telemetry import Telemetry
+from kpa.wiring import follow_failures, observers
 from metrics.stat_server import StatServer
 
 log = logging.getLogger(__name__)
@@ -98,19 +99,14 @@ class LocalApp:
         self._activator: ActivatorChild | None = None
         config = self._first_config()
         self._heartbeat = Heartbeat(asyncio.get_running_loop().time(), config.tick_interval)
-        observers = Observers(
-            tick=self._ticked,
-            scrape=lambda key, seconds: self._telemetry.observe_scrape(Key(*key), seconds),
-            scale=self._telemetry.count_scale,
-            stats=self._count_stats,
-        )
         self.reconciler = Reconciler(
-            self._cluster, config, activator_answers=self._activator_answers, observers=observers
+            self._cluster,
+            config,
+            activator_answers=self._activator_answers,
+            observers=observers(self._telemetry, self._heartbeat, lambda: self._stat_server.dropped),
         )
         self._stat_server = StatServer(self.reconciler.on_stats)
-        failures, dropped = self.reconciler.collector.failures, self._stat_server.dropped
-        self._telemetry.follow("kpa_scrape_failures", "Scrapes of a pod that gave no stat.", failures)
-        self._telemetry.follow("kpa_stats_dropped", "Stats received that nobody can use.", dropped)
+        follow_failures(self._telemetry, self.reconciler, self._stat_server)
         self._server = Server(
             self._telemetry,
             self.reconciler.statuses,
@@ -245,15 +241,6 @@ class LocalApp:
         log.info("%s was read again", self._options.config)
 
     # What others ask.
-
-    def _ticked(self, seconds: float) -> None:
-        self._telemetry.observe_tick(seconds)
-        self._heartbeat.beat(asyncio.get_running_loop().time())
-
-    def _count_stats(self, received: int, unknown: int) -> None:
-        self._telemetry.count_stats(received)
-        if unknown:
-            self._stat_server.dropped["unknown_revision"] += unknown
 
     def _activator_answers(self, key: Key) -> bool:
         return self._activator is not None and self._activator.connected
