@@ -11,8 +11,6 @@ import os
 import signal
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 from config.resolve import RevisionSettings, resolve
 from kpa.kube.activators import ActivatorProbes
@@ -30,6 +28,7 @@ from kpa.kube.settings import AUTOSCALER, LEADER_ELECTION, Settings, read_leader
 from kpa.logs import configure
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
+from kpa.serve_options import Options, ServeError
 from kpa.server import Heartbeat, RouteFeed, Server
 from kpa.telemetry import Telemetry
 from kpa.wiring import follow_failures, observers
@@ -38,79 +37,8 @@ from metrics.stat_server import StatServer
 
 log = logging.getLogger(__name__)
 
-_RESOLV_CONF = Path("/etc/resolv.conf")
-
 _RETRY = 1.0
 """Seconds before the API server is asked again for what we cannot begin without."""
-
-
-class ServeError(Exception):
-    """`kpa serve` cannot start; the message says what is wrong and what was expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What `kpa serve` is started with.
-
-    Attributes
-    ----------
-    pod_name, pod_ip : str
-        Our identity; `POD_NAME` and `POD_IP` of the environment.
-    namespace : str
-        Of ConfigMaps and leases; `SYSTEM_NAMESPACE`.
-    domain : str
-        Suffix of the cluster's names.
-    host : str
-        Address on which all ports listen.
-    stat_port, telemetry_port : int
-        For activators, and for Prometheus.
-    legacy_metrics : bool
-        Adds the series names of Knative up to 1.18.
-    """
-
-    pod_name: str
-    pod_ip: str
-    namespace: str
-    domain: str
-    host: str = "0.0.0.0"
-    stat_port: int = 8080
-    telemetry_port: int = 9090
-    legacy_metrics: bool = False
-
-    @classmethod
-    def from_environment(
-        cls, environment: Mapping[str, str], host: str = "0.0.0.0", legacy_metrics: bool = False
-    ) -> "Options":
-        """Read identity and names from the environment of our pod.
-
-        Raises
-        ------
-        ServeError
-            A variable is missing.
-        """
-        names = ("POD_NAME", "POD_IP", "SYSTEM_NAMESPACE")
-        missing = [name for name in names if not environment.get(name)]
-        if missing:
-            raise ServeError(f"{' and '.join(missing)} must be set in the environment")
-        pod_name, pod_ip, namespace = (environment[name] for name in names)
-        domain = environment.get("CLUSTER_DOMAIN") or cluster_domain()
-        return cls(pod_name, pod_ip, namespace, domain, host=host, legacy_metrics=legacy_metrics)
-
-
-def cluster_domain(resolv_conf: Path = _RESOLV_CONF) -> str:
-    """Return the suffix of the cluster's names: the first search domain below `svc`, or `cluster.local`.
-
-    Source: `knative/pkg network/domain.go`.
-    """
-    try:
-        lines = resolv_conf.read_text().splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        for domain in line.split()[1:] if line.startswith("search") else ():
-            if domain.startswith("svc."):
-                return domain.removeprefix("svc.").rstrip(".")
-    return "cluster.local"
 
 
 class ServeApp:
