@@ -8,29 +8,24 @@ API server ──> KubernetesCluster ── revisions ──> Reconciler <──
 import asyncio
 import logging
 import os
-import signal
 import socket
 from collections.abc import Mapping
 
-from config.resolve import RevisionSettings, resolve
+from kpa.fleet_app import FleetApp
 from kpa.kube.activators import ActivatorProbes
 from kpa.kube.bucket_endpoints import BucketEndpoints
 from kpa.kube.buckets import BUCKET_PREFIX
 from kpa.kube.client import KubeClient
-from kpa.kube.cluster import KubernetesCluster
 from kpa.kube.credentials import CredentialsError
 from kpa.kube.errors import KubeError, NotFound
 from kpa.kube.forwarder import Forwarder
 from kpa.kube.leadership import Leadership
-from kpa.kube.objects import PodAutoscaler
 from kpa.kube.resources import CONFIGMAPS
-from kpa.kube.settings import AUTOSCALER, LEADER_ELECTION, Settings, read_leader_election
+from kpa.kube.settings import LEADER_ELECTION, read_leader_election
 from kpa.logs import configure
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
 from kpa.serve_options import Options, ServeError
-from kpa.server import Heartbeat, RouteFeed, Server
-from kpa.telemetry import Telemetry
 from kpa.wiring import follow_failures, observers
 from metrics.stat import StatMessage
 from metrics.stat_server import StatServer
@@ -41,88 +36,43 @@ _RETRY = 1.0
 """Seconds before the API server is asked again for what we cannot begin without."""
 
 
-class ServeApp:
-    """The parts of `kpa serve` and their life: start in order, run, stop in the opposite order."""
+class ServeApp(FleetApp):
+    """The autoscaler in charge."""
 
     def __init__(self, options: Options, client: KubeClient) -> None:
-        self._options = options
-        self._client = client
-        self._telemetry = Telemetry(legacy=options.legacy_metrics)
-        self._settings = Settings(client, options.namespace, self._settings_changed, self._settings_read)
-        self._synced = False
         self._leadership: Leadership | None = None
-        self._cluster = KubernetesCluster(client, options.pod_name, self._resolve, self._owns)
-        self._probes = ActivatorProbes(self._cluster.podautoscalers, options.domain, self._cluster.touch)
-        config = self._settings.autoscaler
-        self._heartbeat = Heartbeat(asyncio.get_running_loop().time(), config.tick_interval)
-        self._reconciler = Reconciler(
-            self._cluster,
-            config,
+        super().__init__(options, client)
+        self._stat_server = StatServer(self._on_stats, accepts=self._accepts)
+        follow_failures(self._telemetry, self._reconciler, self._stat_server)
+        self._forwarder = Forwarder(f"{options.pod_name}_{options.pod_ip}", options.domain, options.namespace)
+        self._endpoints = BucketEndpoints(client, options.namespace, options.pod_ip)
+
+    def _make_reconciler(self) -> Reconciler:
+        cluster = self._cluster
+        self._probes = ActivatorProbes(cluster.podautoscalers, self._options.domain, cluster.touch)
+        return Reconciler(
+            cluster,
+            self._settings.autoscaler,
             activator_answers=self._probes.answer,
             observers=observers(self._telemetry, self._heartbeat, lambda: self._stat_server.dropped),
         )
-        self._stat_server = StatServer(self._on_stats, accepts=self._accepts)
-        self._forwarder = Forwarder(f"{options.pod_name}_{options.pod_ip}", options.domain, options.namespace)
-        self._endpoints = BucketEndpoints(client, options.namespace, options.pod_ip)
-        self._server = self._telemetry_server()
-
-    def _telemetry_server(self) -> Server:
-        follow_failures(self._telemetry, self._reconciler, self._stat_server)
-        return Server(
-            self._telemetry,
-            self._reconciler.statuses,
-            heartbeat=self._heartbeat,
-            ready=lambda: None if self._synced else "the cluster's objects are not known yet",
-            profile=lambda: self._settings.autoscaler.defaults,
-            routes=RouteFeed('{"routes": []}'),
-        )
-
-    async def run(self) -> None:
-        """Serve until SIGINT or SIGTERM; then what we look after is released at once."""
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        try:
-            await self._server.start(self._options.host, self._options.telemetry_port)
-            parts = [
-                self._settings.informer.run(),
-                self._cluster.run(),
-                self._telemetry.watch_event_loop(),
-                self._begin(),
-            ]
-            await self._until_stopped([asyncio.create_task(part) for part in parts], stop)
-        finally:
-            await self._stat_server.close()
-            await self._forwarder.close()
-            await self._endpoints.close()
-            await self._probes.close()
-            await self._reconciler.collector.close()
-            await self._server.close()
 
     async def _begin(self) -> None:
         """Decide once everything is known; activators find us only from then on."""
         self._leadership = await self._make_leadership()
-        await self._settings.informer.synced.wait()
-        await self._cluster.wait_synced()
+        await self._everything_known()
         await self._stat_server.start(self._options.host, self._options.stat_port)
-        self._synced = True
-        log.info("%d PodAutoscalers are known", len(self._cluster.podautoscalers))
+        self._is_ready()
         parts = [self._leadership.run(), self._reconciler.collector.run(), self._reconciler.run()]
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part)
 
-    async def _until_stopped(self, tasks: list["asyncio.Task[None]"], stop: asyncio.Event) -> None:
-        """Wait until asked to stop, or until a part ends that should not; what it raised is raised."""
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for waiting in (stopping, *tasks):
-                waiting.cancel()
-            await asyncio.gather(stopping, *tasks, return_exceptions=True)
+    async def _close(self) -> None:
+        await self._stat_server.close()
+        await self._forwarder.close()
+        await self._endpoints.close()
+        await self._probes.close()
 
     async def _make_leadership(self) -> Leadership:
         options = self._options
@@ -157,28 +107,6 @@ class ServeApp:
 
     def _owns(self, key: Key) -> bool:
         return self._leadership is not None and self._leadership.owns(key)
-
-    def _resolve(self, pa: PodAutoscaler) -> RevisionSettings:
-        settings = self._settings
-        return resolve(
-            settings.autoscaler,
-            pa.annotations,
-            pa.container_concurrency,
-            pa.reachable,
-            settings.progress_deadline,
-        )
-
-    def _settings_changed(self) -> None:
-        config = self._settings.autoscaler
-        self._heartbeat.interval = config.tick_interval
-        self._reconciler.apply_config(config, self._settings.progress_deadline)
-        self._cluster.touch_all()
-
-    def _settings_read(self, name: str, problems: list[str]) -> None:
-        for problem in problems:
-            log.error("ConfigMap %s: %s; the last good settings stay in force", name, problem)
-        if name == AUTOSCALER:
-            self._telemetry.set_config_problems(len(problems))
 
     def _led(self, bucket: str, leading: bool) -> None:
         """Look after other revisions from now on; stats that waited for that are ours."""

@@ -1,0 +1,132 @@
+"""What every autoscaler of a cluster is made of, whether it is in charge or looks on.
+
+API server ──> KubernetesCluster ── revisions ──> Reconciler <── Collector <── queue-proxies
+    └────────> Settings ───── in force ──────────────┘ └── statuses ──> Server :9090
+"""
+
+import asyncio
+import logging
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+from config.resolve import RevisionSettings, resolve
+from kpa.kube.client import KubeClient
+from kpa.kube.cluster import KubernetesCluster
+from kpa.kube.objects import PodAutoscaler
+from kpa.kube.settings import AUTOSCALER, Settings
+from kpa.reconciler import Reconciler
+from kpa.revisions import Key
+from kpa.serve_options import Options
+from kpa.server import Heartbeat, RouteFeed, Server
+from kpa.status import RevisionStatus
+from kpa.telemetry import Telemetry
+
+_log = logging.getLogger(__name__)
+
+
+class FleetApp(ABC):
+    """Parts and their life: start in order, run, stop in the opposite order."""
+
+    def __init__(self, options: Options, client: KubeClient) -> None:
+        self._options = options
+        self._client = client
+        self._telemetry = Telemetry(legacy=options.legacy_metrics)
+        self._settings = Settings(client, options.namespace, self._settings_changed, self._settings_read)
+        self._synced = False
+        self._cluster = KubernetesCluster(client, options.pod_name, self._resolve, self._owns)
+        interval = self._settings.autoscaler.tick_interval
+        self._heartbeat = Heartbeat(asyncio.get_running_loop().time(), interval)
+        self._reconciler = self._make_reconciler()
+        self._server = Server(
+            self._telemetry,
+            self._statuses,
+            heartbeat=self._heartbeat,
+            ready=lambda: None if self._synced else "the cluster's objects are not known yet",
+            profile=lambda: self._settings.autoscaler.defaults,
+            routes=RouteFeed('{"routes": []}'),
+        )
+
+    @abstractmethod
+    def _make_reconciler(self) -> Reconciler:
+        """Make what decides; settings, cluster, telemetry and heartbeat are there."""
+
+    @abstractmethod
+    def _owns(self, key: Key) -> bool:
+        """Tell whether a revision is ours to look after."""
+
+    @abstractmethod
+    async def _begin(self) -> None:
+        """Decide, once everything is known, until cancelled."""
+
+    @abstractmethod
+    async def _close(self) -> None:
+        """Close what others than us talk to."""
+
+    def _statuses(self) -> Iterable[RevisionStatus]:
+        return self._reconciler.statuses()
+
+    async def run(self) -> None:
+        """Serve until SIGINT or SIGTERM; then what we look after is released at once."""
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        try:
+            await self._server.start(self._options.host, self._options.telemetry_port)
+            parts = [
+                self._settings.informer.run(),
+                self._cluster.run(),
+                self._telemetry.watch_event_loop(),
+                self._begin(),
+            ]
+            await _until_stopped([asyncio.create_task(part) for part in parts], stop)
+        finally:
+            await self._close()
+            await self._reconciler.collector.close()
+            await self._server.close()
+
+    async def _everything_known(self) -> None:
+        """Wait until settings and revisions are those that the cluster has."""
+        await self._settings.informer.synced.wait()
+        await self._cluster.wait_synced()
+
+    def _is_ready(self) -> None:
+        self._synced = True
+        _log.info("%d PodAutoscalers are known", len(self._cluster.podautoscalers))
+
+    # What the parts ask and tell.
+
+    def _resolve(self, pa: PodAutoscaler) -> RevisionSettings:
+        settings = self._settings
+        return resolve(
+            settings.autoscaler,
+            pa.annotations,
+            pa.container_concurrency,
+            pa.reachable,
+            settings.progress_deadline,
+        )
+
+    def _settings_changed(self) -> None:
+        config = self._settings.autoscaler
+        self._heartbeat.interval = config.tick_interval
+        self._reconciler.apply_config(config, self._settings.progress_deadline)
+        self._cluster.touch_all()
+
+    def _settings_read(self, name: str, problems: list[str]) -> None:
+        for problem in problems:
+            _log.error("ConfigMap %s: %s; the last good settings stay in force", name, problem)
+        if name == AUTOSCALER:
+            self._telemetry.set_config_problems(len(problems))
+
+
+async def _until_stopped(tasks: list["asyncio.Task[None]"], stop: asyncio.Event) -> None:
+    """Wait until asked to stop, or until a part ends that should not; what it raised is raised."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for waiting in (stopping, *tasks):
+            waiting.cancel()
+        await asyncio.gather(stopping, *tasks, return_exceptions=True)
