@@ -275,11 +275,14 @@ class Reconciler:
             _log.info("replicas %d -> %d", before, wanted, extra={"fields": names})
             self._observers.scale(before, wanted)
 
+    def due_at(self) -> float:
+        """Return the unix time of the next tick or the next due plan: the next `step`, if nothing happens."""
+        earliest = self._deadlines.earliest()
+        return self._next_tick if earliest is None else min(self._next_tick, earliest)
+
     async def _sleep(self) -> None:
         """Wait for the next tick, the next due plan, or something to happen."""
-        earliest = self._deadlines.earliest()
-        until = self._next_tick if earliest is None else min(self._next_tick, earliest)
-        seconds = min(max(until - self._clock(), 0.0), _LONGEST_WAIT)
+        seconds = min(max(self.due_at() - self._clock(), 0.0), _LONGEST_WAIT)
         try:
             async with asyncio.timeout(seconds):  # wait_for may swallow a cancellation
                 await self._wake.wait()
