@@ -30,6 +30,8 @@ class Member:
         Unix seconds from which the revision has no traffic if it still has neither pods nor data then.
     asked : int or None
         Replicas asked for that the cluster has not confirmed yet.
+    in_charge : bool
+        Activators report of it to us, and the cluster does what we say.
     """
 
     revision: Revision
@@ -38,19 +40,20 @@ class Member:
     told: RevisionStatus | None = None
     dark_from: float | None = None
     asked: int | None = None
+    in_charge: bool = True
 
     @property
     def scraped(self) -> bool:
-        """Its pods are asked for their load; not where activators see all requests anyway."""
-        return self.settings.target_burst_capacity != UNLIMITED
+        """Its pods are asked for their load; not where activators see all requests and tell us anyway."""
+        return not self.in_charge or self.settings.target_burst_capacity != UNLIMITED
 
     def is_dark(self, decision: Decision, now: float) -> bool:
         """Tell whether no pod was ready, and nobody reported anything, for a whole stable window.
 
         Such a revision has no traffic: its pods crash or never start, and no request waits for them. Knative
-        keeps its last scale for ever.
+        keeps its last scale for ever. Where activators report to somebody else, nobody can tell.
         """
-        if self.revision.ready_pods or not self.revision.replicas:
+        if not self.in_charge or self.revision.ready_pods or not self.revision.replicas:
             self.dark_from = None
             return False
         if decision.valid or self.dark_from is None:

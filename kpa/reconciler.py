@@ -69,6 +69,9 @@ class Reconciler:
     observers : Observers
     clock : callable
         Unix time in seconds.
+    in_charge : bool
+        Whether activators report to us and the cluster does what we say. Else another autoscaler scales the
+        revisions and we look on: pods are asked for all their load, that from activators included.
     """
 
     def __init__(
@@ -79,7 +82,9 @@ class Reconciler:
         activator_answers: Callable[[Key], bool],
         observers: Observers | None = None,
         clock: Callable[[], float] = time.time,
+        in_charge: bool = True,
     ) -> None:
+        self._in_charge = in_charge
         self.config = config
         self._progress_deadline = PROGRESS_DEADLINE
         self.engine = Engine()
@@ -145,7 +150,8 @@ class Reconciler:
     def _begin(self, key: Key, revision: Revision) -> None:
         now = self._clock()
         life = revision.life or Life(Activity.ACTIVATING, now)
-        member = Member(revision, self._resolve(revision), Plan(UNKNOWN, None, None, True, life))
+        first = Plan(UNKNOWN, None, None, True, life)
+        member = Member(revision, self._resolve(revision), first, in_charge=self._in_charge)
         self._members[key] = member
         served_before = revision.life is not None and revision.life.activity is Activity.ACTIVE
         self.engine.add(
@@ -195,7 +201,7 @@ class Reconciler:
         )
 
     def _record_scrape(self, key: tuple[str, str], stat: Stat, second: int) -> None:
-        self._record(Key(*key), stat, second)
+        self._record(Key(*key), stat if self._in_charge else stat.in_full(), second)
 
     def _record(self, key: Key, stat: Stat, second: int) -> None:
         if self.engine.record(key, second, stat.concurrency, stat.requests):
@@ -269,7 +275,7 @@ class Reconciler:
             _log.exception("%s: could not be scaled to %s", key, wanted)
             self._deadlines.set(key, now + _RETRY)
             return
-        if wanted not in (None, before, member.asked):
+        if self._in_charge and wanted not in (None, before, member.asked):
             member.asked = wanted
             names = {"namespace": key.namespace, "name": key.name}
             _log.info("replicas %d -> %d", before, wanted, extra={"fields": names})

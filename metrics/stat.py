@@ -51,6 +51,16 @@ class Stat(NamedTuple):
         """Arrivals per second that nobody else reports."""
         return self.request_count - self.proxied_request_count
 
+    def in_full(self) -> "Stat":
+        """Return the stat of a pod of which no activator reports to us: proxied requests count as others.
+
+        Examples
+        --------
+        >>> Stat("a", 5.0, 4.0).concurrency, Stat("a", 5.0, 4.0).in_full().concurrency
+        (1.0, 5.0)
+        """
+        return self._replace(average_proxied_concurrent_requests=0.0, proxied_request_count=0.0)
+
     def encode(self) -> bytes:
         """Write the protobuf message `Stat`."""
         data: bytes = _to_message(self).SerializeToString()
