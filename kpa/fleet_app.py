@@ -14,7 +14,8 @@ from config.resolve import RevisionSettings, resolve
 from kpa.kube.client import KubeClient
 from kpa.kube.cluster import KubernetesCluster
 from kpa.kube.objects import PodAutoscaler
-from kpa.kube.settings import AUTOSCALER, Settings
+from kpa.kube.settings import LOGGING, ConfigMap, Settings
+from kpa.logs import set_level
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
 from kpa.serve_options import Options
@@ -32,6 +33,7 @@ class FleetApp(ABC):
         self._options = options
         self._client = client
         self._telemetry = Telemetry(legacy=options.legacy_metrics)
+        self._problems: dict[str, int] = {}  # of each ConfigMap
         self._settings = Settings(client, options.namespace, self._settings_changed, self._settings_read)
         self._synced = False
         self._cluster = KubernetesCluster(client, options.pod_name, self._resolve, self._owns)
@@ -106,17 +108,20 @@ class FleetApp(ABC):
             settings.progress_deadline,
         )
 
-    def _settings_changed(self) -> None:
-        config = self._settings.autoscaler
-        self._heartbeat.interval = config.tick_interval
-        self._reconciler.apply_config(config, self._settings.progress_deadline)
+    def _settings_changed(self, name: str) -> None:
+        settings = self._settings
+        if name == LOGGING:
+            set_level(settings.values.log_level or self._options.log_level)
+            return
+        self._heartbeat.interval = settings.autoscaler.tick_interval
+        self._reconciler.apply_config(settings.autoscaler, settings.progress_deadline)
         self._cluster.touch_all()
 
-    def _settings_read(self, name: str, problems: list[str]) -> None:
+    def _settings_read(self, name: str, config_map: ConfigMap, problems: list[str]) -> None:
         for problem in problems:
             _log.error("ConfigMap %s: %s; the last good settings stay in force", name, problem)
-        if name == AUTOSCALER:
-            self._telemetry.set_config_problems(len(problems))
+        self._problems[name] = len(problems)
+        self._telemetry.set_config_problems(sum(self._problems.values()))
 
 
 async def _until_stopped(tasks: list["asyncio.Task[None]"], stop: asyncio.Event) -> None:

@@ -106,11 +106,22 @@ def configure(format: str = "text", level: str = "info", stream: TextIO | None =
     """
     if format not in FORMATS:
         raise ValueError(f"log format {format!r}: allowed are {', '.join(FORMATS)}")
-    if level not in LEVELS:
-        raise ValueError(f"log level {level!r}: allowed are {', '.join(LEVELS)}")
+    _check_level(level)
     writer = Writer(stream or sys.stderr, JsonFormatter() if format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[writer], force=True)
     return writer
+
+
+def set_level(level: str) -> None:
+    """Log from another severity on.
+
+    Raises
+    ------
+    ValueError
+        An unknown level; the message names the allowed ones.
+    """
+    _check_level(level)
+    logging.getLogger().setLevel(level.upper())
 
 
 def decision_fields(old: RevisionStatus | None, new: RevisionStatus) -> dict[str, Any]:
@@ -149,6 +160,11 @@ def log_decision(logger: logging.Logger, old: RevisionStatus | None, new: Revisi
         before, after = fields["desired_before"], fields["desired"]
         change = f"desired {before} -> {after}" if before != after else f"desired {after}"
         logger.info(change, extra={"fields": fields})
+
+
+def _check_level(level: str) -> None:
+    if level not in LEVELS:
+        raise ValueError(f"log level {level!r}: allowed are {', '.join(LEVELS)}")
 
 
 def _decision(status: RevisionStatus) -> tuple[int, int, str, str]:

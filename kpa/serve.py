@@ -148,7 +148,9 @@ def run(
     """Run `kpa serve` in this process and return its exit code."""
     writer = configure(log_format, log_level)
     try:
-        options = Options.from_environment(os.environ, legacy_metrics=legacy_metrics, host=host)
+        options = Options.from_environment(
+            os.environ, legacy_metrics=legacy_metrics, host=host, log_level=log_level
+        )
         asyncio.run(_run(options))
     except (ServeError, CredentialsError, KubeError, OSError) as error:
         log.error("%s", error)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _RESOLV_CONF = Path("/etc/resolv.conf")
 
@@ -29,6 +30,8 @@ class Options:
         For activators, and for Prometheus.
     legacy_metrics : bool
         Adds the series names of Knative up to 1.18.
+    log_level : str
+        Least severity that is logged while no ConfigMap says so.
     """
 
     pod_name: str
@@ -39,12 +42,11 @@ class Options:
     stat_port: int = 8080
     telemetry_port: int = 9090
     legacy_metrics: bool = False
+    log_level: str = "info"
 
     @classmethod
-    def from_environment(
-        cls, environment: Mapping[str, str], host: str = "0.0.0.0", legacy_metrics: bool = False
-    ) -> "Options":
-        """Read identity and names from the environment of our pod.
+    def from_environment(cls, environment: Mapping[str, str], **others: Any) -> "Options":
+        """Read identity and names from the environment of our pod; other attributes are given.
 
         Raises
         ------
@@ -57,7 +59,7 @@ class Options:
             raise ServeError(f"{' and '.join(missing)} must be set in the environment")
         pod_name, pod_ip, namespace = (environment[name] for name in names)
         domain = environment.get("CLUSTER_DOMAIN") or cluster_domain()
-        return cls(pod_name, pod_ip, namespace, domain, host=host, legacy_metrics=legacy_metrics)
+        return cls(pod_name, pod_ip, namespace, domain, **others)
 
 
 def cluster_domain(resolv_conf: Path = _RESOLV_CONF) -> str:

@@ -1,12 +1,13 @@
 """ConfigMaps of the system namespace, applied live; a bad one leaves the last good one in force.
 
 Source: `knative/serving cmd/autoscaler/main.go` for the maps, `pkg/deployment/config.go` for
-`progress-deadline`, `knative/pkg leaderelection/config.go`. There a missing map or a bad one ends the process
-at its start; here the defaults hold until it can be read.
+`progress-deadline`, `knative/pkg leaderelection/config.go`, `logging/config.go`, `observability`. There a
+missing map or a bad one ends the process at its start; here the defaults hold until it can be read.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from config.autoscaler import EXAMPLE, AutoscalerConfig, unknown_keys
@@ -21,10 +22,58 @@ from kpa.revisions import Key
 _log = logging.getLogger(__name__)
 
 AUTOSCALER, DEPLOYMENT, LEADER_ELECTION = "config-autoscaler", "config-deployment", "config-leader-election"
+LOGGING, OBSERVABILITY = "config-logging", "config-observability"
 
 _PROGRESS_DEADLINE = 600.0
 
+_LEVELS = {
+    "debug": "debug",
+    "info": "info",
+    "warn": "warning",
+    "error": "error",
+    "dpanic": "error",
+    "panic": "error",
+    "fatal": "error",
+}
+"""Levels as ConfigMaps name them (go.uber.org/zap), and ours; what is graver than an error we have not."""
+
+_LEVEL_KEY = "loglevel.autoscaler"
+
 Data = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigMap:
+    """A map that is read, without its example.
+
+    Attributes
+    ----------
+    data : dict
+    uid, version : str
+        Of the object, as Events name it; a map with the same data is the same map.
+    """
+
+    data: dict[str, str]
+    uid: str = field(default="", compare=False)
+    version: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What all maps together say.
+
+    Attributes
+    ----------
+    autoscaler : AutoscalerConfig
+    progress_deadline : float
+        Seconds.
+    log_level : str
+        Least severity that is logged; empty as the process was started.
+    """
+
+    autoscaler: AutoscalerConfig = field(default_factory=lambda: AutoscalerConfig.from_config_map({}))
+    progress_deadline: float = _PROGRESS_DEADLINE
+    log_level: str = ""
 
 
 class Settings:
@@ -35,62 +84,108 @@ class Settings:
     client : KubeClient
     namespace : str
         The system namespace.
-    on_change : callable
-        Told that `autoscaler` or `progress_deadline` is another one now.
-    on_problems : callable (ConfigMap name, texts)
-        Told of what is wrong with a map; of nothing once it is good.
+    on_change : callable (ConfigMap name)
+        Told that some of the values are others now.
+    on_read : callable (ConfigMap name, ConfigMap, texts)
+        Told what is wrong with a map whenever there is a new one; nothing if it is good.
 
     Attributes
     ----------
-    autoscaler : AutoscalerConfig
-    progress_deadline : float
-        Seconds.
+    values : Values
     """
 
     def __init__(
         self,
         client: KubeClient,
         namespace: str,
-        on_change: Callable[[], None],
-        on_problems: Callable[[str, list[str]], None],
+        on_change: Callable[[str], None],
+        on_read: Callable[[str, ConfigMap, list[str]], None],
     ) -> None:
-        self.autoscaler = AutoscalerConfig.from_config_map({})
-        self.progress_deadline = _PROGRESS_DEADLINE
+        self.values = Values()
         self._on_change = on_change
-        self._on_problems = on_problems
-        self.informer: Informer[dict[str, str]] = Informer(
-            client, CONFIGMAPS, _data, namespace=namespace, on_change=self._changed
+        self._on_read = on_read
+        self.informer: Informer[ConfigMap] = Informer(
+            client, CONFIGMAPS, _kept, namespace=namespace, on_change=self._changed
         )
 
-    def _changed(self, key: Key, data: dict[str, str] | None) -> None:
-        if data is None:
+    @property
+    def autoscaler(self) -> AutoscalerConfig:
+        """Of `config-autoscaler`."""
+        return self.values.autoscaler
+
+    @property
+    def progress_deadline(self) -> float:
+        """Seconds that a revision gets to become ready."""
+        return self.values.progress_deadline
+
+    def _changed(self, key: Key, config_map: ConfigMap | None) -> None:
+        if config_map is None:
             return  # deleted maps leave their settings in force
-        before = self.autoscaler, self.progress_deadline
-        problems = self._read_autoscaler(data) if key.name == AUTOSCALER else self._read_deployment(data)
-        self._on_problems(key.name, problems)
-        if before != (self.autoscaler, self.progress_deadline):
-            _log.info("settings of %s are in force", key.name)
-            self._on_change()
-
-    def _read_autoscaler(self, data: Data) -> list[str]:
+        before, problems = self.values, []
         try:
-            self.autoscaler = AutoscalerConfig.from_config_map(data)
+            self.values = _READERS[key.name](before, config_map.data)
         except ConfigError as error:
-            return [str(problem) for problem in error.problems]
-        for unknown in unknown_keys(data):
-            _log.warning("%s: %s", AUTOSCALER, unknown)
-        return []
+            problems = [str(problem) for problem in error.problems]
+        except ValueError as error:
+            problems = [str(error)]
+        self._on_read(key.name, config_map, problems)
+        if before != self.values:
+            _log.info("settings of %s are in force", key.name)
+            self._on_change(key.name)
 
-    def _read_deployment(self, data: Data) -> list[str]:
-        text = data.get("progress-deadline") or data.get("progressDeadline") or "600s"
-        try:
-            seconds = parse_duration(text)
-        except ValueError:
-            seconds = 0.0
-        if seconds <= 0 or seconds % 1:
-            return [f"progress-deadline must be a duration of whole seconds above 0, not {text!r}"]
-        self.progress_deadline = seconds
-        return []
+
+# A reader for each map: values as they were and data give values as they are, or an error that says why not.
+
+
+def _read_autoscaler(values: Values, data: Data) -> Values:
+    read = AutoscalerConfig.from_config_map(data)
+    for unknown in unknown_keys(data):
+        _log.warning("%s: %s", AUTOSCALER, unknown)
+    return replace(values, autoscaler=read)
+
+
+def _read_deployment(values: Values, data: Data) -> Values:
+    text = data.get("progress-deadline") or data.get("progressDeadline") or "600s"
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        seconds = 0.0
+    if seconds <= 0 or seconds % 1:
+        raise ValueError(f"progress-deadline must be a duration of whole seconds above 0, not {text!r}")
+    return replace(values, progress_deadline=seconds)
+
+
+def _read_logging(values: Values, data: Data) -> Values:
+    """Without a level of ours the process logs as it was started: `zap-logger-config` is for Go programs."""
+    text = data.get(_LEVEL_KEY, "")
+    if text and text.lower() not in _LEVELS:
+        raise ValueError(f"{_LEVEL_KEY} must be one of {', '.join(_LEVELS)}, not {text!r}")
+    return replace(values, log_level=_LEVELS[text.lower()] if text else "")
+
+
+_UNSUPPORTED = {
+    "metrics-protocol": (("", "none", "prometheus"), "/metrics is served on port 9090 always"),
+    "tracing-protocol": (("", "none"), "nothing is traced"),
+    "runtime-profiling": (("", "disabled"), "port 8008 answers 404 always"),
+}
+"""Keys, the values that ask nothing of us, and what there is instead of the others."""
+
+
+def _read_observability(values: Values, data: Data) -> Values:
+    """Nothing of it changes what we do; who expects otherwise is told."""
+    for key, (without, instead) in _UNSUPPORTED.items():
+        text = data.get(key, "")
+        if text not in without:
+            _log.warning("%s: %s = %r has no effect: %s", OBSERVABILITY, key, text, instead)
+    return values
+
+
+_READERS: Mapping[str, Callable[[Values, Data], Values]] = {
+    AUTOSCALER: _read_autoscaler,
+    DEPLOYMENT: _read_deployment,
+    LOGGING: _read_logging,
+    OBSERVABILITY: _read_observability,
+}
 
 
 def read_leader_election(data: Data) -> tuple[int, Timing]:
@@ -132,8 +227,10 @@ def _duration(data: Data, key: str, old: str, default: float) -> float:
     return found
 
 
-def _data(body: dict[str, Any]) -> dict[str, str] | None:
+def _kept(body: dict[str, Any]) -> ConfigMap | None:
     """Keep the maps that are read, and of those what is not an example."""
-    if body["metadata"]["name"] not in (AUTOSCALER, DEPLOYMENT):
+    metadata = body["metadata"]
+    if metadata["name"] not in _READERS:
         return None
-    return {key: text for key, text in (body.get("data") or {}).items() if key != EXAMPLE}
+    data = {key: text for key, text in (body.get("data") or {}).items() if key != EXAMPLE}
+    return ConfigMap(data, metadata.get("uid", ""), metadata.get("resourceVersion", ""))

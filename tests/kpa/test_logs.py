@@ -15,7 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpa import logs
-from kpa.logs import JsonFormatter, TextFormatter, Writer, configure, decision_fields, log_decision
+from kpa.logs import (
+    JsonFormatter,
+    TextFormatter,
+    Writer,
+    configure,
+    decision_fields,
+    log_decision,
+    set_level,
+)
 from tests.kpa.status_samples import SAMPLE, sample
 
 
@@ -202,3 +210,16 @@ def test_a_decision_reads_as_a_sentence(caplog: pytest.LogCaptureFixture) -> Non
         log_decision(logging.getLogger("kpa.test"), None, SAMPLE)
         log_decision(logging.getLogger("kpa.test"), sample(wanted=1), SAMPLE)
     assert caplog.messages == ["desired -1 -> 5", "desired 5"]
+
+
+def test_the_level_can_be_set_while_the_process_runs(root: logging.Logger) -> None:
+    stream = io.StringIO()
+    writer = configure("text", "info", stream)
+    logging.getLogger("kpa.test").debug("before")
+    set_level("debug")
+    logging.getLogger("kpa.test").debug("after")
+    writer.close()
+    assert "before" not in stream.getvalue()
+    assert "after" in stream.getvalue()
+    with pytest.raises(ValueError, match="'loud': allowed are debug, info, warning, error"):
+        set_level("loud")

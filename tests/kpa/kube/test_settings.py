@@ -10,7 +10,15 @@ import pytest
 from kpa.kube import settings as settings_module
 from kpa.kube.client import KubeClient
 from kpa.kube.leases import Timing
-from kpa.kube.settings import AUTOSCALER, DEPLOYMENT, Settings, read_leader_election
+from kpa.kube.settings import (
+    AUTOSCALER,
+    DEPLOYMENT,
+    LOGGING,
+    OBSERVABILITY,
+    ConfigMap,
+    Settings,
+    read_leader_election,
+)
 from kpa.revisions import Key
 from tests.kpa.kube.api_client import api_and_client
 from tests.kpa.kube.fake_api import THINGS, FakeApi
@@ -23,12 +31,18 @@ class Told:
 
     def __init__(self, api: FakeApi, client: KubeClient) -> None:
         self.api = api
-        self.changes = 0
+        self.changed: list[str] = []
         self.problems: list[tuple[str, list[str]]] = []
-        self.settings = Settings(client, SYSTEM, self._changed, lambda *what: self.problems.append(what))
+        self.maps: list[ConfigMap] = []
+        self.settings = Settings(client, SYSTEM, self.changed.append, self._read)
 
-    def _changed(self) -> None:
-        self.changes += 1
+    def _read(self, name: str, config_map: ConfigMap, problems: list[str]) -> None:
+        self.problems.append((name, problems))
+        self.maps.append(config_map)
+
+    @property
+    def changes(self) -> int:
+        return len(self.changed)
 
     async def put(self, name: str, data: dict[str, str] | None) -> None:
         """Store a map and wait until it was looked at."""
@@ -127,7 +141,7 @@ async def test_a_deleted_map_leaves_its_settings_in_force() -> None:
 
 async def test_other_maps_are_not_kept() -> None:
     async with following() as told:
-        told.api.put("config-logging", None, SYSTEM, data={"stable-window": "soon"})
+        told.api.put("config-gc", None, SYSTEM, data={"stable-window": "soon"})
         await told.put(DEPLOYMENT, {})
         assert list(told.settings.informer.cache) == [Key(SYSTEM, DEPLOYMENT)]
 
@@ -156,6 +170,53 @@ async def test_a_bad_progress_deadline_is_refused(text: str) -> None:
         assert told.settings.progress_deadline == 20.0
         message = f"progress-deadline must be a duration of whole seconds above 0, not {text!r}"
         assert told.problems[-1] == (DEPLOYMENT, [message])
+
+
+async def test_a_map_is_told_with_what_an_event_about_it_needs() -> None:
+    async with following() as told:
+        await told.put(AUTOSCALER, {"stable-window": "soon"})
+        stored = told.api.objects[Key(SYSTEM, AUTOSCALER)]["metadata"]
+        assert told.maps[-1].version == stored["resourceVersion"]
+        assert told.maps[-1].uid == stored.get("uid", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [("debug", "debug"), ("WARN", "warning"), ("fatal", "error"), ("", "")],
+    ids=["plain", "large letters", "graver than an error", "empty"],
+)
+async def test_the_log_level_is_read(text: str, level: str) -> None:
+    async with following() as told:
+        await told.put(LOGGING, {"loglevel.autoscaler": "error", "zap-logger-config": "{"})
+        await told.put(LOGGING, {"loglevel.autoscaler": text})
+        assert told.settings.values.log_level == level
+        await told.put(LOGGING, {"loglevel.controller": "error"})
+        assert told.settings.values.log_level == ""
+
+
+async def test_a_log_level_that_does_not_exist_is_refused() -> None:
+    async with following() as told:
+        await told.put(LOGGING, {"loglevel.autoscaler": "debug"})
+        await told.put(LOGGING, {"loglevel.autoscaler": "loud"})
+        assert told.settings.values.log_level == "debug"
+        [problem] = told.problems[-1][1]
+        assert problem.startswith("loglevel.autoscaler must be one of debug, info, warn, error, ")
+        assert problem.endswith(", not 'loud'")
+        assert told.changed == [LOGGING]
+
+
+async def test_what_we_do_not_do_is_said_and_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    async with following() as told:
+        await told.put(OBSERVABILITY, {"metrics-protocol": "prometheus", "runtime-profiling": "disabled"})
+        assert caplog.records == []
+        await told.put(OBSERVABILITY, {"metrics-protocol": "grpc", "runtime-profiling": "enabled"})
+        assert [record.message for record in caplog.records] == [
+            "config-observability: metrics-protocol = 'grpc' has no effect: "
+            "/metrics is served on port 9090 always",
+            "config-observability: runtime-profiling = 'enabled' has no effect: port 8008 answers 404 always",
+        ]
+        assert told.problems[-1] == (OBSERVABILITY, [])
+        assert told.changed == []
 
 
 @pytest.mark.parametrize(
