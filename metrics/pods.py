@@ -8,7 +8,7 @@ from typing import Protocol
 
 from metrics.connector import Connector
 from metrics.rounds import Target
-from metrics.scraper import Connection, Failure
+from metrics.scraper import Connection, Failure, request_bytes
 from metrics.stat import Stat
 
 _LONGEST_WAIT = 3
@@ -74,6 +74,11 @@ class PodScraper:
     def address(self) -> tuple[str, int]:
         """Host and port of `/metrics`."""
         return self.target.host, self.target.port
+
+    @property
+    def request(self) -> bytes:
+        """What to send for a stat."""
+        return request_bytes(*self.address, through=self.target.through)
 
     @property
     def wants_connection(self) -> bool:

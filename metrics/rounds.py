@@ -29,12 +29,15 @@ class Target(NamedTuple):
         An address (IPv6 without brackets) or a name, and the port of `/metrics`.
     started_at : float
         Unix time in seconds at which the pod started.
+    through : str
+        The service whose mesh lets requests pass to this very pod; empty if pods are simply reached.
     """
 
     name: str
     host: str
     port: int
     started_at: float
+    through: str = ""
 
 
 class Askable(Protocol):

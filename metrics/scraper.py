@@ -22,6 +22,9 @@ _LONGEST_BODY = 336
 _LONGEST_RESPONSE = 8192
 """Bytes of status line, headers and body together; queue-proxies send about 200."""
 
+_MESH = (502, 503)
+"""Statuses by which a mesh refuses what does not come through it (`knative/networking pkg/http/error.go`)."""
+
 
 class Failure(StrEnum):
     """Why a scrape gave no stat; the value is a label of telemetry."""
@@ -30,18 +33,34 @@ class Failure(StrEnum):
     TIMEOUT = "timeout"  # asked, and no complete answer for three rounds
     CLOSED = "closed"  # the connection ended before the answer did
     NOT_HTTP = "not_http"
-    STATUS = "status"  # not 2xx
+    UNAVAILABLE = "unavailable"  # 502 or 503, as the proxy of a mesh answers
+    STATUS = "status"  # any other status but 2xx
     CONTENT_TYPE = "content_type"
     TOO_LARGE = "too_large"  # body or headers
     UNDECODABLE = "undecodable"  # the body is no stat
     IMPLAUSIBLE = "implausible"  # NaN, infinite, negative or absurdly large values
 
 
-def request_bytes(host: str, port: int) -> bytes:
-    """Write the request for a pod's stat; IPv6 addresses get brackets and lose their zone, as in any URL."""
+def request_bytes(host: str, port: int, *, through: str = "", keep: bool = True) -> bytes:
+    """Write the request for a pod's stat; IPv6 addresses get brackets and lose their zone, as in any URL.
+
+    Parameters
+    ----------
+    host, port : str, int
+        Of whom to ask.
+    through : str
+        A service (`name.namespace`) whose mesh is to let the request pass to the very pod that is addressed;
+        empty without such a mesh (ConfigMap key `enable-mesh-pod-addressability`).
+    keep : bool
+        Another request may follow on the same connection.
+    """
     name = f"[{host.partition('%')[0]}]" if ":" in host else host
-    headers = f"Host: {name}:{port}\r\nUser-Agent: kpa\r\nAccept: application/protobuf\r\n"
-    return f"GET /metrics HTTP/1.1\r\n{headers}\r\n".encode("ascii")
+    headers = [f"Host: {through or f'{name}:{port}'}", "User-Agent: kpa", "Accept: application/protobuf"]
+    if through:
+        headers.append("Knative-Direct-Lb: true")
+    if not keep:
+        headers.append("Connection: close")
+    return "\r\n".join(["GET /metrics HTTP/1.1", *headers, "", ""]).encode("ascii")
 
 
 class Client(Protocol):
@@ -160,8 +179,9 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Called by the parser."""
         assert self._parser is not None
-        if not 200 <= self._parser.get_status_code() < 300:
-            self._failure = Failure.STATUS
+        status = self._parser.get_status_code()
+        if not 200 <= status < 300:
+            self._failure = Failure.UNAVAILABLE if status in _MESH else Failure.STATUS
         elif self._content_type != _CONTENT_TYPE:
             self._failure = Failure.CONTENT_TYPE
 
