@@ -12,6 +12,7 @@ from typing import Any
 
 from config.autoscaler import EXAMPLE, AutoscalerConfig, unknown_keys
 from config.durations import format_duration, parse_duration
+from config.network import NetworkConfig
 from config.problems import ConfigError
 from kpa.kube.client import KubeClient
 from kpa.kube.informer import Informer
@@ -22,7 +23,7 @@ from kpa.revisions import Key
 _log = logging.getLogger(__name__)
 
 AUTOSCALER, DEPLOYMENT, LEADER_ELECTION = "config-autoscaler", "config-deployment", "config-leader-election"
-LOGGING, OBSERVABILITY = "config-logging", "config-observability"
+LOGGING, NETWORK, OBSERVABILITY = "config-logging", "config-network", "config-observability"
 
 _PROGRESS_DEADLINE = 600.0
 
@@ -69,11 +70,13 @@ class Values:
         Seconds.
     log_level : str
         Least severity that is logged; empty as the process was started.
+    network : NetworkConfig
     """
 
     autoscaler: AutoscalerConfig = field(default_factory=lambda: AutoscalerConfig.from_config_map({}))
     progress_deadline: float = _PROGRESS_DEADLINE
     log_level: str = ""
+    network: NetworkConfig = NetworkConfig()
 
 
 class Settings:
@@ -88,6 +91,8 @@ class Settings:
         Told that some of the values are others now.
     on_read : callable (ConfigMap name, ConfigMap, texts)
         Told what is wrong with a map whenever there is a new one; nothing if it is good.
+    autoscaler : str
+        Name of the map with the settings of the autoscaler.
 
     Attributes
     ----------
@@ -100,12 +105,14 @@ class Settings:
         namespace: str,
         on_change: Callable[[str], None],
         on_read: Callable[[str, ConfigMap, list[str]], None],
+        autoscaler: str = AUTOSCALER,
     ) -> None:
+        self._readers = _READERS | {autoscaler: _read_autoscaler}
         self.values = Values()
         self._on_change = on_change
         self._on_read = on_read
         self.informer: Informer[ConfigMap] = Informer(
-            client, CONFIGMAPS, _kept, namespace=namespace, on_change=self._changed
+            client, CONFIGMAPS, self._kept, namespace=namespace, on_change=self._changed
         )
 
     @property
@@ -118,12 +125,20 @@ class Settings:
         """Seconds that a revision gets to become ready."""
         return self.values.progress_deadline
 
+    def _kept(self, body: dict[str, Any]) -> ConfigMap | None:
+        """Keep the maps that are read, and of those what is not an example."""
+        metadata = body["metadata"]
+        if metadata["name"] not in self._readers:
+            return None
+        data = {key: text for key, text in (body.get("data") or {}).items() if key != EXAMPLE}
+        return ConfigMap(data, metadata.get("uid", ""), metadata.get("resourceVersion", ""))
+
     def _changed(self, key: Key, config_map: ConfigMap | None) -> None:
         if config_map is None:
             return  # deleted maps leave their settings in force
         before, problems = self.values, []
         try:
-            self.values = _READERS[key.name](before, config_map.data)
+            self.values = self._readers[key.name](before, config_map.data)
         except ConfigError as error:
             problems = [str(problem) for problem in error.problems]
         except ValueError as error:
@@ -163,6 +178,10 @@ def _read_logging(values: Values, data: Data) -> Values:
     return replace(values, log_level=_LEVELS[text.lower()] if text else "")
 
 
+def _read_network(values: Values, data: Data) -> Values:
+    return replace(values, network=NetworkConfig.from_config_map(data))
+
+
 _UNSUPPORTED = {
     "metrics-protocol": (("", "none", "prometheus"), "/metrics is served on port 9090 always"),
     "tracing-protocol": (("", "none"), "nothing is traced"),
@@ -180,10 +199,10 @@ def _read_observability(values: Values, data: Data) -> Values:
     return values
 
 
-_READERS: Mapping[str, Callable[[Values, Data], Values]] = {
-    AUTOSCALER: _read_autoscaler,
+_READERS: dict[str, Callable[[Values, Data], Values]] = {
     DEPLOYMENT: _read_deployment,
     LOGGING: _read_logging,
+    NETWORK: _read_network,
     OBSERVABILITY: _read_observability,
 }
 
@@ -225,12 +244,3 @@ def _duration(data: Data, key: str, old: str, default: float) -> float:
     if found <= 0:
         raise ValueError(f"{key} must be a duration above 0, not {text!r}")
     return found
-
-
-def _kept(body: dict[str, Any]) -> ConfigMap | None:
-    """Keep the maps that are read, and of those what is not an example."""
-    metadata = body["metadata"]
-    if metadata["name"] not in _READERS:
-        return None
-    data = {key: text for key, text in (body.get("data") or {}).items() if key != EXAMPLE}
-    return ConfigMap(data, metadata.get("uid", ""), metadata.get("resourceVersion", ""))

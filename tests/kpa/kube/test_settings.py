@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from config.network import NetworkConfig
 from kpa.kube import settings as settings_module
 from kpa.kube.client import KubeClient
 from kpa.kube.leases import Timing
@@ -14,6 +15,7 @@ from kpa.kube.settings import (
     AUTOSCALER,
     DEPLOYMENT,
     LOGGING,
+    NETWORK,
     OBSERVABILITY,
     ConfigMap,
     Settings,
@@ -217,6 +219,20 @@ async def test_what_we_do_not_do_is_said_and_no_fault(caplog: pytest.LogCaptureF
         ]
         assert told.problems[-1] == (OBSERVABILITY, [])
         assert told.changed == []
+
+
+async def test_how_pods_are_reached_is_taken_live_and_a_bad_edit_changes_nothing() -> None:
+    async with following() as told:
+        assert told.settings.values.network == NetworkConfig()
+        await told.put(NETWORK, {"mesh-compatibility-mode": "enabled", "rollout-duration": "120"})
+        assert told.settings.values.network == NetworkConfig("enabled")
+        await told.put(NETWORK, {"mesh-compatibility-mode": "perhaps"})
+        problem = "mesh-compatibility-mode = 'perhaps': must be auto, enabled or disabled"
+        assert told.problems[-1] == (NETWORK, [problem])
+        assert told.settings.values.network == NetworkConfig("enabled")
+        await told.put(NETWORK, {"enable-mesh-pod-addressability": "true"})
+        assert told.settings.values.network == NetworkConfig("auto", True)
+        assert told.changed == [NETWORK, NETWORK]
 
 
 @pytest.mark.parametrize(
