@@ -34,7 +34,9 @@ class FleetApp(ABC):
         self._client = client
         self._telemetry = Telemetry(legacy=options.legacy_metrics)
         self._problems: dict[str, int] = {}  # of each ConfigMap
-        self._settings = Settings(client, options.namespace, self._settings_changed, self._settings_read)
+        self._settings = Settings(
+            client, options.namespace, self._settings_changed, self._settings_read, options.config_name
+        )
         self._synced = False
         self._cluster = KubernetesCluster(client, options.pod_name, self._resolve, self._owns)
         interval = self._settings.autoscaler.tick_interval

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kpa.kube.settings import AUTOSCALER
+
 _RESOLV_CONF = Path("/etc/resolv.conf")
 
 
@@ -32,6 +34,8 @@ class Options:
         Adds the series names of Knative up to 1.18.
     log_level : str
         Least severity that is logged while no ConfigMap says so.
+    config_name : str
+        ConfigMap with the settings of the autoscaler; `CONFIG_AUTOSCALER_NAME`.
     """
 
     pod_name: str
@@ -43,6 +47,7 @@ class Options:
     telemetry_port: int = 9090
     legacy_metrics: bool = False
     log_level: str = "info"
+    config_name: str = AUTOSCALER
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **others: Any) -> "Options":
@@ -59,7 +64,8 @@ class Options:
             raise ServeError(f"{' and '.join(missing)} must be set in the environment")
         pod_name, pod_ip, namespace = (environment[name] for name in names)
         domain = environment.get("CLUSTER_DOMAIN") or cluster_domain()
-        return cls(pod_name, pod_ip, namespace, domain, **others)
+        config_name = environment.get("CONFIG_AUTOSCALER_NAME") or AUTOSCALER
+        return cls(pod_name, pod_ip, namespace, domain, config_name=config_name, **others)
 
 
 def cluster_domain(resolv_conf: Path = _RESOLV_CONF) -> str:
