@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any, NamedTuple, get_args
 
 from kpa.revisions import Key
-from kpa.status import Activity, Mode, NextEvent, RevisionStatus
+from kpa.status import Activity, Comparison, Mode, NextEvent, RevisionStatus
 
-_COPIED = tuple(field.name for field in fields(RevisionStatus) if field.name not in ("key", "next_event"))
+_OWN_FORM = ("key", "next_event", "comparison")
+_COPIED = tuple(field.name for field in fields(RevisionStatus) if field.name not in _OWN_FORM)
+_COMPARED = tuple(field.name for field in fields(Comparison))
 _ALLOWED = {"mode": get_args(Mode), "activity": get_args(Activity)}
 
 
@@ -31,6 +33,8 @@ def revision_to_json(status: RevisionStatus) -> dict[str, Any]:
     document["pods"] = status.ready + status.not_ready
     event = status.next_event
     document["next_event"] = {"what": event.what, "at": event.at} if event else None
+    if status.comparison is not None:
+        document["comparison"] = asdict(status.comparison)
     return document
 
 
@@ -47,12 +51,14 @@ def revision_from_json(document: Mapping[str, Any]) -> RevisionStatus:
         key = Key(document["namespace"], document["name"])
         event = document["next_event"]
         next_event = NextEvent(event["what"], event["at"]) if event else None
+        compared = document.get("comparison")
+        comparison = Comparison(**{name: compared[name] for name in _COMPARED}) if compared else None
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a revision: {error.args[0] if error.args else error}") from error
     for name, allowed in _ALLOWED.items():
         if values[name] not in allowed:
             raise ValueError(f"{name} {values[name]!r} of {key}: allowed are {', '.join(allowed)}")
-    return RevisionStatus(key=key, **values, next_event=next_event)
+    return RevisionStatus(key=key, **values, next_event=next_event, comparison=comparison)
 
 
 def fleet_to_json(time: float, profile: str, statuses: Iterable[RevisionStatus]) -> str:

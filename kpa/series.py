@@ -105,6 +105,14 @@ LEGACY_SERIES = _table(
 """Names until Knative 1.18 (OpenCensus), which older dashboards query."""
 
 
+SHADOW = Series(
+    "kpa_shadow_difference",
+    "Pods that this autoscaler wants more than the one in charge; 0 while the two cannot be compared.",
+    lambda status: None if status.comparison is None else status.comparison.difference,
+)
+"""Of a shadow only."""
+
+
 def revision_text(
     statuses: Sequence[RevisionStatus], scrapes: ScrapeTimes, *, legacy: bool, openmetrics: bool
 ) -> str:
@@ -125,7 +133,8 @@ def revision_text(
         Lines of the text format 0.0.4, which are the same in OpenMetrics; no `# EOF`.
     """
     scrapes.keep(statuses)
-    lines = [*_gauges(SERIES, statuses, [_labels(status) for status in statuses])]
+    table = (*SERIES, SHADOW) if any(status.comparison for status in statuses) else SERIES
+    lines = [*_gauges(table, statuses, [_labels(status) for status in statuses])]
     seconds = ((_configuration_labels(owner), times) for owner, times in scrapes.by_configuration().items())
     lines += _histograms(SCRAPE_SECONDS, "Seconds that scraping a revision took.", seconds, openmetrics)
     if legacy:

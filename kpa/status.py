@@ -18,6 +18,36 @@ class NextEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """What we want of a revision that another autoscaler scales, beside what that one wants.
+
+    Attributes
+    ----------
+    ours, theirs : int or None
+        Pods wanted now; None while the two cannot be compared.
+    since : float or None
+        Unix seconds since which they differ; None while they do not.
+    compared, differed : float
+        Seconds for which both were known, and for which they differed.
+    our_pods, their_pods : float
+        Pod-seconds that we would have asked for, and that were asked for.
+    """
+
+    ours: int | None = None
+    theirs: int | None = None
+    since: float | None = None
+    compared: float = 0.0
+    differed: float = 0.0
+    our_pods: float = 0.0
+    their_pods: float = 0.0
+
+    @property
+    def difference(self) -> int:
+        """Pods that we want more than the other; 0 while the two cannot be compared."""
+        return 0 if self.ours is None or self.theirs is None else self.ours - self.theirs
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionStatus:
     """One revision, seen from outside.
 
@@ -45,6 +75,8 @@ class RevisionStatus:
     min_scale, max_scale : int
         Bounds; a max of 0 is none.
     next_event : NextEvent or None
+    comparison : Comparison or None
+        With another autoscaler, where that one is in charge.
     """
 
     key: Key
@@ -69,3 +101,4 @@ class RevisionStatus:
     min_scale: int
     max_scale: int
     next_event: NextEvent | None = None
+    comparison: Comparison | None = None

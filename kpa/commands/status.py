@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from kpa.api import Fleet
-    from kpa.status import NextEvent
+    from kpa.status import Comparison, NextEvent
 
 URL = "http://127.0.0.1:9090"
 TIMEOUT = 5.0  # seconds
@@ -28,7 +28,7 @@ def command(
 ) -> None:
     """Show each revision: desired and ready replicas, its load, mode, and what happens next.
 
-    Exits with 2 if no kpa answers.
+    Of a kpa that looks on (serve --dry-run): what it wants beside what the autoscaler in charge wants. Exits with 2 if no kpa answers.
     """
     try:
         if json:
@@ -98,6 +98,38 @@ def table(fleet: "Fleet") -> "Table":
     return rows
 
 
+def shadow_table(fleet: "Fleet") -> "Table":
+    """Lay out how a shadow and the autoscaler in charge compare, the largest part of time that differed first.
+
+    Pods wanted by each now, since when they differ, the part of the time in which they did, and how many
+    pod-minutes each has asked for.
+    """
+    from rich.table import Table
+
+    compared = [(one.key, one.comparison) for one in fleet.revisions if one.comparison is not None]
+    title = f"shadow with profile {fleet.profile}, {len(compared)} revisions"
+    rows = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    rows.add_column("revision", overflow="fold")
+    for heading in ("ours", "theirs", "difference", "for", "differed", "our pod-min", "their pod-min"):
+        rows.add_column(heading, justify="right", no_wrap=True)
+    for key, one in sorted(compared, key=lambda each: (-_differed(each[1]), each[0])):
+        rows.add_row(
+            str(key),
+            _pods(one.ours),
+            _pods(one.theirs),
+            "-"
+            if one.ours is None or one.theirs is None
+            else f"{one.difference:+d}"
+            if one.difference
+            else "0",
+            "-" if one.since is None else _duration(fleet.time - one.since),
+            f"{_differed(one):.1%}" if one.compared else "-",
+            f"{one.our_pods / 60:.1f}",
+            f"{one.their_pods / 60:.1f}",
+        )
+    return rows
+
+
 def describe(event: "NextEvent | None", now: float) -> str:
     """Say what happens next and when, such as `to zero in 4m10s`."""
     from config.durations import format_duration
@@ -124,12 +156,32 @@ def _print_table(url: str, watch: bool) -> None:
 
     console = Console()
     if not watch:
-        console.print(table(fetch(url)))
+        console.print(_laid_out(fetch(url)))
         return
-    with Live(table(fetch(url)), console=console, auto_refresh=False) as live:
+    with Live(_laid_out(fetch(url)), console=console, auto_refresh=False) as live:
         while True:
             time.sleep(REFRESH)
-            live.update(table(fetch(url)), refresh=True)
+            live.update(_laid_out(fetch(url)), refresh=True)
+
+
+def _laid_out(fleet: "Fleet") -> "Table":
+    shadow = any(one.comparison for one in fleet.revisions)
+    return shadow_table(fleet) if shadow else table(fleet)
+
+
+def _differed(one: "Comparison") -> float:
+    """Part of the compared time."""
+    return one.differed / one.compared if one.compared else 0.0
+
+
+def _pods(count: int | None) -> str:
+    return "-" if count is None else str(count)
+
+
+def _duration(seconds: float) -> str:
+    from config.durations import format_duration
+
+    return format_duration(max(round(seconds), 0))
 
 
 def _load(value: float | None) -> str:

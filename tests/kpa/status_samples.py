@@ -6,7 +6,7 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from kpa.revisions import Key
-from kpa.status import Activity, Mode, NextEvent, RevisionStatus
+from kpa.status import Activity, Comparison, Mode, NextEvent, RevisionStatus
 
 SAMPLE = RevisionStatus(
     key=Key("shop", "cart-00002"),
@@ -45,6 +45,7 @@ def named(name: str, **changes: Any) -> RevisionStatus:
 _counts = st.integers(0, 10_000)
 _loads = st.floats(0, 1e9)
 _names = st.text(max_size=20)
+_pods = st.none() | _counts
 
 revision_statuses = st.builds(
     RevisionStatus,
@@ -70,4 +71,6 @@ revision_statuses = st.builds(
     min_scale=_counts,
     max_scale=_counts,
     next_event=st.none() | st.builds(NextEvent, _names, st.floats(0, 1e10)),
+    comparison=st.none()
+    | st.builds(Comparison, _pods, _pods, st.none() | _loads, _loads, _loads, _loads, _loads),
 )

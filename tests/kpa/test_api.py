@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpa.api import Fleet, fleet_from_json, fleet_to_json, revision_from_json, revision_to_json
-from kpa.status import RevisionStatus
+from kpa.status import Comparison, RevisionStatus
 from tests.kpa.status_samples import SAMPLE, revision_statuses, sample
 
 
@@ -41,6 +41,19 @@ def test_a_revision_is_written_with_these_fields() -> None:
     }
 
 
+def test_a_comparison_is_written_where_there_is_one() -> None:
+    document = revision_to_json(sample(comparison=Comparison(5, 3, 100.0, 50.0, 10.0, 300.0, 180.0)))
+    assert document["comparison"] == {
+        "ours": 5,
+        "theirs": 3,
+        "since": 100.0,
+        "compared": 50.0,
+        "differed": 10.0,
+        "our_pods": 300.0,
+        "their_pods": 180.0,
+    }
+
+
 def test_what_is_not_known_is_null() -> None:
     document = revision_to_json(sample(stable=None, panic=None, next_event=None))
     assert (document["stable"], document["panic"], document["next_event"]) == (None, None, None)
@@ -56,7 +69,10 @@ def test_reading_gives_back_what_was_written(
 
 
 def test_fields_of_a_newer_kpa_are_ignored() -> None:
-    assert revision_from_json({**revision_to_json(SAMPLE), "colour": "blue"}) == SAMPLE
+    compared = sample(comparison=Comparison(5, 3))
+    document = revision_to_json(compared)
+    document["comparison"]["colour"] = "blue"
+    assert revision_from_json({**document, "colour": "blue"}) == compared
 
 
 @pytest.mark.parametrize(
@@ -66,8 +82,9 @@ def test_fields_of_a_newer_kpa_are_ignored() -> None:
         ({"activity": ""}, "activity '' of shop/cart-00002: allowed are activating, active, inactive"),
         ({"next_event": {"what": "x"}}, "not a revision: at"),
         ({"next_event": 5}, "not a revision: .*subscriptable"),
+        ({"comparison": {"ours": 1}}, "not a revision: theirs"),
     ],
-    ids=["mode", "activity", "half an event", "no event at all"],
+    ids=["mode", "activity", "half an event", "no event at all", "half a comparison"],
 )
 def test_a_revision_of_another_form_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import math
+import re
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,7 @@ from typer.testing import CliRunner
 from kpa.api import fleet_from_json
 from kpa.commands.status import command, describe
 from kpa.server import Heartbeat, RouteFeed, Server
-from kpa.status import NextEvent, RevisionStatus
+from kpa.status import Comparison, NextEvent, RevisionStatus
 from kpa.telemetry import Telemetry
 from tests.kpa.status_samples import named
 
@@ -86,6 +88,23 @@ async def test_the_table_has_a_line_a_revision_in_order(service: Service) -> Non
     assert " ".join(second.split()) == "shop/b 1 1/1 no data no data 7 no data to zero now"
     assert " ".join(third.split()) == "shop/c 4 2/3 12.5 40.25 7/s panic -"
     assert "profile inference, 3 revisions" in result.output
+
+
+async def test_a_shadow_shows_where_the_two_differ_most_first(service: Service) -> None:
+    now = time.time()
+    service.statuses = [
+        named("blind", comparison=Comparison(None, 1, our_pods=60.0, their_pods=30.0)),
+        named("fewer", comparison=Comparison(2, 4, now - 65, 1000.0, 250.0, 1200.0, 2400.0)),
+        named("more", comparison=Comparison(5, 3, now - 5, 1000.0, 500.0, 3000.0, 1800.0)),
+        named("same", comparison=Comparison(3, 3, None, 1000.0, 0.0, 1800.0, 1800.0)),
+    ]
+    result = await run("--url", service.url)
+    assert result.exit_code == 0
+    rows = [" ".join(line.split()) for line in result.output.splitlines() if "shop/" in line]
+    assert rows[2:] == ["shop/blind - 1 - - - 1.0 0.5", "shop/same 3 3 0 - 0.0% 30.0 30.0"]
+    assert re.fullmatch(r"shop/more 5 3 \+2 \d+s 50.0% 50.0 30.0", rows[0])
+    assert re.fullmatch(r"shop/fewer 2 4 -2 1m\d+s 25.0% 20.0 40.0", rows[1])
+    assert "shadow with profile inference, 4 revisions" in result.output
 
 
 async def test_json_is_the_answer_of_the_server(service: Service) -> None:

@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from kpa.revisions import Key
-from kpa.status import RevisionStatus
+from kpa.status import Comparison, RevisionStatus
 from kpa.telemetry import Telemetry
 from tests.kpa.status_samples import SAMPLE, named, revision_statuses, sample
 
@@ -146,6 +146,21 @@ def test_what_is_not_known_yet_reads_zero() -> None:
 def test_requested_pods_stay_while_nothing_is_asked() -> None:
     found = values(samples(families(Telemetry(), sample(wanted=-1, replicas=3)), "kn_revision_"))
     assert found["kn_revision_pods_requested"] == 3
+
+
+@pytest.mark.parametrize(
+    ("comparison", "difference"),
+    [(Comparison(5, 3), 2), (Comparison(0, 3), -3), (Comparison(None, 3), 0), (Comparison(), 0)],
+    ids=["more", "fewer", "blind", "nothing known"],
+)
+def test_a_shadow_tells_how_many_pods_more_it_wants(comparison: Comparison, difference: int) -> None:
+    family = families(Telemetry(), sample(comparison=comparison))["kpa_shadow_difference"]
+    [(_, labels, value, *_)] = family.samples
+    assert (labels, value) == (LABELS, difference)
+
+
+def test_who_is_in_charge_has_no_shadow() -> None:
+    assert "shadow" not in Telemetry().render([sample()]).body.decode()
 
 
 def test_a_deleted_revision_leaves_no_series() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from kpa.status import Comparison
 from kpa.telemetry import Telemetry
 from tests.kpa.status_samples import named
 
@@ -30,7 +31,7 @@ def exported() -> dict[str, tuple[str, set[str]]]:
     telemetry = Telemetry(legacy=True)
     telemetry.follow("kpa_scrape_failures", "Scrapes of a pod that gave no stat.", {"timeout": 1})
     telemetry.follow("kpa_stats_dropped", "Stats received that nobody can use.", {"implausible": 1})
-    statuses = [named("a"), named("b", metric="rps")]
+    statuses = [named("a", comparison=Comparison(5, 3)), named("b", metric="rps")]
     for status in statuses:
         telemetry.observe_scrape(status.key, 0.1)
     found = {}
