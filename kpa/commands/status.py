@@ -28,7 +28,8 @@ def command(
 ) -> None:
     """Show each revision: desired and ready replicas, its load, mode, and what happens next.
 
-    Of a kpa that looks on (serve --dry-run): what it wants beside what the autoscaler in charge wants. Exits with 2 if no kpa answers.
+    Of a kpa that looks on (serve --dry-run): what it wants beside what the autoscaler in charge wants.
+    Exits with 2 if no kpa answers.
     """
     try:
         if json:
@@ -99,7 +100,7 @@ def table(fleet: "Fleet") -> "Table":
 
 
 def shadow_table(fleet: "Fleet") -> "Table":
-    """Lay out how a shadow and the autoscaler in charge compare, the largest part of time that differed first.
+    """Lay out how a shadow and the autoscaler in charge compare, those that differed most first.
 
     Pods wanted by each now, since when they differ, the part of the time in which they did, and how many
     pod-minutes each has asked for.
@@ -117,11 +118,7 @@ def shadow_table(fleet: "Fleet") -> "Table":
             str(key),
             _pods(one.ours),
             _pods(one.theirs),
-            "-"
-            if one.ours is None or one.theirs is None
-            else f"{one.difference:+d}"
-            if one.difference
-            else "0",
+            _difference(one),
             "-" if one.since is None else _duration(fleet.time - one.since),
             f"{_differed(one):.1%}" if one.compared else "-",
             f"{one.our_pods / 60:.1f}",
@@ -172,6 +169,12 @@ def _laid_out(fleet: "Fleet") -> "Table":
 def _differed(one: "Comparison") -> float:
     """Part of the compared time."""
     return one.differed / one.compared if one.compared else 0.0
+
+
+def _difference(one: "Comparison") -> str:
+    if one.ours is None or one.theirs is None:
+        return "-"
+    return f"{one.difference:+d}" if one.difference else "0"
 
 
 def _pods(count: int | None) -> str:
