@@ -76,7 +76,7 @@ class Values:
     autoscaler: AutoscalerConfig = field(default_factory=lambda: AutoscalerConfig.from_config_map({}))
     progress_deadline: float = _PROGRESS_DEADLINE
     log_level: str = ""
-    network: NetworkConfig = NetworkConfig()
+    network: NetworkConfig = field(default_factory=NetworkConfig)
 
 
 class Settings:
