@@ -20,9 +20,9 @@ from functools import partial
 
 from metrics.connector import Connector
 from metrics.continuity import Continuity, Key, MissingStats
+from metrics.failure import Failure
 from metrics.pods import PodScraper
 from metrics.rounds import Round, Target
-from metrics.scraper import Failure
 from metrics.slots import Slots
 from metrics.stat import Stat
 

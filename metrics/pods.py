@@ -7,8 +7,9 @@ from collections import Counter
 from typing import Protocol
 
 from metrics.connector import Connector
+from metrics.failure import Failure
 from metrics.rounds import Target
-from metrics.scraper import Connection, Failure, request_bytes
+from metrics.scraper import Connection, request_bytes
 from metrics.stat import Stat
 
 _LONGEST_WAIT = 3

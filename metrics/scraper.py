@@ -6,11 +6,11 @@ connection at once, so that neither a huge nor an endless body costs more than o
 """
 
 import asyncio
-from enum import StrEnum
 from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from metrics.failure import Failure
 from metrics.plausible import is_plausible
 from metrics.stat import Stat
 
@@ -24,21 +24,6 @@ _LONGEST_RESPONSE = 8192
 
 _MESH = (502, 503)
 """Statuses by which a mesh refuses what does not come through it (`knative/networking pkg/http/error.go`)."""
-
-
-class Failure(StrEnum):
-    """Why a scrape gave no stat; the value is a label of telemetry."""
-
-    CONNECT = "connect"  # refused, unreachable, not accepted in time
-    TIMEOUT = "timeout"  # asked, and no complete answer for three rounds
-    CLOSED = "closed"  # the connection ended before the answer did
-    NOT_HTTP = "not_http"
-    UNAVAILABLE = "unavailable"  # 502 or 503, as the proxy of a mesh answers
-    STATUS = "status"  # any other status but 2xx
-    CONTENT_TYPE = "content_type"
-    TOO_LARGE = "too_large"  # body or headers
-    UNDECODABLE = "undecodable"  # the body is no stat
-    IMPLAUSIBLE = "implausible"  # NaN, infinite, negative or absurdly large values
 
 
 def request_bytes(host: str, port: int, *, through: str = "", keep: bool = True) -> bytes:

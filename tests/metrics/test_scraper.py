@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from metrics.connector import Connector
+from metrics.failure import Failure
 from metrics.pods import PodScraper
-from metrics.scraper import Failure, request_bytes
+from metrics.scraper import request_bytes
 from metrics.stat import Stat
 from tests.metrics.fake_pods import (
     HEAD,

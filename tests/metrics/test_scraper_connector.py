@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from metrics.connector import Connector
-from metrics.scraper import Connection, Failure
+from metrics.failure import Failure
+from metrics.scraper import Connection
 from metrics.stat import Stat
 
 

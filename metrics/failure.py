@@ -1,0 +1,64 @@
+"""Why a scrape gave no stat, and what of that is worth telling the operator."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+
+class Failure(StrEnum):
+    """Why a scrape gave no stat; the value is a label of telemetry."""
+
+    NAME = "name"  # a service that has no address
+    CONNECT = "connect"  # refused, unreachable, not accepted in time
+    TIMEOUT = "timeout"  # asked, and no complete answer for three rounds
+    CLOSED = "closed"  # the connection ended before the answer did
+    NOT_HTTP = "not_http"
+    UNAVAILABLE = "unavailable"  # 502 or 503, as the proxy of a mesh answers
+    STATUS = "status"  # any other status but 2xx
+    CONTENT_TYPE = "content_type"
+    TOO_LARGE = "too_large"  # body or headers
+    UNDECODABLE = "undecodable"  # the body is no stat
+    IMPLAUSIBLE = "implausible"  # NaN, infinite, negative or absurdly large values
+    REPEATED = "repeated"  # a service let only pods answer that had answered before
+
+
+class Problem(NamedTuple):
+    """What keeps a revision's load from being collected, in the words of Knative's conditions.
+
+    Attributes
+    ----------
+    reason : "CollectionFailed" or "DidNotReceiveStat"
+    text : str
+    """
+
+    reason: Literal["CollectionFailed", "DidNotReceiveStat"]
+    text: str
+
+
+def pods_problem(failures: Iterable[Failure]) -> Problem:
+    """Return the problem of a revision of whose pods too few answered (`stats_scraper.go`, `scrapePods`).
+
+    Examples
+    --------
+    >>> pods_problem([Failure.TIMEOUT, Failure.CONNECT, Failure.TIMEOUT]).text
+    'pods exhausted: connect, timeout'
+    """
+    found = set(failures)
+    if found == {Failure.UNAVAILABLE}:
+        return Problem("CollectionFailed", "all pod scrapes returned 503 error")
+    return Problem("CollectionFailed", f"pods exhausted: {', '.join(sorted(found)) or 'no answer'}")
+
+
+def service_problem(failure: Failure, sample: int) -> Problem:
+    """Return the problem of a revision whose service failed (`stats_scraper.go`, `scrapeService`).
+
+    Parameters
+    ----------
+    failure : Failure
+    sample : int
+        Pods that should have answered.
+    """
+    context = f"unsuccessful scrape, sampleSize={sample}"
+    if failure is Failure.REPEATED:
+        return Problem("DidNotReceiveStat", f"{context}: did not receive stat from an unscraped pod")
+    return Problem("CollectionFailed", f"{context}: {failure}")
