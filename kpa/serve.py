@@ -16,12 +16,13 @@ from kpa.kube.activators import ActivatorProbes
 from kpa.kube.bucket_endpoints import BucketEndpoints
 from kpa.kube.buckets import BUCKET_PREFIX
 from kpa.kube.client import KubeClient
+from kpa.kube.config_map_events import ConfigMapEvents
 from kpa.kube.credentials import CredentialsError
 from kpa.kube.errors import KubeError, NotFound
 from kpa.kube.forwarder import Forwarder
 from kpa.kube.leadership import Leadership
 from kpa.kube.resources import CONFIGMAPS
-from kpa.kube.settings import LEADER_ELECTION, read_leader_election
+from kpa.kube.settings import LEADER_ELECTION, ConfigMap, read_leader_election
 from kpa.logs import configure
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
@@ -41,6 +42,7 @@ class ServeApp(FleetApp):
 
     def __init__(self, options: Options, client: KubeClient) -> None:
         self._leadership: Leadership | None = None
+        self._config_map_events = ConfigMapEvents(client, options.namespace, options.pod_name)
         super().__init__(options, client)
         self._stat_server = StatServer(self._on_stats, accepts=self._accepts)
         follow_failures(self._telemetry, self._reconciler, self._stat_server)
@@ -63,7 +65,12 @@ class ServeApp(FleetApp):
         await self._everything_known()
         await self._stat_server.start(self._options.host, self._options.stat_port)
         self._is_ready()
-        parts = [self._leadership.run(), self._reconciler.collector.run(), self._reconciler.run()]
+        parts = [
+            self._leadership.run(),
+            self._reconciler.collector.run(),
+            self._reconciler.run(),
+            self._config_map_events.run(),
+        ]
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part)
@@ -104,6 +111,10 @@ class ServeApp(FleetApp):
             await asyncio.sleep(_RETRY)
 
     # What the parts ask and tell.
+
+    def _settings_read(self, name: str, config_map: ConfigMap, problems: list[str]) -> None:
+        super()._settings_read(name, config_map, problems)
+        self._config_map_events.read(name, config_map, problems)
 
     def _owns(self, key: Key) -> bool:
         return self._leadership is not None and self._leadership.owns(key)

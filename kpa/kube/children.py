@@ -35,7 +35,7 @@ class NotOwned(Exception):
     """
 
     def __init__(self, kind: str, called: str, name: str) -> None:
-        super().__init__(f"PA: {name} does not own {called}: {name}")
+        super().__init__(f"error reconciling {called}: PA: {name} does not own {called}: {name}")
         self.kind = kind
 
 

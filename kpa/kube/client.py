@@ -5,7 +5,7 @@ Why not the client of the package `kubernetes`: see `kpa.kube.informer` for what
 
 import random
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from kpa.kube.credentials import Credentials
 from kpa.kube.documents import lines, parse
@@ -48,14 +48,16 @@ class KubeClient:
         Seconds for a request with all its attempts.
     """
 
+    transport: ClassVar[type[Transport]] = Transport
+
     def __init__(
         self, credentials: Credentials, *, concurrency: int = CONCURRENCY, deadline: float = DEADLINE
     ) -> None:
-        self._transport = Transport(credentials, concurrency=concurrency)
+        self._transport = self.transport(credentials, concurrency=concurrency)
         self._deadline = deadline
 
     @classmethod
-    def from_environment(cls) -> "KubeClient":
+    def from_environment(cls) -> Self:
         """Make a client of the API server that KUBECONFIG, the pod or `~/.kube/config` name.
 
         Raises
@@ -98,6 +100,11 @@ class KubeClient:
         return await self._request(
             "patch", "PATCH", resource, namespace, name, "scale", patch, "application/json-patch+json"
         )
+
+    async def patch(self, resource: Resource, namespace: str | None, name: str, body: Json) -> Json:
+        """Change what a merge patch names of an object."""
+        kind = "application/merge-patch+json"
+        return await self._request("patch", "PATCH", resource, namespace, name, "", body, kind)
 
     async def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
         """Delete an object."""

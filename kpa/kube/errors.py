@@ -14,7 +14,8 @@ KubeError               the API server refused, or gave no answer
 └── ServerError         5xx
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -26,20 +27,28 @@ class KubeError(Exception):
     Attributes
     ----------
     message : str
-        What the server said.
+        What was asked, and what the server said.
     status : int
         HTTP status; 0 without an answer.
     reason : str
         Of the Status object, such as `Expired`; may be empty.
     retry_after : float or None
         Seconds that the server asks us to wait.
+    said : str
+        The server's own words.
     """
 
     def __init__(
-        self, message: str, status: int = 0, reason: str = "", retry_after: float | None = None
+        self,
+        message: str,
+        status: int = 0,
+        reason: str = "",
+        retry_after: float | None = None,
+        said: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.said = said or message
         self.status = status
         self.reason = reason
         self.retry_after = retry_after
@@ -121,6 +130,33 @@ _BY_STATUS: Mapping[int, type[KubeError]] = {
 }
 
 
+@contextmanager
+def while_doing(*steps: str) -> Iterator[None]:
+    """Note on an error which steps it ended, the outermost first."""
+    try:
+        yield
+    except KubeError as error:
+        for step in steps:
+            error.add_note(step)
+        raise
+
+
+def explain(error: Exception) -> str:
+    """Return which steps an error ended, and why in the server's words.
+
+    Examples
+    --------
+    >>> try:
+    ...     with while_doing("error reconciling SKS", "error updating SKS cart"):
+    ...         raise Forbidden("update cart: may not (403)", said="may not")
+    ... except KubeError as error:
+    ...     explain(error)
+    'error reconciling SKS: error updating SKS cart: may not'
+    """
+    said = error.said if isinstance(error, KubeError) else str(error)
+    return ": ".join([*getattr(error, "__notes__", ()), said])
+
+
 def error_from_status(what: str, status: Mapping[str, Any], retry_after: float | None = None) -> KubeError:
     """Make an error of a Status object (apimachinery meta/v1).
 
@@ -142,8 +178,8 @@ def error_from_status(what: str, status: Mapping[str, Any], retry_after: float |
         kind = Gone
     if retry_after is None and details.get("retryAfterSeconds"):
         retry_after = float(details["retryAfterSeconds"])
-    text = f"{what}: {status.get('message') or reason or 'no reason given'} ({code})"
-    return kind(text, code, reason, retry_after)
+    said = str(status.get("message") or reason or "no reason given")
+    return kind(f"{what}: {said} ({code})", code, reason, retry_after, said)
 
 
 def error_from_answer(what: str, code: int, body: bytes, retry_after: str | None) -> KubeError:

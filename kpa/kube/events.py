@@ -4,8 +4,8 @@ Source: `k8s.io/client-go tools/record/event.go` (form); `knative/serving pkg/cl
 (reasons).
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from config.durations import nanoseconds
 from kpa.kube.meta import Json, to_time
@@ -19,14 +19,14 @@ INTERNAL_ERROR, UPDATE_FAILED = "InternalError", "UpdateFailed"
 
 @dataclass(frozen=True, slots=True)
 class Involved:
-    """The object that an event is about."""
+    """The object that an event is about; one object in all its versions."""
 
     api_version: str
     kind: str
     namespace: str
     name: str
     uid: str
-    resource_version: str = ""
+    resource_version: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, body: Json) -> "Involved":
@@ -53,14 +53,21 @@ class Involved:
         )
 
 
-def warning(
-    involved: Involved, reason: str, message: str, component: str, instance: str, now: float
+def event(
+    involved: Involved,
+    severity: Literal["Warning", "Normal"],
+    reason: str,
+    message: str,
+    component: str,
+    instance: str,
+    now: float,
 ) -> dict[str, Any]:
-    """Return the Event to POST for something that went wrong.
+    """Return the Event to POST.
 
     Parameters
     ----------
     involved : Involved
+    severity : str
     reason : str
         In CamelCase.
     message : str
@@ -85,7 +92,7 @@ def warning(
             "uid": involved.uid,
             "resourceVersion": involved.resource_version,
         },
-        "type": "Warning",
+        "type": severity,
         "reason": reason,
         "message": message,
         "source": {"component": component},
@@ -95,19 +102,6 @@ def warning(
         "lastTimestamp": time,
         "count": 1,
     }
-
-
-def internal_error(pa: PodAutoscaler, text: str, instance: str, now: float) -> dict[str, Any]:
-    """Return the Event of a pass that an error ended; conflicts get none."""
-    return warning(Involved.pod_autoscaler(pa), INTERNAL_ERROR, text, PA_CONTROLLER, instance, now)
-
-
-def update_failed(
-    involved: Involved, error: str, component: str, instance: str, now: float
-) -> dict[str, Any]:
-    """Return the Event of a status that could not be written."""
-    message = f'Failed to update status for "{involved.name}": {error}'
-    return warning(involved, UPDATE_FAILED, message, component, instance, now)
 
 
 def repeated(event: Json, now: float) -> dict[str, Any]:

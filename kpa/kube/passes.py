@@ -17,8 +17,8 @@ from config.resolve import RevisionSettings
 from kpa import cluster
 from kpa.kube.children import NotOwned, metric_body, metric_spec, sks_body, sks_spec
 from kpa.kube.client import KubeClient
-from kpa.kube.errors import AlreadyExists, Conflict, KubeError, Unreachable
-from kpa.kube.events import internal_error
+from kpa.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Unreachable, explain, while_doing
+from kpa.kube.events import INTERNAL_ERROR, METRIC_CONTROLLER, PA_CONTROLLER, UPDATE_FAILED, Involved
 from kpa.kube.metric_status import metric_status_body
 from kpa.kube.objects import (
     Metric,
@@ -28,7 +28,8 @@ from kpa.kube.objects import (
     ServerlessService,
     ServerlessServiceSpec,
 )
-from kpa.kube.resources import EVENTS, METRICS, PODAUTOSCALERS, SERVERLESSSERVICES, resource_of
+from kpa.kube.recorder import EventRecorder
+from kpa.kube.resources import METRICS, SERVERLESSSERVICES, resource_of
 from kpa.kube.status import (
     Outcome,
     equal_but_for_times,
@@ -37,17 +38,14 @@ from kpa.kube.status import (
     pa_status_failed,
     pa_status_not_owned,
     pa_status_waiting,
-    status_body,
 )
+from kpa.kube.status_writer import StatusWriter
 from kpa.revisions import Key
 from scaler.bounds import active_threshold
 from scaler.burst import number_of_activators
 from scaler.zero import Activity, next_activity
 
 _log = logging.getLogger(__name__)
-
-_CONFLICTS = 5
-"""Times that a status is written again after somebody else wrote the object."""
 
 
 class Caches(Protocol):
@@ -94,7 +92,8 @@ class Passes:
     ) -> None:
         self._client = client
         self._caches = caches
-        self._instance = instance
+        self._recorder = EventRecorder(client, instance, clock)
+        self._statuses = StatusWriter(client, self._recorder)
         self._clock = clock
 
     def needed(self, key: Key, job: Job) -> bool:
@@ -103,7 +102,9 @@ class Passes:
         if pa is None or pa.deleted:
             return False
         try:
-            return any(body is not None for body in self._children(pa, job)) or self._status_differs(pa, job)
+            if any(body is not None for body in self._children(pa, job)):
+                return True
+            return self._metric_status(pa) is not None or self._status_differs(pa, job)
         except NotOwned:
             return True
 
@@ -113,31 +114,35 @@ class Passes:
         if pa is None or pa.deleted:
             return
         try:
-            sks = await self._write_children(pa, job)
+            metric, *others = self._children(pa, job)
+            sks = await self._write_children(pa, metric, *others)
         except (NotOwned, KubeError) as error:
             with contextlib.suppress(KubeError):
                 await self._failed(pa, error)
             raise
         newest = self._caches.podautoscalers.get(key, pa)
-        await self._write_status(newest, lambda stored: self._status(stored, job, sks))
+        await self._statuses.write(newest, lambda stored: self._status(stored, job, sks))
+        if metric is None:  # else the status is due when the cache has the new spec
+            await self._write_metric_status(newest)
 
     # What should be.
 
-    def _children(self, pa: PodAutoscaler, job: Job) -> tuple[Any, Any, Any, Any]:
-        """Return what to write to the Metric, its status, the scale target and the ServerlessService.
-
-        None is nothing.
-        """
+    def _children(self, pa: PodAutoscaler, job: Job) -> tuple[Any, Any, Any]:
+        """Return what to write to the Metric, the scale target and the ServerlessService; None is nothing."""
         sks = self._caches.serverlessservices.get(pa.key)
         if isinstance(job, RevisionSettings) or sks is None or not sks.private_service_name:
-            return None, None, None, sks_body(pa, sks, sks_spec(pa, proxied=True))
+            return None, None, sks_body(pa, sks, sks_spec(pa, proxied=True))
         spec = self._sks_spec(pa, job)
         known = self._caches.metrics.get(pa.key)
         metric = metric_body(pa, known, metric_spec(job.settings, sks.private_service_name))
-        status = None if known is None else metric_status_body(known, None, self._clock())
         target, replicas = self._caches.scale_target(pa), job.plan.replicas
         there = target is not None and target.replicas == replicas
-        return metric, status, None if there else replicas, sks_body(pa, sks, spec)
+        return metric, None if there else replicas, sks_body(pa, sks, spec)
+
+    def _metric_status(self, pa: PodAutoscaler) -> dict[str, Any] | None:
+        """Return the status to write to the Metric that there is; None is nothing."""
+        known = self._caches.metrics.get(pa.key)
+        return None if known is None else metric_status_body(known, None, self._clock())
 
     def _sks_spec(self, pa: PodAutoscaler, job: cluster.Outcome) -> ServerlessServiceSpec:
         settings = job.settings
@@ -176,25 +181,43 @@ class Passes:
 
     # Writing it.
 
-    async def _write_children(self, pa: PodAutoscaler, job: Job) -> ServerlessService | None:
-        """Write what differs; returns the ServerlessService as it is then."""
-        namespace = pa.key.namespace
-        metric, status, replicas, sks = self._children(pa, job)
+    async def _write_children(
+        self, pa: PodAutoscaler, metric: Any, replicas: Any, sks: Any
+    ) -> ServerlessService | None:
+        """Write what differs, as `_children` gave it; returns the ServerlessService as it is then."""
         if metric is not None:
-            await self._write(METRICS, self._caches.metrics.get(pa.key) is not None, pa.key, metric)
-        elif status is not None:
-            await self._client.replace_status(METRICS, namespace, pa.key.name, status)
+            exists = self._caches.metrics.get(pa.key) is not None
+            with while_doing("error reconciling Metric", f"error {_verb(exists)} metric"):
+                await self._write(METRICS, exists, pa.key, metric)
         if replicas is not None:
-            target = pa.scale_target
-            resource = resource_of(target.api_version, target.kind)
-            await self._client.patch_replicas(resource, namespace, target.name, replicas)
-            _log.info("%s: replicas %d", pa.key, replicas)
+            await self._scale(pa, replicas)
         known = self._caches.serverlessservices.get(pa.key)
         if sks is None:
             return known
-        return ServerlessService.from_json(
-            await self._write(SERVERLESSSERVICES, known is not None, pa.key, sks)
-        )
+        with while_doing("error reconciling SKS", f"error {_verb(known is not None)} SKS {pa.key.name}"):
+            written = await self._write(SERVERLESSSERVICES, known is not None, pa.key, sks)
+        return ServerlessService.from_json(written)
+
+    async def _scale(self, pa: PodAutoscaler, replicas: int) -> None:
+        target = pa.scale_target
+        resource = resource_of(target.api_version, target.kind)
+        what = f"failed to apply scale {replicas} to scale target {target.name}"
+        with while_doing("error scaling target", what):
+            await self._client.patch_replicas(resource, pa.key.namespace, target.name, replicas)
+        _log.info("%s: replicas %d", pa.key, replicas)
+
+    async def _write_metric_status(self, pa: PodAutoscaler) -> None:
+        """Write the status of the Metric, last: whether it can be written hinders nothing."""
+        status = self._metric_status(pa)
+        if status is None:
+            return
+        try:
+            await self._client.replace_status(METRICS, pa.key.namespace, pa.key.name, status)
+        except KubeError as error:
+            if not isinstance(error, Conflict | Unreachable | NotFound):
+                text = f'Failed to update status for "{pa.key.name}": {explain(error)}'
+                await self._recorder.warn(Involved.of(status), UPDATE_FAILED, text, METRIC_CONTROLLER)
+            raise
 
     async def _write(self, resource: Any, exists: bool, key: Key, body: dict[str, Any]) -> dict[str, Any]:
         if exists:
@@ -207,36 +230,18 @@ class Passes:
     async def _failed(self, pa: PodAutoscaler, error: NotOwned | KubeError) -> None:
         """Say in the status, and by an Event, that a pass failed.
 
-        A conflict is nobody's concern; and who cannot be reached cannot be told.
+        A conflict is nobody's concern, what failed because all of it was deleted neither; and who cannot be
+        reached cannot be told.
         """
-        if isinstance(error, Conflict | Unreachable):
+        if isinstance(error, Conflict | Unreachable) or pa.key not in self._caches.podautoscalers:
             return
         sks, now = self._caches.serverlessservices.get(pa.key), self._clock()
         if isinstance(error, NotOwned):
             kind = error.kind
-            await self._write_status(pa, lambda stored: pa_status_not_owned(stored, kind, sks, now))
+            await self._statuses.write(pa, lambda stored: pa_status_not_owned(stored, kind, sks, now))
         else:
-            await self._write_status(pa, lambda stored: pa_status_failed(stored, sks, now))
-        event = internal_error(pa, str(error), self._instance, now)
-        await self._client.create(EVENTS, pa.key.namespace, event)
-
-    async def _write_status(
-        self, pa: PodAutoscaler, make: Callable[[PodAutoscaler], PodAutoscalerStatus]
-    ) -> None:
-        """Write a status that says something new; after a conflict on what is stored then."""
-        for attempt in range(_CONFLICTS):
-            status = make(pa)
-            if equal_but_for_times(pa.status, status):
-                return
-            try:
-                body = status_body(pa, status)
-                await self._client.replace_status(PODAUTOSCALERS, pa.key.namespace, pa.key.name, body)
-                return
-            except Conflict:
-                if attempt == _CONFLICTS - 1:
-                    raise
-                stored = await self._client.get(PODAUTOSCALERS, pa.key.namespace, pa.key.name)
-                pa = PodAutoscaler.from_json(stored)
+            await self._statuses.write(pa, lambda stored: pa_status_failed(stored, sks, now))
+        await self._recorder.warn(Involved.pod_autoscaler(pa), INTERNAL_ERROR, explain(error), PA_CONTROLLER)
 
 
 def _present_activity(job: cluster.Outcome, ready: int) -> Activity:
@@ -248,3 +253,7 @@ def _present_activity(job: cluster.Outcome, ready: int) -> Activity:
         settings.min_scale, settings.initial_scale, plan.life.initialized, settings.reachable
     )
     return next_activity(plan.life.activity, plan.wanted, ready, threshold)
+
+
+def _verb(exists: bool) -> str:
+    return "updating" if exists else "creating"

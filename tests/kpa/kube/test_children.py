@@ -110,7 +110,9 @@ def test_whatever_differs_in_a_spec_is_put_right(spec: dict[str, Any]) -> None:
 @pytest.mark.parametrize("references", [None, [{**OWNER, "uid": "other"}], [{**OWNER, "controller": False}]])
 def test_a_serverless_service_of_another_owner_is_left_alone(references: Any) -> None:
     sks = serverless_service(metadata={"ownerReferences": references})
-    with pytest.raises(NotOwned, match=r"^PA: cart-00002 does not own SKS: cart-00002$") as raised:
+    with pytest.raises(
+        NotOwned, match=r"^error reconciling SKS: PA: cart-00002 does not own SKS: cart-00002$"
+    ) as raised:
         sks_body(PA, sks, sks_spec(PA, proxied=False))
     assert raised.value.kind == "ServerlessService"
 
@@ -188,7 +190,9 @@ def test_a_metric_with_another_spec_is_written_back_whole() -> None:
 
 def test_a_metric_of_another_owner_is_left_alone() -> None:
     theirs = metric(metadata={"ownerReferences": [{**OWNER, "uid": "other"}]})
-    with pytest.raises(NotOwned, match=r"^PA: cart-00002 does not own Metric: cart-00002$") as raised:
+    with pytest.raises(
+        NotOwned, match=r"^error reconciling Metric: PA: cart-00002 does not own Metric: cart-00002$"
+    ) as raised:
         metric_body(PA, theirs, metric_spec(settings(), "p"))
     assert raised.value.kind == "Metric"
 

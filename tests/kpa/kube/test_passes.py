@@ -9,7 +9,7 @@ import pytest
 from config.autoscaler import AutoscalerConfig
 from config.resolve import RevisionSettings, resolve
 from kpa.cluster import Outcome
-from kpa.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, Unreachable
+from kpa.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, NotFound, Unreachable
 from kpa.kube.objects import Metric, PodAutoscaler, ScaleTarget, ServerlessService
 from kpa.kube.passes import Passes
 from kpa.kube.resource import Resource
@@ -51,6 +51,13 @@ class Client:
         self, resource: Resource, namespace: str, name: str, body: Any
     ) -> dict[str, Any]:
         return await self._take("replace", f"{resource.plural}/status", body)
+
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, body: dict[str, Any]
+    ) -> dict[str, Any]:
+        answer = {"metadata": {"namespace": namespace, "name": name}, **body}
+        await self._take("patch", resource.plural, answer)
+        return answer
 
     async def patch_replicas(
         self, resource: Resource, namespace: str, name: str, replicas: int
@@ -191,7 +198,77 @@ async def test_a_failing_step_ends_the_pass_with_a_status_and_an_event() -> None
         "events",
     ]
     assert world.client.bodies[-1]["reason"] == "InternalError"
-    assert world.client.bodies[-1]["message"] == "patch is forbidden"
+    assert world.client.bodies[-1]["message"] == (
+        "error scaling target: failed to apply scale 3 to scale target cart-00002-deployment: "
+        "patch is forbidden"
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("metrics", "error reconciling Metric: error creating metric: no"),
+        ("serverlessservices", "error reconciling SKS: error updating SKS cart-00002: no"),
+        ("podautoscalers/status", 'Failed to update status for "cart-00002": no'),
+    ],
+)
+async def test_an_event_names_the_step_in_the_words_of_the_peer(what: str, said: str) -> None:
+    world = World()
+    verb = "create" if what == "metrics" else "replace"
+    world.client.fails[verb, what] = [Forbidden(f"{verb} {what} x: no (403)", 403, said="no")]
+    with pytest.raises(Forbidden):
+        await world.passes.work(KEY, outcome(proxied=False))
+    assert world.client.requests[-1] == ("create", "events")
+    assert world.client.bodies[-1]["message"] == said
+    assert world.client.bodies[-1]["source"] == {"component": "podautoscaler-controller"}
+
+
+async def test_a_metric_whose_status_cannot_be_written_hinders_nothing() -> None:
+    world, job = World(), outcome()
+    await world.passes.work(KEY, job)
+    world.settle()
+    world.client.fails["replace", "metrics/status"] = [Forbidden("no", 403)]
+    with pytest.raises(Forbidden):
+        await world.passes.work(KEY, outcome(replicas=7, proxied=False))
+    assert [what for _, what in world.client.requests] == [
+        "deployments/scale=7",
+        "serverlessservices",
+        "podautoscalers/status",
+        "metrics/status",
+        "events",
+    ]
+    event = world.client.bodies[-1]
+    assert (event["reason"], event["involvedObject"]["kind"]) == ("UpdateFailed", "Metric")
+    assert event["source"] == {"component": "metric-controller"}
+    assert event["message"] == 'Failed to update status for "cart-00002": no'
+
+
+async def test_a_revision_that_fails_again_and_again_has_one_event_that_counts() -> None:
+    world = World(replicas=1)
+    world.client.fails["patch", "deployments/scale=3"] = [Forbidden("no", 403) for _ in range(3)]
+    for _ in range(3):
+        with pytest.raises(Forbidden):
+            await world.passes.work(KEY, outcome(replicas=3))
+    told = [request for request in world.client.requests if request[1] == "events"]
+    assert told == [("create", "events"), ("patch", "events"), ("patch", "events")]
+    assert world.client.bodies[-1]["count"] == 3
+
+
+async def test_one_that_goes_in_the_middle_of_a_pass_is_complained_about_to_nobody() -> None:
+    world = World(replicas=1)
+    world.client.fails["replace", "podautoscalers/status"] = [NotFound("not found", 404)]
+    await world.passes.work(KEY, outcome(replicas=3))
+    assert world.client.requests[-1] == ("replace", "podautoscalers/status")
+
+    async def go(*_: Any) -> dict[str, Any]:
+        world.podautoscalers.clear()
+        raise NotFound("not found", 404)
+
+    world.client.patch_replicas = go  # type: ignore[assignment, method-assign]
+    world.client.requests.clear()
+    with pytest.raises(NotFound):
+        await world.passes.work(KEY, outcome(replicas=4))
+    assert not [what for _, what in world.client.requests if what != "metrics"]
 
 
 async def test_what_failed_is_raised_even_if_it_cannot_be_said() -> None:
