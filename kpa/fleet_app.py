@@ -6,9 +6,12 @@ API server ──> KubernetesCluster ── revisions ──> Reconciler <──
 
 import asyncio
 import logging
+import os
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+
+from aiohttp import web
 
 from config.resolve import RevisionSettings, resolve
 from kpa.kube.client import KubeClient
@@ -16,6 +19,7 @@ from kpa.kube.cluster import KubernetesCluster
 from kpa.kube.objects import PodAutoscaler
 from kpa.kube.settings import LOGGING, ConfigMap, Settings
 from kpa.logs import set_level
+from kpa.profiling import serve_no_profiles
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
 from kpa.serve_options import Options
@@ -33,6 +37,7 @@ class FleetApp(ABC):
         self._options = options
         self._client = client
         self._telemetry = Telemetry(legacy=options.legacy_metrics)
+        self._profiles: web.AppRunner | None = None
         self._problems: dict[str, int] = {}  # of each ConfigMap
         self._settings = Settings(
             client, options.namespace, self._settings_changed, self._settings_read, options.config_name
@@ -71,12 +76,16 @@ class FleetApp(ABC):
         return self._reconciler.statuses()
 
     async def run(self) -> None:
-        """Serve until SIGINT or SIGTERM; then what we look after is released at once."""
+        """Serve until SIGINT or SIGTERM; then what we look after is released at once.
+
+        A second signal ends the process with exit code 1, whatever it waits for.
+        """
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, _stop, stop)
         try:
             await self._server.start(self._options.host, self._options.telemetry_port)
+            self._profiles = await serve_no_profiles(self._options.host, self._options.profiling_port)
             parts = [
                 self._settings.informer.run(),
                 self._cluster.run(),
@@ -88,6 +97,8 @@ class FleetApp(ABC):
             await self._close()
             await self._reconciler.collector.close()
             await self._server.close()
+            if self._profiles is not None:
+                await self._profiles.cleanup()
 
     async def _everything_known(self) -> None:
         """Wait until settings and revisions are those that the cluster has."""
@@ -124,6 +135,13 @@ class FleetApp(ABC):
             _log.error("ConfigMap %s: %s; the last good settings stay in force", name, problem)
         self._problems[name] = len(problems)
         self._telemetry.set_config_problems(sum(self._problems.values()))
+
+
+def _stop(stop: asyncio.Event) -> None:
+    """Take a signal; the second one waits for nothing (`knative/pkg signals/signal.go`)."""
+    if stop.is_set():
+        os._exit(1)
+    stop.set()
 
 
 async def _until_stopped(tasks: list["asyncio.Task[None]"], stop: asyncio.Event) -> None:

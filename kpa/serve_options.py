@@ -28,8 +28,8 @@ class Options:
         Suffix of the cluster's names.
     host : str
         Address on which all ports listen.
-    stat_port, telemetry_port : int
-        For activators, and for Prometheus.
+    stat_port, telemetry_port, profiling_port : int
+        For activators, for Prometheus, and for profiles; the last one is `PROFILING_PORT`.
     legacy_metrics : bool
         Adds the series names of Knative up to 1.18.
     log_level : str
@@ -45,6 +45,7 @@ class Options:
     host: str = "0.0.0.0"
     stat_port: int = 8080
     telemetry_port: int = 9090
+    profiling_port: int = 8008
     legacy_metrics: bool = False
     log_level: str = "info"
     config_name: str = AUTOSCALER
@@ -56,7 +57,7 @@ class Options:
         Raises
         ------
         ServeError
-            A variable is missing.
+            A variable is missing, or a port is none.
         """
         names = ("POD_NAME", "POD_IP", "SYSTEM_NAMESPACE")
         missing = [name for name in names if not environment.get(name)]
@@ -65,7 +66,12 @@ class Options:
         pod_name, pod_ip, namespace = (environment[name] for name in names)
         domain = environment.get("CLUSTER_DOMAIN") or cluster_domain()
         config_name = environment.get("CONFIG_AUTOSCALER_NAME") or AUTOSCALER
-        return cls(pod_name, pod_ip, namespace, domain, config_name=config_name, **others)
+        port = environment.get("PROFILING_PORT") or "8008"
+        if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+            raise ServeError(f"PROFILING_PORT must be a port, not {port!r}")
+        return cls(
+            pod_name, pod_ip, namespace, domain, profiling_port=int(port), config_name=config_name, **others
+        )
 
 
 def cluster_domain(resolv_conf: Path = _RESOLV_CONF) -> str:

@@ -65,26 +65,23 @@ class EventRecorder:
             body = await self._count(key, now)
             if body is None:
                 body = event(involved, "Warning", reason, message, component, self._instance, now)
-                body = await self._client.create(EVENTS, body["metadata"]["namespace"], body)
+                await self._client.create(EVENTS, body["metadata"]["namespace"], body)
         except KubeError as error:
             _log.info("%s of %s could not be told: %s", reason, involved.name, error)
             return
-        metadata = body["metadata"]
-        named = {"namespace": metadata["namespace"], "name": metadata["name"]}
-        self._sent.put(key, {"metadata": named, "count": body["count"]})
+        self._sent.put(key, {"metadata": body["metadata"], "count": body["count"]})
 
     async def _count(self, key: tuple[Involved, str, str], now: float) -> dict[str, Any] | None:
         """Count one more of an Event; None if none was written, or it is gone: they live for an hour."""
         sent = self._sent.get(key)
         if sent is None:
             return None
-        metadata = sent["metadata"]
+        metadata, change = sent["metadata"], repeated(sent, now)
         try:
-            return await self._client.patch(
-                EVENTS, metadata["namespace"], metadata["name"], repeated(sent, now)
-            )
+            await self._client.patch(EVENTS, metadata["namespace"], metadata["name"], change)
         except NotFound:
             return None
+        return {**sent, **change}
 
     def _allowed(self, involved: Involved, now: float) -> bool:
         """Take one of an object's Events, if there is one left."""

@@ -6,6 +6,7 @@ replacement then answers Conflict, a creation AlreadyExists, and a patch of repl
 
 import asyncio
 import itertools
+import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -37,6 +38,8 @@ _HEADERS = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",  # within a cluster bytes cost less than their compression
 }
+
+_log = logging.getLogger(__name__)
 
 _CUTS = (aiohttp.ClientError, OSError)  # a TimeoutError is an OSError
 
@@ -80,6 +83,8 @@ class Transport:
     def __init__(self, credentials: Credentials, *, concurrency: int) -> None:
         self._credentials = credentials
         self._slots = asyncio.Semaphore(concurrency)
+        self._heard = False  # anything from the server
+        self._told = False  # that nothing is to be heard
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0, socket_factory=_make_socket),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT),
@@ -111,11 +116,18 @@ class Transport:
             try:
                 return await self._attempt(call, ends_at, deadline * _ATTEMPT_PART)
             except KubeError as error:
+                self._tell(error)
                 pause = delay(attempt, error)
                 if not error.transient or loop.time() + pause >= ends_at:
                     raise
             await asyncio.sleep(pause)
         raise AssertionError
+
+    def _tell(self, error: KubeError) -> None:
+        """Say once that the server cannot be reached at our start; later those say so whom it concerns."""
+        if not self._heard and not self._told:
+            _log.warning("the API server does not answer yet, asking on: %s", error)
+            self._told = True
 
     async def _attempt(self, call: Call, ends_at: float, limit: float) -> Any:
         try:
@@ -161,6 +173,9 @@ class Transport:
         """Get the head of a good answer; credentials that are refused are read anew, once."""
         access = await self._credentials.current()
         response = await self._send_as(access, call, times)
+        if self._told and not self._heard:
+            _log.info("the API server answers")
+        self._heard = True
         if response.status == 401 and await self._credentials.reload(access):
             response.release()
             response = await self._send_as(self._credentials.access, call, times)

@@ -4,6 +4,7 @@ Left out here: credentials (test_client_credentials), a real API server (tests/k
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -242,6 +243,31 @@ async def test_a_server_that_restarts_is_found_again(pair: Pair) -> None:
     await api.start()
     await patch
     assert api.objects[Key("default", "a")]["spec"] == {"replicas": 3}
+
+
+async def test_a_server_that_is_away_at_the_start_is_told_of_at_once_and_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with api_and_client(deadline=10.0) as (api, client):
+        await api.stop()
+        with caplog.at_level(logging.INFO):
+            asking = [asyncio.create_task(client.get(THINGS, "default", "a")) for _ in range(5)]
+            while not caplog.records:
+                await asyncio.sleep(0.005)
+            await api.start()
+            api.put("a", 1)
+            await asyncio.gather(*asking)
+            await api.stop()
+            waiting = asyncio.create_task(client.get(THINGS, "default", "a"))
+            await asyncio.sleep(0.5)
+            await api.start()
+            await waiting
+    told = [record.message for record in caplog.records if record.name == "kpa.kube.transport"]
+    assert len(told) == 2, told
+    assert told[0].startswith(
+        "the API server does not answer yet, asking on: get things.test.dev default/a: "
+    )
+    assert told[1] == "the API server answers"
 
 
 async def test_a_server_that_is_away_is_unreachable_after_the_deadline() -> None:
