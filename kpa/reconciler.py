@@ -182,6 +182,8 @@ class Reconciler:
         """Let engine and collector know the ready pods."""
         pods = member.revision.ready_pods
         self.engine.set_ready(key, len(pods))
+        if not self._in_charge:  # no pod, no load: whoever is in charge would have asked for one
+            self.engine.update(key, member.settings, self._clock(), scraped=bool(pods))
         if member.scraped:
             self.collector.watch(
                 key,
