@@ -21,12 +21,14 @@ from kpa.kube.credentials import CredentialsError
 from kpa.kube.errors import KubeError, NotFound
 from kpa.kube.forwarder import Forwarder
 from kpa.kube.leadership import Leadership
+from kpa.kube.read_only import ReadOnlyClient
 from kpa.kube.resources import CONFIGMAPS
 from kpa.kube.settings import LEADER_ELECTION, ConfigMap, read_leader_election
 from kpa.logs import configure
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
 from kpa.serve_options import Options, ServeError
+from kpa.shadow_app import ShadowApp
 from kpa.wiring import follow_failures, observers
 from metrics.stat import StatMessage
 from metrics.stat_server import StatServer
@@ -154,7 +156,12 @@ class ServeApp(FleetApp):
 
 
 def run(
-    *, legacy_metrics: bool = False, log_format: str = "json", log_level: str = "info", host: str = "0.0.0.0"
+    *,
+    legacy_metrics: bool = False,
+    log_format: str = "json",
+    log_level: str = "info",
+    host: str = "0.0.0.0",
+    dry_run: bool = False,
 ) -> int:
     """Run `kpa serve` in this process and return its exit code."""
     writer = configure(log_format, log_level)
@@ -162,7 +169,7 @@ def run(
         options = Options.from_environment(
             os.environ, legacy_metrics=legacy_metrics, host=host, log_level=log_level
         )
-        asyncio.run(_run(options))
+        asyncio.run(_look_on(options) if dry_run else _run(options))
     except (ServeError, CredentialsError, KubeError, OSError) as error:
         log.error("%s", error)
         return 2
@@ -176,5 +183,14 @@ async def _run(options: Options) -> None:
     try:
         log.info("kpa serves as %s on %s", options.pod_name, socket.gethostname())
         await ServeApp(options, client).run()
+    finally:
+        await client.close()
+
+
+async def _look_on(options: Options) -> None:
+    client = ReadOnlyClient.from_environment()
+    try:
+        log.info("kpa looks on as %s: nothing is written", options.pod_name)
+        await ShadowApp(options, client).run()
     finally:
         await client.close()

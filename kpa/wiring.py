@@ -42,6 +42,11 @@ def observers(telemetry: Telemetry, heartbeat: Heartbeat, dropped: Callable[[], 
 
 def follow_failures(telemetry: Telemetry, reconciler: Reconciler, stat_server: StatServer) -> None:
     """Export what collector and stat server count of things that went wrong."""
-    failures, dropped = reconciler.collector.failures, stat_server.dropped
+    follow_scrapes(telemetry, reconciler)
+    telemetry.follow("kpa_stats_dropped", "Stats received that nobody can use.", stat_server.dropped)
+
+
+def follow_scrapes(telemetry: Telemetry, reconciler: Reconciler) -> None:
+    """Export what the collector counts of things that went wrong."""
+    failures = reconciler.collector.failures
     telemetry.follow("kpa_scrape_failures", "Scrapes of a pod that gave no stat.", failures)
-    telemetry.follow("kpa_stats_dropped", "Stats received that nobody can use.", dropped)

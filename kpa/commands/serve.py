@@ -10,6 +10,10 @@ def command(
     legacy_metrics: Annotated[
         bool, typer.Option("--legacy-metrics", help="Add the series names of Knative up to 1.18.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Write nothing; compare with the autoscaler that is in charge."),
+    ] = False,
     log_format: Annotated[
         Literal["text", "json"], typer.Option(help="Lines for people or machines.")
     ] = "json",
@@ -21,10 +25,17 @@ def command(
 
     Reads POD_NAME, POD_IP and SYSTEM_NAMESPACE, and reaches the API server as its pod does, or by KUBECONFIG.
     Port 8080 takes activators' reports, 9090 serves /metrics, /healthz, /readyz and the API. Exit code 2 if
-    something it needs is missing.
+    something it needs is missing. With --dry-run no lease is taken and 8080 stays closed.
+    CONFIG_AUTOSCALER_NAME may name another ConfigMap than config-autoscaler.
     """
     from kpa.serve import run
 
     raise typer.Exit(
-        run(host=host, legacy_metrics=legacy_metrics, log_format=log_format, log_level=log_level)
+        run(
+            host=host,
+            legacy_metrics=legacy_metrics,
+            log_format=log_format,
+            log_level=log_level,
+            dry_run=dry_run,
+        )
     )

@@ -1,0 +1,48 @@
+"""`kpa serve --dry-run`: everything but the writes, beside the autoscaler in charge.
+
+It has no lease and no address that activators know, and a client that cannot write. Every revision is its
+own, and pods are asked for all their load. Probes of activators are left out: they are taken to answer.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+
+from kpa.fleet_app import FleetApp
+from kpa.kube.shadow import Shadow
+from kpa.reconciler import Reconciler
+from kpa.revisions import Key
+from kpa.status import RevisionStatus
+from kpa.wiring import follow_scrapes, observers
+
+
+class ShadowApp(FleetApp):
+    """The autoscaler that looks on."""
+
+    def _make_reconciler(self) -> Reconciler:
+        self._shadow = Shadow(self._cluster, self._telemetry.count_scale)
+        reconciler = Reconciler(
+            self._shadow,
+            self._settings.autoscaler,
+            activator_answers=lambda key: True,
+            observers=observers(self._telemetry, self._heartbeat, Counter),
+            in_charge=False,
+        )
+        follow_scrapes(self._telemetry, reconciler)
+        return reconciler
+
+    def _owns(self, key: Key) -> bool:
+        return True
+
+    def _statuses(self) -> Iterable[RevisionStatus]:
+        return self._shadow.compared(super()._statuses())
+
+    async def _begin(self) -> None:
+        await self._everything_known()
+        self._is_ready()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reconciler.collector.run())
+            group.create_task(self._reconciler.run())
+
+    async def _close(self) -> None:
+        """Nobody talks to us."""
