@@ -18,11 +18,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from metrics.asking import Target
 from metrics.connector import Connector
 from metrics.continuity import Continuity, Key, MissingStats
 from metrics.failure import Failure
 from metrics.pods import PodScraper
-from metrics.rounds import Round, Target
+from metrics.rounds import Round
 from metrics.slots import Slots
 from metrics.stat import Stat
 

@@ -1,8 +1,11 @@
 """Why a scrape gave no stat, and what of that is worth telling the operator."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Literal, NamedTuple
+
+_LASTING = 3
+"""Rounds; what fails for less long is no news."""
 
 
 class Failure(StrEnum):
@@ -62,3 +65,44 @@ def service_problem(failure: Failure, sample: int) -> Problem:
     if failure is Failure.REPEATED:
         return Problem("DidNotReceiveStat", f"{context}: did not receive stat from an unscraped pod")
     return Problem("CollectionFailed", f"{context}: {failure}")
+
+
+class Trouble:
+    """What keeps a revision's load from being collected, once it has done so for some rounds.
+
+    A round that fails alone, as when a pod has just become ready, is not worth an object's status: the peer
+    writes it twice for each.
+
+    Parameters
+    ----------
+    told : callable
+        Called when `problem` has become another one.
+
+    Attributes
+    ----------
+    problem : Problem or None
+    """
+
+    __slots__ = ("_in_a_row", "_told", "problem")
+
+    def __init__(self, told: Callable[[], None]) -> None:
+        self.problem: Problem | None = None
+        self._told = told
+        self._in_a_row = 0
+
+    def succeed(self) -> None:
+        """Take note of a round that said something, or had nothing to ask."""
+        self._in_a_row = 0
+        if self.problem is not None:
+            self.problem = None
+            self._told()
+
+    def fail(self, find: Callable[[], Problem]) -> None:
+        """Take note of a round that said nothing; `find` says why, and is called only if that matters."""
+        self._in_a_row += 1
+        if self._in_a_row < _LASTING:
+            return
+        found = find()
+        if self.problem is None or self.problem.reason != found.reason:
+            self.problem = found
+            self._told()

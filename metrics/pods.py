@@ -4,11 +4,10 @@ Time is counted in rounds, about one a second, so that no clock can mislead it.
 """
 
 from collections import Counter
-from typing import Protocol
 
+from metrics.asking import Listener, Target, back_off
 from metrics.connector import Connector
 from metrics.failure import Failure
-from metrics.rounds import Target
 from metrics.scraper import Connection, request_bytes
 from metrics.stat import Stat
 
@@ -16,21 +15,8 @@ _LONGEST_WAIT = 3
 """Rounds for which an answer may be outstanding; the peer's scrape timeout is 3 s
 (`knative/serving pkg/autoscaler/metrics/http_scrape_client.go`)."""
 
-_LONGEST_BACK_OFF = 3
-"""Rounds for which a pod that keeps failing is left alone: from the third failure in a row 1, 2, 3, 3, ..."""
-
 _LONGEST_REST = 60
 """Rounds after which the connection of a pod that was not in any sample is closed."""
-
-
-class Listener(Protocol):
-    """Whom a pod's answers are for: its revision's round."""
-
-    def answered(self, pod: "PodScraper", stat: Stat) -> None:
-        """A stat came."""
-
-    def failed(self, pod: "PodScraper") -> None:
-        """None will come."""
 
 
 class PodScraper:
@@ -49,7 +35,7 @@ class PodScraper:
 
     __slots__ = (
         "_age", "_connection", "_connector", "_failures", "_gone", "_in_a_row", "_listener", "_rest",
-        "_skip", "asked_in", "awaited", "late", "target", "trusted", "waiting",
+        "_skip", "asked_in", "awaited", "failure", "late", "target", "trusted", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +47,7 @@ class PodScraper:
         self.asked_in = 0
         self.awaited = False
         self.late: Stat | None = None
+        self.failure: Failure | None = None
         self._listener = listener
         self._connector = connector
         self._failures = failures
@@ -139,6 +126,7 @@ class PodScraper:
         """Pass a stat on."""
         self.waiting = False
         self.trusted = True
+        self.failure = None
         self._in_a_row = 0
         self._listener.answered(self, stat)
 
@@ -172,10 +160,11 @@ class PodScraper:
 
     def _count(self, failure: Failure) -> None:
         self._failures[failure] += 1
+        self.failure = failure
         self._connection = None
         self.waiting = self.trusted = False
         self._in_a_row += 1
-        self._skip = min(max(0, self._in_a_row - 2), _LONGEST_BACK_OFF)
+        self._skip = back_off(self._in_a_row)
 
     def _close_connection(self) -> None:
         if self._connection is not None:

@@ -6,112 +6,14 @@ that a broken pod delays its revision once, until that round's deadline. And an 
 round has ended stands in for that pod in the next, so that a pod slower than a round is still heard.
 """
 
-import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
 
+from metrics.asking import Askable, asking_order, extrapolate
 from metrics.continuity import Continuity, MissingStats
+from metrics.failure import Problem, Trouble
+from metrics.route import Route
 from metrics.sampling import sample_size
 from metrics.stat import Stat
-
-SCRAPER_NAME = "service-scraper"
-"""Who reports a revision's total; Knative's name for it."""
-
-
-class Target(NamedTuple):
-    """Where one ready pod's queue-proxy answers.
-
-    Attributes
-    ----------
-    name : str
-        Unique within the revision.
-    host, port : str, int
-        An address (IPv6 without brackets) or a name, and the port of `/metrics`.
-    started_at : float
-        Unix time in seconds at which the pod started.
-    through : str
-        The service whose mesh lets requests pass to this very pod; empty if pods are simply reached.
-    """
-
-    name: str
-    host: str
-    port: int
-    started_at: float
-    through: str = ""
-
-
-class Askable(Protocol):
-    """What a round needs of a pod; it tells `Round.answered` or `Round.failed`, but never within `ask`.
-
-    Attributes
-    ----------
-    trusted : bool
-        It answered whatever it was asked.
-    waiting : bool
-        It owes an answer, perhaps to an earlier round.
-    asked_in, awaited : int, bool
-        The round's own notes: the second in which it asked last, and whether that round waits for the answer.
-    late : Stat or None
-        An answer that came after its round had ended.
-    """
-
-    target: Target
-    trusted: bool
-    waiting: bool
-    asked_in: int
-    awaited: bool
-    late: Stat | None
-
-    def ask(self) -> bool:
-        """Ask for a stat, unless it owes one already; False if none is to be had now."""
-
-    def rest(self) -> None:
-        """Let a round pass without being asked."""
-
-
-def asking_order(
-    pods: Sequence[Askable],
-    now: float,
-    stable_window: float,
-    shuffle: Callable[[list[Askable]], None] = random.shuffle,
-) -> list[Askable]:
-    """Order pods by how well they stand for all: trusted before others, old before young, else by chance.
-
-    A pod as old as the stable window carries a usual share of the load; a young one fills up or is a spare.
-    """
-    classes: tuple[list[Askable], ...] = ([], [], [], [])
-    for pod in pods:
-        young = now - pod.target.started_at < stable_window
-        classes[2 * (not pod.trusted) + young].append(pod)
-    for group in classes:
-        shuffle(group)
-    return [pod for group in classes for pod in group]
-
-
-def extrapolate(stats: Sequence[Stat], pods: int, second: int) -> Stat:
-    """Scale the stats of some pods up to all of them.
-
-    Examples
-    --------
-    >>> extrapolate([Stat("a", 2.0), Stat("b", 4.0)], pods=10, second=100).average_concurrent_requests
-    30.0
-    """
-    concurrency = proxied = requests = proxied_requests = 0.0
-    for _, of_concurrency, of_proxied, of_requests, of_proxied_requests, _, _ in stats:
-        concurrency += of_concurrency
-        proxied += of_proxied
-        requests += of_requests
-        proxied_requests += of_proxied_requests
-    answers = len(stats)
-    return Stat(
-        SCRAPER_NAME,
-        concurrency / answers * pods,
-        proxied / answers * pods,
-        requests / answers * pods,
-        proxied_requests / answers * pods,
-        0.0,
-        second,
-    )
 
 
 class Round:
@@ -123,15 +25,27 @@ class Round:
         Takes the result, or that there is none.
     ended : callable (float)
         Called at the end of each round with the time at which it began.
+    route : Route, optional
+        Whom to ask; the pods, if it is not given.
+    troubled : callable, optional
+        Called when `trouble.problem` has become another one.
     """
 
     __slots__ = (
         "_answers", "_asked", "_awaited", "_began", "_ended", "_hold", "_needed", "_open", "_order",
-        "_pods_then", "_second", "_stable_window", "continuity", "pods",
+        "_pods_then", "_second", "_stable_window", "continuity", "pods", "route", "trouble",
     )  # fmt: skip
 
-    def __init__(self, continuity: Continuity, ended: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        continuity: Continuity,
+        ended: Callable[[float], None],
+        route: Route | None = None,
+        troubled: Callable[[], None] = lambda: None,
+    ) -> None:
         self.continuity = continuity
+        self.route = route or Route()
+        self.trouble = Trouble(troubled)
         self.pods: Sequence[Askable] = ()
         self._ended = ended
         self._stable_window = 60.0
@@ -158,12 +72,13 @@ class Round:
         if not pods:
             self._open = False
             self.continuity.scaled_to_zero()
+            self.trouble.succeed()
 
     def begin(self, second: int, now: float) -> None:
         """Ask a sample of the pods on behalf of a unix second; a round still open ends first."""
         if self._open:
             self._finish()
-        pods = self.pods
+        pods = self.route.choose(self.pods)
         if not pods:
             return
         self._open = True
@@ -228,13 +143,29 @@ class Round:
                 self._settle()
 
     def _settle(self) -> None:
-        """End the round once nobody is waited for; suspect pods are, as long as nobody has answered."""
+        """End the round once nobody is waited for, and there is nobody else to ask if nobody has answered."""
+        self._await_suspects()
+        if not self._awaited and not self._answers:
+            other = self.route.instead(self.pods)
+            if other is not None and other not in self._asked:
+                self._turn_to(other)
+        if not self._awaited:
+            self._finish()
+
+    def _await_suspects(self) -> None:
+        """Wait for suspect pods too, as long as nobody has answered."""
         if not self._awaited and not self._answers:
             for pod in self._asked:
                 pod.awaited = pod.waiting
                 self._awaited += pod.waiting
-        if not self._awaited:
-            self._finish()
+
+    def _turn_to(self, other: Askable) -> None:
+        """Go on with one that answers for all pods."""
+        self._pods_then = self._needed = 1
+        self._asked = []
+        self._order = iter((other,))
+        self._ask_next()
+        self._await_suspects()
 
     def _finish(self) -> None:
         self._open = False
@@ -246,6 +177,11 @@ class Round:
                     pod.late = None
         if len(answers) >= (1 if self._hold else self._needed):
             self.continuity.succeed(self._second, extrapolate(answers, self._pods_then, self._second))
+            self.trouble.succeed()
         else:
             self.continuity.fail(self._second)
+            self.trouble.fail(self._problem)
         self._ended(self._began)
+
+    def _problem(self) -> Problem:
+        return self.route.problem(self.pods)

@@ -15,8 +15,8 @@ all pods have been heard nobody asks on, as nothing new can come; the peer asks 
 pods are young. And an asker that fails ends neither the others nor, if enough was heard, the round.
 """
 
+from metrics.asking import extrapolate
 from metrics.failure import Failure
-from metrics.rounds import extrapolate
 from metrics.sampling import sample_size
 from metrics.stat import Stat
 

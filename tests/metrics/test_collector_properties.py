@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metrics.asking import Listener
 from metrics.collector import Collector, Target
 from metrics.continuity import MissingStats
-from metrics.pods import Listener
+from metrics.failure import Failure
 from metrics.stat import Stat
 
 START = 1_000_000
@@ -29,6 +30,7 @@ class Pod:
         self.asked_in = 0
         self.awaited = False
         self.late: Stat | None = None
+        self.failure: Failure | None = None
         self._listener = listener
 
     def ask(self) -> bool:
@@ -46,9 +48,10 @@ class Pod:
             return
         self.waiting = False
         if fate == "answer":
-            self.trusted = True
+            self.trusted, self.failure = True, None
             self._listener.answered(self, Stat("pod", 1.0))
         else:
+            self.failure = Failure.CLOSED
             self._listener.failed(self)
 
 

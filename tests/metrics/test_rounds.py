@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metrics.asking import Target, asking_order, extrapolate
 from metrics.continuity import Continuity, MissingStats
-from metrics.rounds import Round, Target, asking_order, extrapolate
+from metrics.failure import Failure
+from metrics.rounds import Round
 from metrics.sampling import sample_size
 from metrics.stat import Stat
 
@@ -26,6 +28,7 @@ class FakePod:
         self.asked_in = 0
         self.awaited = False
         self.late: Stat | None = None
+        self.failure: Failure | None = None
         self.willing = willing
         self.asked = 0
         self.rested = 0
