@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 CONTROLLER = "system:serviceaccount:knative-serving:controller"
+SHADOW = "system:serviceaccount:knative-serving:kpa-shadow"
 POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
-    "rules": [{"level": "Metadata", "users": [CONTROLLER]}, {"level": "None"}],
+    "rules": [{"level": "Metadata", "users": [CONTROLLER, SHADOW]}, {"level": "None"}],
 }
 READING = {"get", "list", "watch"}
 
 
 class Request(NamedTuple):
-    """One request of the autoscaler.
+    """One request of the autoscaler, or of its shadow.
 
     Attributes
     ----------

@@ -19,6 +19,7 @@ PLURALS = {
     "Role": "roles",
     "RoleBinding": "rolebindings",
     "Deployment": "deployments",
+    "Service": "services",
     "PodDisruptionBudget": "poddisruptionbudgets",
 }
 
@@ -33,7 +34,7 @@ async def install(api: Api) -> None:
         knative("serving") / "config/core/300-resources/metric.yaml",
         knative("networking") / "config/serverlessservice.yaml",
     ]
-    for file in [*definitions, MANIFESTS / "rbac.yaml"]:
+    for file in [*definitions, MANIFESTS / "rbac.yaml", MANIFESTS / "shadow" / "rbac.yaml"]:
         for document in documents(file):
             await create(api, document)
     for kind in KINDS:
@@ -57,11 +58,11 @@ async def until_served(api: Api, kind: str) -> None:
                 raise
 
 
-async def controller_token(api: Api, seconds: int = 3600) -> str:
-    """Ask for a token of the ServiceAccount that the autoscaler runs as."""
+async def controller_token(api: Api, seconds: int = 3600, account: str = "controller") -> str:
+    """Ask for a token of the ServiceAccount that the autoscaler runs as, or of another one."""
     asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
     answer = await api.post(
-        path("serviceaccounts", SYSTEM, "controller", "token"),
+        path("serviceaccounts", SYSTEM, account, "token"),
         {**asked, "spec": {"expirationSeconds": seconds}},
     )
     token: str = answer["status"]["token"]

@@ -116,6 +116,8 @@ class Autoscaler:
     ----------
     activator : StubActivator
         That all names of services lead to.
+    folder : Path
+        For the logs, and what a test writes.
     may_be_forbidden : bool
         Something is to be expected: an API server that has just started may not know its own roles yet.
     """
@@ -123,18 +125,20 @@ class Autoscaler:
     def __init__(self, kubeconfig: Path, folder: Path, stubs: StubPods, activator: StubActivator) -> None:
         self.activator = activator
         self.may_be_forbidden = False
-        self._kubeconfig, self._folder, self._stubs = kubeconfig, folder, stubs
+        self._kubeconfig, self.folder, self._stubs = kubeconfig, folder, stubs
         self._started: list[Serving] = []
 
-    async def start(self, *, ready: bool = True, environment: Mapping[str, str] | None = None) -> Serving:
-        """Start a replica, and wait until it is ready."""
+    async def start(
+        self, *arguments: str, ready: bool = True, environment: Mapping[str, str] | None = None
+    ) -> Serving:
+        """Start a replica, and wait until it is ready; `arguments` are further ones of the command."""
         number = len(self._started) + 1
-        host, log = self._stubs.free_ip(), self._folder / f"serve-{number}.log"
+        host, log = self._stubs.free_ip(), self.folder / f"serve-{number}.log"
         target = (self.activator.address, str(self.activator.port))
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.kube.serving_process", *target),
-                *("serve", "--host", host, "--log-format", "text"),
+                *("serve", "--host", host, "--log-format", "text", *arguments),
                 env=os.environ | self._environment(number) | (environment or {}),
                 stdout=output,
                 stderr=output,

@@ -13,10 +13,12 @@ import yaml
 
 from tests.kube.api import Api, Json, path
 from tests.kube.control_plane import ControlPlane
-from tests.kube.installation import MANIFESTS, PLURALS, SYSTEM
+from tests.kube.installation import MANIFESTS, PLURALS, SYSTEM, controller_token
 from tests.kube.programs import documents, knative
 
 pytestmark = pytest.mark.kube
+
+SHADOW = MANIFESTS / "shadow"
 
 AUTOSCALING, NETWORKING = "autoscaling.internal.knative.dev", "networking.internal.knative.dev"
 READ, WRITE = {"get", "list", "watch"}, {"create", "update"}
@@ -40,6 +42,14 @@ IN_SYSTEM_NAMESPACE = {
     ("discovery.k8s.io", "endpointslices"): READ | WRITE,
     ("discovery.k8s.io", "endpointslices/restricted"): {"create"},
 }
+LOOK = {"list", "watch"}
+SHADOW_EVERYWHERE = {
+    (AUTOSCALING, "podautoscalers"): LOOK,
+    (AUTOSCALING, "metrics"): LOOK,
+    (NETWORKING, "serverlessservices"): LOOK,
+    ("", "pods"): LOOK,
+    ("apps", "deployments"): LOOK,
+}
 OF_EVERYBODY = {
     "authentication.k8s.io",
     "authorization.k8s.io",
@@ -51,9 +61,9 @@ def kustomization(folder: Path = MANIFESTS) -> dict[str, Any]:
     return document
 
 
-def manifests() -> Iterator[Json]:
-    for name in kustomization()["resources"]:
-        yield from documents(MANIFESTS / name)
+def manifests(folder: Path = MANIFESTS) -> Iterator[Json]:
+    for name in kustomization(folder)["resources"]:
+        yield from documents(folder / name)
 
 
 def only(kind: str, found: Iterator[Json] | list[Json]) -> Json:
@@ -79,15 +89,21 @@ async def apply(api: Api, document: Json, dry_run: bool) -> Json:
 
 
 def test_every_file_is_part_of_the_base_or_of_a_component() -> None:
-    listed = {MANIFESTS / name for name in kustomization()["resources"]}
-    listed |= {
-        MANIFESTS / "monitoring" / name for name in kustomization(MANIFESTS / "monitoring")["resources"]
-    }
+    folders = {file.parent for file in MANIFESTS.rglob("kustomization.yaml")}
+    listed = {folder / name for folder in folders for name in kustomization(folder)["resources"]}
 
+    assert folders == {MANIFESTS, MANIFESTS / "monitoring", SHADOW, SHADOW / "monitoring"}
     assert {file for file in MANIFESTS.rglob("*.yaml") if file.name != "kustomization.yaml"} == listed
 
 
-@pytest.mark.parametrize("document", [pytest.param(d, id=d["kind"]) for d in manifests()])
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(d, id=f"{folder.name} {d['kind']}")
+        for folder in (MANIFESTS, SHADOW)
+        for d in manifests(folder)
+    ],
+)
 async def test_the_api_server_accepts_it_to_the_last_field(
     control_plane: ControlPlane, document: Json
 ) -> None:
@@ -170,3 +186,35 @@ async def test_rights_are_exactly_those_of_the_table(control_plane: ControlPlane
     async with control_plane.api(token) as api:
         assert await rights(api, "default") == EVERYWHERE
         assert await rights(api, SYSTEM) == {**EVERYWHERE, **IN_SYSTEM_NAMESPACE}
+
+
+async def test_a_shadow_may_look_and_nothing_else(control_plane: ControlPlane) -> None:
+    async with control_plane.api() as admin:
+        token = await controller_token(admin, account="kpa-shadow")
+    async with control_plane.api(token) as api:
+        assert await rights(api, "default") == SHADOW_EVERYWHERE
+        assert await rights(api, SYSTEM) == {**SHADOW_EVERYWHERE, ("", "configmaps"): LOOK}
+
+
+def test_nothing_of_a_shadow_is_anybody_elses() -> None:
+    """Applied and deleted beside Knative, it touches neither objects nor selectors of others."""
+    names = {(document["kind"], document["metadata"]["name"]) for document in manifests(SHADOW)}
+    assert not names & {(document["kind"], document["metadata"]["name"]) for document in manifests()}
+
+    pod = only("Deployment", manifests(SHADOW))["spec"]["template"]
+    labels = pod["metadata"]["labels"]
+    assert not knatives("Service")["spec"]["selector"].items() <= labels.items()
+    assert pod["spec"]["serviceAccountName"] == "kpa-shadow"
+
+
+def test_a_shadow_is_found_and_reads_its_own_settings() -> None:
+    deployment, service = only("Deployment", manifests(SHADOW)), only("Service", manifests(SHADOW))
+    monitor = only("ServiceMonitor", manifests(SHADOW / "monitoring"))
+    assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["spec"]["endpoints"][0]["port"] in [port["name"] for port in service["spec"]["ports"]]
+
+    environment = {each["name"]: each.get("value") for each in container(deployment)["env"]}
+    settings = only("ConfigMap", manifests(SHADOW))["metadata"]["name"]
+    assert environment["CONFIG_AUTOSCALER_NAME"] == settings
+    assert container(deployment)["args"] == ["serve", "--dry-run"]
