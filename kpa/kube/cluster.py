@@ -151,7 +151,7 @@ class KubernetesCluster:
 
     def carry_out(self, key: Key, outcome: cluster.Outcome) -> None:
         """Write what an outcome asks for and what is not so yet."""
-        if key in self._told:
+        if key in self._told and self._owns(key):
             self._submit(key, outcome)
 
     def touch_all(self) -> None:

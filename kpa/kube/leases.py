@@ -77,7 +77,7 @@ class Elector:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
-        self.leading = False
+        self._leading = False
         self._store = store
         self._identity = identity
         self._timing = timing
@@ -87,6 +87,11 @@ class Elector:
         self._seen_at = 0.0
         self._renewed_at = 0.0
         self._wake = asyncio.Event()
+
+    @property
+    def leading(self) -> bool:
+        """We hold the lease, and nobody else can: it has not run out while this process slept."""
+        return self._leading and self._clock() - self._renewed_at < self._timing.lease_duration
 
     def observe(self, lease: Json | None) -> None:
         """Take what a watch says of the lease; a released or deleted one is tried for at once."""
@@ -100,19 +105,28 @@ class Elector:
                 await self.attempt()
                 await self._pause()
         finally:
-            if self.leading:
+            if self._leading:
                 await self._release()
 
     async def attempt(self) -> None:
-        """Try to take or to renew the lease; give up leading when that has failed for too long."""
+        """Try to take or to renew the lease; give up leading when that has failed for too long.
+
+        A slow API server is waited for: a leader has until the renew deadline.
+        """
+        if self._leading and self._left() <= 0:
+            self._set_leading(False)
         try:
-            async with asyncio.timeout(self._timing.retry_period):
+            async with asyncio.timeout(self._left() if self._leading else self._timing.retry_period):
                 held = await self._take_or_renew()
         except (KubeError, TimeoutError) as error:
-            _log.warning("lease %s: %s", self.name, error or "no answer in time")
-            held = self.leading and self._clock() - self._renewed_at < self._timing.renew_deadline
-        if held != self.leading:
+            _log.warning("lease %s: %s", self.name, str(error) or "no answer in time")
+            held = self._leading and self._left() > 0
+        if held != self._leading:
             self._set_leading(held)
+
+    def _left(self) -> float:
+        """Return the seconds until a leader that cannot renew its lease gives up."""
+        return self._renewed_at + self._timing.renew_deadline - self._clock()
 
     async def _take_or_renew(self) -> bool:
         now = self._clock()
@@ -180,7 +194,7 @@ class Elector:
 
     def _set_leading(self, leading: bool) -> None:
         _log.info("lease %s: %s", self.name, "we lead" if leading else "we do not lead any more")
-        self.leading = leading
+        self._leading = leading
         self._on_change(leading)
 
     async def _pause(self) -> None:

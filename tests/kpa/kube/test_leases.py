@@ -20,9 +20,11 @@ class Store:
         self.version = 0
         self.writes = 0
         self.down = False
+        self.seconds = 0.0  # until a lease was read
 
     async def get(self, name: str) -> dict[str, Any]:
         self._check()
+        await asyncio.sleep(self.seconds)
         if name not in self.leases:
             raise NotFound(f"lease {name}")
         return copy.deepcopy(self.leases[name])
@@ -53,8 +55,9 @@ class Store:
 
 
 class Replicas:
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, timing: Timing = TIMING) -> None:
         self.store = Store()
+        self._timing = timing
         self.now = 1000.0
         self.told: list[tuple[int, bool]] = []
         self.electors = [self._elector(number) for number in range(count)]
@@ -63,7 +66,8 @@ class Replicas:
         def told(leading: bool) -> None:
             self.told.append((number, leading))
 
-        return Elector(self.store, "bucket", f"pod-{number}_10.0.0.{number}", TIMING, told, lambda: self.now)
+        identity = f"pod-{number}_10.0.0.{number}"
+        return Elector(self.store, "bucket", identity, self._timing, told, lambda: self.now)
 
     @property
     def holder(self) -> str:
@@ -123,6 +127,41 @@ async def test_a_leader_without_an_api_server_leads_until_the_renew_deadline(
     replicas.now += seconds
     await replicas.electors[0].attempt()
     assert replicas.electors[0].leading is leading
+
+
+async def test_a_leader_that_slept_through_its_lease_does_not_lead_when_it_wakes() -> None:
+    replicas = Replicas(2)
+    await replicas.electors[0].attempt()
+    await replicas.electors[1].attempt()
+    replicas.now += 59
+    assert replicas.electors[0].leading
+    replicas.now += 2
+    assert not replicas.electors[0].leading, "before it could ask anybody"
+    await replicas.electors[1].attempt()
+    await replicas.electors[0].attempt()
+    assert replicas.told == [(0, True), (1, True), (0, False)]
+
+
+async def test_one_that_slept_alone_leads_again() -> None:
+    replicas = Replicas(1)
+    await replicas.electors[0].attempt()
+    replicas.now += 300
+    await replicas.electors[0].attempt()
+    assert replicas.told == [(0, True), (0, False), (0, True)]
+
+
+async def test_a_slow_api_server_is_waited_for_by_a_leader_and_not_by_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    replicas = Replicas(2, Timing(lease_duration=30, renew_deadline=20, retry_period=0.05))
+    leader, standby = replicas.electors
+    await leader.attempt()
+    replicas.store.seconds = 0.1
+    await leader.attempt()
+    assert caplog.messages == []
+    await standby.attempt()
+    assert caplog.messages == ["lease bucket: no answer in time"]
+    assert replicas.told == [(0, True)]
 
 
 async def test_a_leader_that_finds_another_holder_stops_leading() -> None:
