@@ -16,6 +16,7 @@ from metrics.windows import CONCURRENCY, REQUESTS, Observation, Windows
 from scaler.bounds import UNKNOWN
 from scaler.burst import initial_excess
 from scaler.decider import DeciderStates, decide
+from scaler.last import LastDecisions
 from scaler.spec import DeciderSpecs
 
 
@@ -38,15 +39,20 @@ class Block:
 
     Attributes
     ----------
+    column_bytes : int
+        Memory of one revision.
     ready : ndarray, shape (columns,), float64
         Ready pods, set from outside.
     desired, excess : ndarray, shape (columns,), float64
         Last answers; desired is -1 before the first.
     observed : Observation
         What the last answers were read from; not valid where there was no data.
+    last : LastDecisions
+        How the last answers came about.
     """
 
     def __init__(self, rings: Rings, columns: int) -> None:
+        self.column_bytes = rings.column_bytes
         self.windows = Windows(rings.stable, rings.panic, columns)
         self.specs = DeciderSpecs.room_for(columns)
         self.states = DeciderStates.room_for(columns, rings.delay, rings.rate)
@@ -55,6 +61,7 @@ class Block:
         self._desired_cells = self.desired.data
         self.excess = np.zeros(columns)
         self.observed = Observation(np.zeros(columns), np.zeros(columns), np.zeros(columns, np.bool_))
+        self.last = LastDecisions()
         self.keys: list[Hashable | None] = [None] * columns
         self._taken = np.zeros(columns, np.bool_)
         self._free = list(range(columns - 1, -1, -1))
@@ -91,10 +98,12 @@ class Block:
             settings.initial_scale, settings.total_value, settings.target_burst_capacity
         )
         self.observed.valid[column] = False
+        self.last.forget(column)
 
     def move(self, column: int, target: "Block", target_column: int) -> None:
         """Copy memory and answers of a column into another block; its windows are the caller's business."""
         self.states.copy(column, target.states, target_column)
+        target.last.forget(target_column)
         for name in ("ready", "desired", "excess"):
             getattr(target, name)[target_column] = getattr(self, name)[column]
         for name in ("stable", "panic", "valid"):
@@ -127,12 +136,15 @@ class Block:
         if not valid.all():
             some = np.arange(len(self._taken))[some][valid]
             seen = Observation(seen.stable[valid], seen.panic[valid], seen.valid[valid])
-        return self._decide(some, seen, now)
+        return self._decide(some, seen, now, everywhere=columns is None)
 
-    def _decide(self, columns: Columns, seen: Observation, now: float) -> NDArray[np.intp]:
+    def _decide(self, columns: Columns, seen: Observation, now: float, everywhere: bool) -> NDArray[np.intp]:
         if not len(seen.stable):
+            if everywhere:
+                self.last = LastDecisions()
             return np.zeros(0, np.intp)
         made = decide(self.specs.at(columns), self.states, columns, seen, self.ready[columns], now)
+        self.last.keep(columns, now, made.steps, everywhere=everywhere)
         changed = made.desired != self.desired[columns]
         changed |= (made.excess < 0) != (self.excess[columns] < 0)
         self.desired[columns] = made.desired

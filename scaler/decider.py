@@ -13,6 +13,7 @@ from metrics.buckets import Columns
 from metrics.windows import Observation
 from scaler import burst, panic, rates
 from scaler.delay import is_delayed, step_at
+from scaler.rules import Steps
 from scaler.sliding import SlidingMax
 from scaler.spec import DeciderSpecs
 
@@ -86,7 +87,7 @@ class DeciderStates:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """Answers for some revisions.
+    """Answers for some revisions, and what they were made of.
 
     Attributes
     ----------
@@ -94,10 +95,13 @@ class Decisions:
         Whole pods, before bounds.
     excess : ndarray, shape (n,), float64
         Excess burst capacity; negative keeps the activator in path.
+    steps : Steps
+        How the answers came about.
     """
 
     desired: NDArray[np.float64]
     excess: NDArray[np.float64]
+    steps: Steps
 
 
 def decide(
@@ -137,15 +141,18 @@ def decide(
     over = panic_asks / ready >= specs.panic_threshold
     since = panic.panic_since(states.panic_since[columns], over, specs.stable_window, now)
     panicking = since != panic.CALM
-    wants, most_pods = panic.hold_up(stable_wants, panic_wants, panicking, states.panic_pods[columns])
+    held, most_pods = panic.hold_up(stable_wants, panic_wants, panicking, states.panic_pods[columns])
     states.panic_since[columns] = since
     states.panic_pods[columns] = most_pods
 
-    desired = _delayed(specs, states, columns, wants, now)
+    desired = _delayed(specs, states, columns, held, now)
     excess = burst.excess_burst_capacity(
         ready_pods, specs.total_value, specs.target_burst_capacity, observation.panic
     )
-    return Decisions(desired, excess)
+    steps = Steps(
+        ready, stable_asks, panic_asks, lower, upper, stable_wants, panic_wants, panicking, held, desired
+    )
+    return Decisions(desired, excess, steps)
 
 
 def activate(

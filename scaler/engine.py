@@ -19,18 +19,21 @@ One pod takes 10 requests in flight and is aimed at 8.5 of them; 60 are in fligh
 8
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
 from config.resolve import RevisionSettings
 from metrics.windows import Windows
 from scaler.block import Block, Rings
 from scaler.bounds import UNKNOWN
-from scaler.delay import delay_steps
+from scaler.delay import STEP, delay_steps
 from scaler.panic import CALM
+from scaler.rules import Rule, Way
+from scaler.saved import Saved, put_back
 
 _COLUMNS = 8192
 """Revisions in a block: a vector of them (64 KiB) fits the second-level cache."""
@@ -69,6 +72,10 @@ class Decision:
         Unix seconds of the last crossing of the panic threshold.
     ready : int
         Ready pods.
+    at : float or None
+        Unix seconds of the decision; None without data.
+    way : Way or None
+        How it came about.
     """
 
     valid: bool
@@ -78,6 +85,13 @@ class Decision:
     excess: int
     panic_since: float | None
     ready: int
+    at: float | None = None
+    way: Way | None = None
+
+    @property
+    def rule(self) -> Rule:
+        """What bound the answer."""
+        return Rule.NO_DATA if self.way is None else self.way.rule
 
 
 @dataclass(slots=True)
@@ -214,12 +228,24 @@ class Engine:
             for block in self._all_blocks():
                 changed += [block.keys[column] for column in block.tick(now)]
             return changed
+        for block, columns in self.by_block(keys):
+            changed += [block.keys[column] for column in block.tick(now, columns)]
+        return changed
+
+    def by_block(self, keys: Iterable[Hashable]) -> Iterator[tuple[Block, NDArray[np.intp]]]:
+        """Find the blocks and columns of some keys; unknown ones are left out."""
         places = sorted((self._places[key] for key in set(keys) if key in self._places), key=_block_order)
         for _, group in groupby(places, key=_block_order):
             same = list(group)
-            columns = np.array([place.column for place in same], np.intp)
-            changed += [same[0].block.keys[column] for column in same[0].block.tick(now, columns)]
-        return changed
+            yield same[0].block, np.array([place.column for place in same], np.intp)
+
+    def restore(self, key: Hashable, saved: Saved, now: float, hold: bool = False) -> None:
+        """Let a revision that was just added go on from what another engine knew of it.
+
+        With `hold` a panic in which it was added goes on.
+        """
+        place = self._places[key]
+        put_back(place.block, place.column, place.settings, saved, now, hold)
 
     def decision(self, key: Hashable) -> Decision:
         """Return the last answer for a revision.
@@ -232,6 +258,7 @@ class Engine:
         place = self._places[key]
         block, column = place.block, place.column
         since = float(block.states.panic_since[column])
+        at, way = block.last.of(column) or (None, None)
         return Decision(
             valid=bool(block.observed.valid[column]),
             stable=float(block.observed.stable[column]),
@@ -240,7 +267,24 @@ class Engine:
             excess=int(block.excess[column]),
             panic_since=None if since == CALM else since,
             ready=int(block.ready[column]),
+            at=at,
+            way=way,
         )
+
+    def held_until(self, key: Hashable) -> float | None:
+        """Return when the scale-down delay lets go of a revision's answer (unix seconds), if it holds one.
+
+        Raises
+        ------
+        KeyError
+            The revision is not in the fleet.
+        """
+        place = self._places[key]
+        steps, step = (
+            delay_steps(place.settings.scale_down_delay),
+            place.block.states.answers.held_since(place.column),
+        )
+        return None if not steps or step is None else (step + steps) * STEP
 
     def all_windows(self) -> list[Windows]:
         """Return the windows of all blocks, to record a second of the whole fleet at once."""

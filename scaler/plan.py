@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from config.resolve import RevisionSettings
 from scaler.bounds import UNKNOWN, active_threshold, bounds
+from scaler.rules import Rule
 from scaler.zero import Activity, Life, ZeroStep, next_activity, toward_zero
 
 _PASSES = 4
@@ -29,6 +30,8 @@ class Plan:
         Activators belong in the request path; None leaves the path as it is, while nothing is known yet.
     life : Life
         Where the revision is now.
+    rule : Rule or None
+        What bound the scale after the decision; None if nothing did.
     """
 
     wanted: int
@@ -36,6 +39,7 @@ class Plan:
     again_at: float | None
     proxied: bool | None
     life: Life
+    rule: Rule | None = None
 
 
 def plan(
@@ -99,7 +103,7 @@ def _one_pass(
         proxied_since=_proxied_since(life, proxied or ready_pods == 0, now),
     )
     path = None if desired < 0 and step.wanted == UNKNOWN else proxied
-    return Plan(step.wanted, step.replicas, step.again_at, path, after)
+    return Plan(step.wanted, step.replicas, step.again_at, path, after, step.rule)
 
 
 def _scale(
@@ -107,14 +111,22 @@ def _scale(
 ) -> ZeroStep:
     """Bring a desired scale within bounds, and a scale of zero on its way."""
     if desired < 0 and life.activity is not Activity.ACTIVATING:
-        return ZeroStep(UNKNOWN)
+        return ZeroStep(UNKNOWN, rule=Rule.NO_DATA)
     within = bounds(
         settings.min_scale, settings.max_scale, settings.initial_scale, life.initialized, settings.reachable
     )
     scale = within.apply(desired)
     if scale != 0:
-        return ZeroStep(scale, scale)
+        return ZeroStep(scale, scale, rule=_bound_by(settings, desired, scale))
     return toward_zero(settings, life, activator_answers, now)
+
+
+def _bound_by(settings: RevisionSettings, desired: int, scale: int) -> Rule | None:
+    if scale == desired:
+        return None
+    if scale < desired:
+        return Rule.MAX_SCALE
+    return Rule.MIN_SCALE if settings.reachable and scale == settings.min_scale else Rule.INITIAL_SCALE
 
 
 def _proxied_since(life: Life, proxied: bool, now: float) -> float | None:

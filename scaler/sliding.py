@@ -1,7 +1,8 @@
 """The maximum of the last so many steps, for many revisions at once.
 
 A ring of values with the step each was written in, and the maximum that holds now. Only when that one leaves
-the window is the ring searched, and only for the columns concerned.
+the window is the ring searched, and only for the columns concerned. A step in which every column reaches its
+maximum, as when nothing changes, needs no place in the ring: a maximum outlives all that came before it.
 
 Source: `knative/serving pkg/autoscaler/aggregation/max/window.go`, whose answers are reproduced.
 """
@@ -46,13 +47,42 @@ class SlidingMax:
 
     def search_again(self, column: int) -> None:
         """Find the maximum of a column in the ring at its next record, since its window has changed."""
+        self._keep_held(np.array([column]))
         self._held[column] = _HIGHEST
         self._held_step[column] = _NEVER
 
+    def held_since(self, column: int) -> int | None:
+        """Return the newest step in which a column had its present maximum; None before the first record."""
+        step = int(self._held_step[column])
+        return None if step == _NEVER else step
+
     def extract(self, column: int) -> list[tuple[int, int]]:
         """Return the steps and values a column holds."""
+        self._keep_held(np.array([column]))
         rows = np.flatnonzero(self._steps[:, column] != _NEVER)
         return [(int(self._steps[row, column]), int(self._values[row, column])) for row in rows]
+
+    def peaks(
+        self, columns: NDArray[np.intp]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+        """Return what can still become the maximum of some columns, newest first.
+
+        An entry that a newer one reaches cannot.
+
+        Returns
+        -------
+        ndarrays, shapes (n_columns,), (n_entries,), (n_entries,)
+            Entries of each column; their steps and values, column by column.
+        """
+        self._keep_held(columns)
+        wanted = self._newest - np.arange(len(self._steps))
+        rows = (wanted % len(self._steps))[:, None]
+        live = ((self._steps[rows, columns] == wanted[:, None]) & (wanted > _NEVER)[:, None]).T
+        values = np.where(live, self._values[rows, columns].T, _LOWEST)
+        newer = np.full_like(values, _LOWEST)
+        np.maximum.accumulate(values[:, :-1], axis=1, out=newer[:, 1:])
+        kept = live & (values > newer)
+        return kept.sum(axis=1), np.broadcast_to(wanted, kept.shape)[kept], values[kept]
 
     def restore(self, column: int, entries: list[tuple[int, int]]) -> None:
         """Replace what a column holds; of steps that share a row the newer one stays."""
@@ -60,6 +90,7 @@ class SlidingMax:
         for step, value in sorted(entries):
             row = step % len(self._steps)
             self._steps[row, column], self._values[row, column] = step, value
+            self._newest = max(self._newest, step)
         self.search_again(column)
 
     def record(
@@ -82,13 +113,19 @@ class SlidingMax:
         ndarray, shape (n_columns,), float64
         """
         row = step % len(self._values)
-        if step <= self._newest:
+        newer = step > self._newest
+        if not newer:
             values = self._with_present(columns, row, step, values)
         self._newest = max(step, self._newest)
+        held = self._held[columns]
+        higher = values >= held
+        if newer and higher.all():
+            self._held[columns] = values
+            self._held_step[columns] = step
+            return values
         self._values[row, columns] = values
         self._steps[row, columns] = step
-        held, held_step = self._held[columns], self._held_step[columns]
-        higher = values >= held
+        held_step = self._held_step[columns]
         gone = (step - held_step >= window) > higher
         result: NDArray[np.float64] = np.maximum(values, held)
         self._held_step[columns] = np.where(higher, step, held_step)
@@ -113,10 +150,21 @@ class SlidingMax:
         joined: NDArray[np.float64] = np.where(
             present, np.maximum(values, self._values[row, columns]), values
         )
-        return joined
+        held_now = self._held_step[columns] == step
+        return np.where(held_now, np.maximum(joined, self._held[columns]), joined)
+
+    def _keep_held(self, index: NDArray[np.intp]) -> None:
+        """Give maxima a place in the ring, unless it is taken by a later step."""
+        step = self._held_step[index]
+        rows = step % len(self._values)
+        missing = self._steps[rows, index] < step
+        rows, index = rows[missing], index[missing]
+        self._steps[rows, index] = step[missing]
+        self._values[rows, index] = self._held[index]
 
     def _search(self, index: NDArray[np.intp], step: int, window: NDArray[np.int64]) -> NDArray[np.float64]:
         """Find the maximum and its newest step in the ring."""
+        self._keep_held(index)
         steps = self._steps[:, index]
         live = (steps > step - window) & (steps <= step)
         values = np.where(live, self._values[:, index], _LOWEST)

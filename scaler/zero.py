@@ -14,6 +14,7 @@ from enum import Enum
 from config.resolve import RevisionSettings
 from scaler.bounds import UNKNOWN
 from scaler.burst import UNLIMITED
+from scaler.rules import Rule
 
 ACTIVATION_MARGIN = 30.0
 """Seconds given to an activation beyond the progress deadline, for what runs before it is seen."""
@@ -72,11 +73,14 @@ class ZeroStep:
         Replicas to ask the cluster for; None leaves them.
     again_at : float or None
         Unix seconds at which to look again.
+    rule : Rule or None
+        What keeps a pod, or the answer, from zero; None if nothing does.
     """
 
     wanted: int
     replicas: int | None = None
     again_at: float | None = None
+    rule: Rule | None = None
 
 
 def toward_zero(settings: RevisionSettings, life: Life, activator_answers: bool, now: float) -> ZeroStep:
@@ -92,27 +96,29 @@ def toward_zero(settings: RevisionSettings, life: Life, activator_answers: bool,
         Unix seconds.
     """
     if not settings.enable_scale_to_zero:
-        return ZeroStep(1, 1)
+        return ZeroStep(1, 1, rule=Rule.ENABLE_SCALE_TO_ZERO)
     if life.activity is Activity.ACTIVATING:
         return _while_activating(settings, life, now)
     if life.activity is Activity.ACTIVE:
         return _while_active(settings, life, now)
     if settings.target_burst_capacity != UNLIMITED and not activator_answers:
-        return ZeroStep(0, again_at=now + _PROBE_AGAIN)
+        return ZeroStep(0, again_at=now + _PROBE_AGAIN, rule=Rule.ACTIVATOR)
     return _while_inactive(settings, life, now)
 
 
 def _while_activating(settings: RevisionSettings, life: Life, now: float) -> ZeroStep:
     """Give an activation its time; what has not become ready by then never will."""
     given_up_at = life.since + settings.progress_deadline + ACTIVATION_MARGIN
-    return ZeroStep(UNKNOWN, again_at=given_up_at) if now < given_up_at else ZeroStep(0, 0)
+    if now < given_up_at:
+        return ZeroStep(UNKNOWN, again_at=given_up_at, rule=Rule.PROGRESS_DEADLINE)
+    return ZeroStep(0, 0, rule=Rule.PROGRESS_DEADLINE)
 
 
 def _while_active(settings: RevisionSettings, life: Life, now: float) -> ZeroStep:
     """Declare a revision inactive once it has been active for a stable window; keep one pod until then."""
     idle_from = life.since + settings.stable_window
     if now < idle_from:
-        return ZeroStep(1, 1, idle_from)
+        return ZeroStep(1, 1, idle_from, Rule.STABLE_WINDOW)
     return ZeroStep(0, again_at=None if life.proxied_since is None else now + _MODE_AGAIN)
 
 
@@ -124,9 +130,11 @@ def _while_inactive(settings: RevisionSettings, life: Life, now: float) -> ZeroS
     if inactive >= max(grace, retention):
         return ZeroStep(0, 0)
     if inactive < retention:
-        return ZeroStep(0, again_at=life.since + retention)
+        return ZeroStep(0, again_at=life.since + retention, rule=Rule.RETENTION_PERIOD)
     settled_at = now + grace if life.proxied_since is None else life.proxied_since + grace
-    return ZeroStep(0, 0) if settled_at <= now else ZeroStep(0, again_at=settled_at)
+    if settled_at <= now:
+        return ZeroStep(0, 0)
+    return ZeroStep(0, again_at=settled_at, rule=Rule.GRACE_PERIOD)
 
 
 def next_activity(activity: Activity, wanted: int, ready_pods: int, threshold: int) -> Activity:

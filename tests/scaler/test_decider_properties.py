@@ -49,12 +49,15 @@ class Naive:
 
 
 def near_an_edge(naive: Naive, now: float) -> bool:
-    """Tell whether a rounding of the last bit could move a decision by a pod."""
-    for window in (naive.stable, naive.panic):
-        asks = window.average(now) / naive.decider.settings.target_value
-        if abs(asks - round(asks)) < 1e-5 and asks != round(asks):
-            return True
-    return False
+    """Tell whether a rounding of the last bit could move a decision by a pod.
+
+    Linear averages that are whole are so in both forms; weighted ones are summed in another order.
+    """
+    settings, loads = naive.decider.settings, [window.average(now) for window in (naive.stable, naive.panic)]
+    capacity = settings.total_value - settings.target_burst_capacity
+    rounded = [load / settings.target_value for load in loads] + [capacity - loads[1]]
+    weighted = settings.aggregation == "weighted-exponential"
+    return any(abs(value - round(value)) < 1e-5 and (weighted or value != round(value)) for value in rounded)
 
 
 class Compared:

@@ -84,3 +84,28 @@ def test_columns_are_the_maxima_of_their_own_last_steps(
             mine[step] = max(values[column], mine.get(step, 0))
             expected = max(value for at, value in mine.items() if at > step - lengths[column])
             assert got[place] == expected
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 5), st.none() | st.integers(1, 9), st.booleans()),
+        max_size=40,
+    )
+)
+def test_windows_that_change_and_columns_that_move_lose_nothing(
+    happenings: list[tuple[int, int, int | None, bool]],
+) -> None:
+    window, steps, step = SlidingMax(1, 9), 4, START
+    written: dict[int, int] = {}
+    for skip, value, other_steps, moves in happenings:
+        step += skip
+        if other_steps is not None:
+            steps = other_steps
+            window.search_again(0)
+        if moves:
+            other = SlidingMax(1, 9)
+            other.restore(0, window.extract(0))
+            window = other
+        written[step] = max(value, written.get(step, 0))
+        expected = max(value for at, value in written.items() if at > step - steps)
+        assert record(window, step - START, value, steps) == expected

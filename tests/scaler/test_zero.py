@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from scaler.rules import Rule
 from scaler.zero import Activity, Life, ZeroStep, next_activity, toward_zero
 from tests.strategies import PLAIN
 
@@ -24,12 +25,18 @@ def life(activity: Activity, seconds: float, proxied_for: float | None = None) -
 
 def test_without_scale_to_zero_one_pod_stays() -> None:
     settings = replace(SETTINGS, enable_scale_to_zero=False)
-    assert toward_zero(settings, life(Activity.NO_TRAFFIC, 1e6), True, NOW) == ZeroStep(1, 1)
+    assert toward_zero(settings, life(Activity.NO_TRAFFIC, 1e6), True, NOW) == ZeroStep(
+        1, 1, rule=Rule.ENABLE_SCALE_TO_ZERO
+    )
 
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(0, ZeroStep(-1, None, NOW + 630)), (629, ZeroStep(-1, None, NOW + 1)), (630, ZeroStep(0, 0))],
+    [
+        (0, ZeroStep(-1, None, NOW + 630, Rule.PROGRESS_DEADLINE)),
+        (629, ZeroStep(-1, None, NOW + 1, Rule.PROGRESS_DEADLINE)),
+        (630, ZeroStep(0, 0, rule=Rule.PROGRESS_DEADLINE)),
+    ],
 )
 def test_an_activation_gets_its_time(seconds: float, expected: ZeroStep) -> None:
     assert toward_zero(SETTINGS, life(Activity.ACTIVATING, seconds), True, NOW) == expected
@@ -38,8 +45,8 @@ def test_an_activation_gets_its_time(seconds: float, expected: ZeroStep) -> None
 @pytest.mark.parametrize(
     ("seconds", "proxied_for", "expected"),
     [
-        (0, None, ZeroStep(1, 1, NOW + 60)),
-        (59, None, ZeroStep(1, 1, NOW + 1)),
+        (0, None, ZeroStep(1, 1, NOW + 60, Rule.STABLE_WINDOW)),
+        (59, None, ZeroStep(1, 1, NOW + 1, Rule.STABLE_WINDOW)),
         (60, None, ZeroStep(0)),
         (60, 5, ZeroStep(0, None, NOW + 3)),
         (1e6, None, ZeroStep(0)),
@@ -54,9 +61,9 @@ def test_a_revision_stays_active_for_a_stable_window(
 @pytest.mark.parametrize(
     ("seconds", "proxied_for", "expected"),
     [
-        (0, None, ZeroStep(0, None, NOW + 30)),
-        (0, 0, ZeroStep(0, None, NOW + 30)),
-        (29, 29, ZeroStep(0, None, NOW + 1)),
+        (0, None, ZeroStep(0, None, NOW + 30, Rule.GRACE_PERIOD)),
+        (0, 0, ZeroStep(0, None, NOW + 30, Rule.GRACE_PERIOD)),
+        (29, 29, ZeroStep(0, None, NOW + 1, Rule.GRACE_PERIOD)),
         (10, 30, ZeroStep(0, 0)),  # the path was settled before the revision became inactive
         (30, 0, ZeroStep(0, 0)),
         (1e6, None, ZeroStep(0, 0)),
@@ -71,8 +78,8 @@ def test_the_last_pod_goes_when_routing_had_the_grace_period(
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (0, ZeroStep(0, None, NOW + 120)),
-        (119, ZeroStep(0, None, NOW + 1)),
+        (0, ZeroStep(0, None, NOW + 120, Rule.RETENTION_PERIOD)),
+        (119, ZeroStep(0, None, NOW + 1, Rule.RETENTION_PERIOD)),
         (120, ZeroStep(0, 0)),
     ],
 )
@@ -87,12 +94,14 @@ def test_an_unreachable_revision_is_not_retained() -> None:
 
 def test_a_retention_shorter_than_the_grace_period_waits_for_routing() -> None:
     short = replace(SETTINGS, scale_to_zero_pod_retention_period=10.0)
-    assert toward_zero(short, life(Activity.NO_TRAFFIC, 15, 15), True, NOW) == ZeroStep(0, None, NOW + 15)
+    assert toward_zero(short, life(Activity.NO_TRAFFIC, 15, 15), True, NOW) == ZeroStep(
+        0, None, NOW + 15, Rule.GRACE_PERIOD
+    )
 
 
 def test_no_pod_goes_before_an_activator_answers() -> None:
     assert toward_zero(RETAINED, life(Activity.NO_TRAFFIC, 1e6, 1e6), False, NOW) == ZeroStep(
-        0, None, NOW + 1
+        0, None, NOW + 1, Rule.ACTIVATOR
     )
 
 
