@@ -67,10 +67,48 @@ class History:
         Unix seconds of the first and the last write; NEVER without.
     values : ndarray, shape (n_series, n_seconds), float64
         Sums per second, newest first, the first of them for `last`.
+    totals : ndarray, shape (n_series,), float64, optional
+        Running totals over all these seconds, to the last bit; added up anew without.
     """
 
     first: int
     last: int
+    values: NDArray[np.float64]
+    totals: NDArray[np.float64] | None = None
+
+    def resized(self, window: float, now: float) -> "History":
+        """Return what survives if a window of this many seconds changes its length now.
+
+        Data within the old window is kept as if the old window had been full, so an average that was partial
+        gets smaller; staler data is dropped.
+
+        Source: `bucketing.go`, `ResizeWindow`; there the time of the last write outlives dropped data, so a
+        grown window may read 0 where nothing is known. Here it has no data.
+        """
+        if int(now // 1) - self.last > window:
+            return History(NEVER, NEVER, np.zeros_like(self.values))
+        return History(self.last - self.values.shape[1] + 1, self.last, self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """What several columns know, as arrays.
+
+    Attributes
+    ----------
+    window : ndarray, shape (n,), float64
+        Seconds of each window.
+    first, last : ndarray, shape (n,), int64
+        As of a `History`.
+    totals : ndarray, shape (n_series, n), float64
+    values : ndarray, shape (n_series, n_seconds, n), float64
+        Newest first; zero beyond each window.
+    """
+
+    window: NDArray[np.float64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    totals: NDArray[np.float64]
     values: NDArray[np.float64]
 
 
@@ -148,22 +186,23 @@ class Buckets:
         kept = min(int(self._size[column]), history.values.shape[1])
         rows = (history.last - np.arange(kept)) % self.slots
         self._sums[:, rows, column] = history.values[:, :kept]
-        self._totals[:, column] = np.add.accumulate(history.values[:, :kept], axis=1)[:, -1]
+        if history.totals is not None and kept == history.values.shape[1]:
+            self._totals[:, column] = history.totals
+        else:
+            self._totals[:, column] = np.add.accumulate(history.values[:, :kept], axis=1)[:, -1]
         self._first[column], self._last[column] = history.first, history.last
 
+    def histories(self, columns: NDArray[np.intp]) -> Histories:
+        """Return what some columns know, each over its own window."""
+        size, last = self._size[columns], self._last[columns]
+        ages = np.arange(int(size.max(initial=0)))[:, None]
+        values = self._sums[:, (last - ages) % self.slots, columns]
+        values *= ages < size
+        return Histories(self._window[columns], self._first[columns], last, self._totals[:, columns], values)
+
     def history_for_resize(self, column: int, now: float) -> History:
-        """Return what survives a change of the window's length.
-
-        Data within the old window is kept as if the old window had been full, so an average that was partial
-        gets smaller; staler data is dropped.
-
-        Source: `bucketing.go`, `ResizeWindow`; there the time of the last write outlives dropped data, so a
-        grown window may read 0 where nothing is known. Here it has no data.
-        """
-        old = self.extract(column)
-        if bool(self.empty(slice(column, column + 1), now)[0]):
-            return History(NEVER, NEVER, np.zeros_like(old.values))
-        return History(old.last - int(self._size[column]) + 1, old.last, old.values)
+        """Return what survives if the window of a column changes its length now."""
+        return self.extract(column).resized(float(self._window[column]), now)
 
     # Writing.
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.buckets import Buckets, Columns, History
+from metrics.buckets import Buckets, Columns, Histories, History
 
 CONCURRENCY, REQUESTS = 0, 1
 """Series of the windows: requests in flight, and arrivals per second."""
@@ -136,6 +136,11 @@ class Windows:
         """Return all that a column knows."""
         self.flush()
         return ColumnHistory(self.stable.extract(column), self.panic.extract(column))
+
+    def histories(self, columns: NDArray[np.intp]) -> tuple[Histories, Histories]:
+        """Return all that some columns know, in their stable and in their panic windows."""
+        self.flush()
+        return self.stable.histories(columns), self.panic.histories(columns)
 
     def restore(self, column: int, history: ColumnHistory) -> None:
         """Replace what a configured column knows."""
