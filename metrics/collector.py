@@ -1,8 +1,9 @@
 """One loop for the whole fleet: each revision's pods are asked once a second, and its total is recorded.
 
-    Slots ── begins ──> Round ── asks ──> PodScraper ──> Connection <── HTTP ──> queue-proxy
-                          │ answers, failures, deadline
-                          └──> Continuity ──> record(key, total, second), forget_data(key)
+    Slots ── begins ──> Round ── asks ──> PodScraper ────────┬─> Connection <── HTTP ──> queue-proxy
+                        │ │ └─ (a mesh) > ServiceScraper ────┘
+                        │ └──> Route     whom to ask
+                        └──> Continuity ──> record(key, total, second), forget_data(key)
 
 Rounds begin within the first half of the second and end when their sample has answered, at the latest after
 `timeout`: what a second has to say is recorded within it. No task, timer or lock belongs to a revision or a
@@ -21,11 +22,14 @@ from functools import partial
 from metrics.asking import Target
 from metrics.connector import Connector
 from metrics.continuity import Continuity, Key, MissingStats
-from metrics.failure import Failure
-from metrics.pods import PodScraper
+from metrics.failure import Failure, Problem
+from metrics.resolver import LookUp, Resolver, look_up
 from metrics.rounds import Round
+from metrics.route import Access
+from metrics.service_scraper import Means
 from metrics.slots import Slots
 from metrics.stat import Stat
+from metrics.watched import PODS_ONLY, Watched
 
 __all__ = ["Collector", "Target"]
 
@@ -61,6 +65,10 @@ class Collector:
         Seconds that a round waits for answers, within 0..0.5: the last rounds of a second begin at its half.
     observe : callable (key, float), optional
         Takes the duration of each round in seconds.
+    on_problem : callable (key)
+        `problem(key)` has become another one.
+    look_up : callable
+        Finds the addresses of a service by its name, in a thread.
 
     Attributes
     ----------
@@ -81,6 +89,8 @@ class Collector:
         clock: Callable[[], float] = time.time,
         timeout: float = _TIMEOUT,
         observe: Callable[[Key, float], None] | None = None,
+        on_problem: Callable[[Key], None] = lambda key: None,
+        look_up: LookUp = look_up,
     ) -> None:
         if not 0 < timeout <= 0.5:
             raise ValueError(f"timeout must be within 0..0.5 s, not {timeout}")
@@ -90,10 +100,13 @@ class Collector:
         self._clock = clock
         self._timeout = timeout
         self._observe = observe
+        self._on_problem = on_problem
         self._connector = Connector()
+        self._resolver = Resolver(look_up)
+        self._means = Means(self._connector, self._resolver, self.failures, self._hurry)
+        self._hurried = False
         self._slots: Slots[Round] = Slots(_SLOTS, _SLOTS // 2)
-        self._rounds: dict[Key, Round] = {}
-        self._pods: dict[Key, dict[tuple[str, str, int], PodScraper]] = {}
+        self._watched: dict[Key, Watched] = {}
         self._deadlines: deque[tuple[float, Round, int]] = deque()
 
     def watch(
@@ -104,6 +117,7 @@ class Collector:
         stable_window: float,
         panic_window: float,
         missing_stats: MissingStats,
+        access: Access = PODS_ONLY,
     ) -> None:
         """Begin to scrape a revision, or take over what changed of it; its recorded seconds go on.
 
@@ -117,19 +131,25 @@ class Collector:
             Seconds; pods younger than the one are asked last, a value is held for at most the other.
         missing_stats : "hold" or "zero"
             What becomes of a second in which no pod answers (`zero`: in which the sample cannot be filled).
+        access : Access
+            By which ways the pods may be reached; without, only they themselves.
 
         Notes
         -----
-        Costs O(targets). Connections of pods that stay are kept.
+        Costs O(targets). Connections of pods that stay are kept, and so is what was found out about a mesh.
         """
-        round = self._rounds.get(key)
-        if round is None:
-            continuity = Continuity(key, self._record, self._forget)
-            round = self._rounds[key] = Round(continuity, partial(self._ended, key))
-            self._pods[key] = {}
-            self._slots.add(round)
-        round.configure(stable_window, panic_window, missing_stats)
-        self._replace_pods(key, round, targets)
+        watched = self._watched.get(key)
+        if watched is None:
+            watched = self._watched[key] = Watched(
+                key,
+                Continuity(key, self._record, self._forget),
+                self._means,
+                partial(self._ended, key),
+                partial(self._on_problem, key),
+            )
+            self._slots.add(watched.round)
+        watched.round.configure(stable_window, panic_window, missing_stats)
+        watched.follow(targets, access, stable_window)
 
     def unwatch(self, key: Key) -> None:
         """End the scraping of a revision and close its connections; nothing is recorded for it any more.
@@ -139,10 +159,14 @@ class Collector:
         KeyError
             It is not watched.
         """
-        round = self._rounds.pop(key)
-        self._slots.remove(round)
-        self._replace_pods(key, round, ())
-        del self._pods[key]
+        watched = self._watched.pop(key)
+        self._slots.remove(watched.round)
+        watched.close()
+
+    def problem(self, key: Key) -> Problem | None:
+        """Return what has kept a revision's load from being collected for some seconds, if anything has."""
+        watched = self._watched.get(key)
+        return None if watched is None else watched.round.trouble.problem
 
     async def run(self) -> None:
         """Scrape until cancelled."""
@@ -154,8 +178,9 @@ class Collector:
 
     async def close(self) -> None:
         """Unwatch all revisions and close every connection."""
-        for key in list(self._rounds):
+        for key in list(self._watched):
             self.unwatch(key)
+        self._resolver.close()
         await self._connector.close()
 
     def turn(self, now: float) -> float:
@@ -166,8 +191,8 @@ class Collector:
         if self._slots.restart_if_stepped_back(now):
             _log.warning("the clock was set back: all loads recorded so far are forgotten")
             self._deadlines.clear()
-            for round in list(self._rounds.values()):
-                round.clock_set_back()
+            for watched in list(self._watched.values()):
+                watched.round.clock_set_back()
         while self._deadlines and self._deadlines[0][0] <= now:
             _, round, second = self._deadlines.popleft()
             round.expire(second)
@@ -184,22 +209,15 @@ class Collector:
         slot = self._slots.next_due()
         return due if slot is None else min(due, slot)
 
-    def _replace_pods(self, key: Key, round: Round, targets: Sequence[Target]) -> None:
-        before = self._pods[key]
-        after: dict[tuple[str, str, int], PodScraper] = {}
-        for target in targets:
-            address = target.name, target.host, target.port
-            pod = (
-                after.get(address)
-                or before.pop(address, None)
-                or PodScraper(target, round, self._connector, self.failures)
-            )
-            pod.target = target
-            after[address] = pod
-        self._pods[key] = after
-        round.set_pods(tuple(after.values()))
-        for pod in before.values():
-            pod.close()
+    def _hurry(self) -> None:
+        """Have connections opened at the next turn of the event loop instead of ours."""
+        if not self._hurried:
+            self._hurried = True
+            asyncio.get_running_loop().call_soon(self._open_connections)
+
+    def _open_connections(self) -> None:
+        self._hurried = False
+        self._connector.turn(self._clock())
 
     def _forget(self, key: Key) -> None:
         counts = ", ".join(f"{kind} {count}" for kind, count in sorted(self.failures.items())) or "none"

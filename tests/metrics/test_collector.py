@@ -78,7 +78,9 @@ class Rig:
 
         def settled() -> bool:
             self.collector.turn(self.now)  # opens connections that were closed meanwhile
-            scrapers = [scraper for pods in self.collector._pods.values() for scraper in pods.values()]
+            scrapers = [
+                scraper for each in self.collector._watched.values() for scraper in each.pods.values()
+            ]
             return all(not s.waiting or (s.target.port in ports and s._connection) for s in scrapers)
 
         await until(settled)
@@ -295,7 +297,7 @@ async def test_unwatching_in_mid_round_records_nothing_more(rig: Rig) -> None:
 async def test_a_consumer_may_unwatch_while_it_is_told(rig: Rig) -> None:
     rig.watch(A, [await rig.pod()])
     rig.watch(B, [await rig.pod()])
-    rig.collector._rounds[A].continuity._record = lambda key, stat, second: rig.collector.unwatch(key)
+    rig.collector._watched[A].round.continuity._record = lambda key, stat, second: rig.collector.unwatch(key)
     await rig.seconds(0, 2)
     assert rig.records == {B: [(0, 1.0), (1, 1.0), (2, 1.0)]}
 

@@ -67,7 +67,7 @@ def _collect(
         seconds.append(second)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("metrics.collector.PodScraper", Pod)
+        patch.setattr("metrics.watched.PodScraper", Pod)
         collector = Collector(record, forgotten.append)
         now = START - 0.01
         collector.turn(now)
@@ -76,7 +76,7 @@ def _collect(
         for step, fates in steps:
             now += step
             collector.turn(now)
-            for pod, fate in zip(list(collector._pods[KEY].values()), fates, strict=False):
+            for pod, fate in zip(list(collector._watched[KEY].pods.values()), fates, strict=False):
                 pod.meet(fate)
     return seconds, len(forgotten)
 

@@ -1,0 +1,297 @@
+"""Asks the service in front of a revision's pods: where a mesh hides the pods, only it can be reached.
+
+Every try has a connection of its own, so that the service can choose another pod. Scrapes are the same few
+objects as those of pods, with the same rules for answers; what bounds them:
+
+    scrapes at a time     the others wait for their turn, first come, first served
+    tries of a scrape     ten for each that has to be heard (`metrics.service_sample`)
+    time of a try         until the second round after the one in which it began
+    time of a scrape      three rounds; what was heard by then counts, if it is enough
+    connections a second  those of the connector, behind the pods'
+
+Source: `knative/serving pkg/autoscaler/metrics/stats_scraper.go` (`scrapeService`).
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from metrics.asking import Listener, Target, back_off
+from metrics.connector import Connector
+from metrics.failure import Failure
+from metrics.resolver import Resolver
+from metrics.route import Access
+from metrics.scraper import Connection, request_bytes
+from metrics.service_sample import ServiceSample
+from metrics.stat import Stat
+
+_AT_ONCE = 64
+"""Scrapes of services at a time, with at most 16 connections each."""
+
+_LONGEST_TRY, _LONGEST_SCRAPE = 2, 3
+"""Rounds; the peer gives a try 3 s, and a scrape ten times that."""
+
+
+class Gate:
+    """Lets a bounded number of scrapes go on at a time, in the order in which they came.
+
+    Parameters
+    ----------
+    at_once : int
+    """
+
+    def __init__(self, at_once: int = _AT_ONCE) -> None:
+        self._at_once = at_once
+        self._inside: set[ServiceScraper] = set()
+        self._waiting: deque[ServiceScraper] = deque()
+
+    def enter(self, scraper: "ServiceScraper") -> None:
+        """Have a scraper begin as soon as there is room."""
+        self._waiting.append(scraper)
+        self._admit()
+
+    def leave(self, scraper: "ServiceScraper") -> None:
+        """Make room for the next; one that still waits waits no longer."""
+        if scraper in self._inside:
+            self._inside.remove(scraper)
+            self._admit()
+        else:
+            self._waiting.remove(scraper)
+
+    def _admit(self) -> None:
+        while self._waiting and len(self._inside) < self._at_once:
+            scraper = self._waiting.popleft()
+            self._inside.add(scraper)
+            scraper.begin()
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the scrapers of all services share.
+
+    Attributes
+    ----------
+    connector : Connector
+    resolver : Resolver
+    failures : Counter of Failure
+        Counts scrapes that failed.
+    hurry : callable
+        Has connections opened soon.
+    gate : Gate
+    """
+
+    connector: Connector
+    resolver: Resolver
+    failures: Counter[Failure]
+    hurry: Callable[[], None]
+    gate: Gate = field(default_factory=Gate)
+
+
+class ServiceScraper:
+    """Asks one service for what all pods behind it say together; a `metrics.asking.Askable`.
+
+    Parameters
+    ----------
+    access : Access
+        Names the service.
+    listener : Listener
+        Told of totals and failures, but never within a call of `ask` or `rest`.
+    means : Means
+    """
+
+    __slots__ = (
+        "_access", "_addresses", "_gone", "_in_a_row", "_listener", "_means", "_number", "_pods", "_rounds",
+        "_sample", "_skip", "_stable_window", "_tries", "_turn", "asked_in", "awaited", "failure", "late",
+        "request", "target", "trusted", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, access: Access, listener: Listener, means: Means) -> None:
+        self.target = Target(access.service, access.service, access.port, 0.0)
+        self.request = request_bytes(access.service, access.port, keep=False)
+        self.trusted = True
+        self.waiting = False
+        self.asked_in = 0
+        self.awaited = False
+        self.late: Stat | None = None
+        self.failure: Failure | None = None
+        self._access = access
+        self._listener = listener
+        self._means = means
+        self._gone = False
+        self._in_a_row = 0  # failures since the last total
+        self._skip = 0  # rounds to let pass
+        self._pods = 1
+        self._stable_window = 60.0
+        self._number = 0  # of the scrape
+        self._rounds = 0  # that it has taken; -1 while it waits for its turn
+        self._addresses: Sequence[str] = ()
+        self._turn = 0
+        self._sample: ServiceSample | None = None
+        self._tries: dict[int, _Try] = {}  # by asker
+
+    def configure(self, pods: int, stable_window: float) -> None:
+        """Set how many ready pods are behind the service, and below which age, in seconds, they are young."""
+        self._pods, self._stable_window = pods, stable_window
+
+    def ask(self) -> bool:
+        """Begin a scrape, unless one is going on; False while backing off."""
+        if self.waiting:
+            self._let_pass()
+            return True
+        if self._skip or self._gone or not self._pods:
+            self.rest()
+            return False
+        self.waiting = True
+        self.trusted = False
+        self._rounds = -1
+        self._means.gate.enter(self)
+        return True
+
+    def rest(self) -> None:
+        """Let a round pass without being asked."""
+        self.late = None
+        if self.waiting:
+            self._let_pass()
+        else:
+            self._skip = max(0, self._skip - 1)
+
+    def close(self) -> None:
+        """The service is of no more use; a round that waits for it goes on without."""
+        self._gone = True
+        self._means.resolver.forget(self._access.service)
+        if self.waiting:
+            self._end()
+            self._listener.failed(self)
+
+    def begin(self) -> None:
+        """Go through the gate."""
+        self._rounds = 0
+        self._means.resolver.find(self._access.service, partial(self._found, self._number))
+
+    def heard(self, asker: int, outcome: Stat | Failure) -> None:
+        """Take the outcome of a try."""
+        assert self._sample is not None
+        del self._tries[asker]
+        if isinstance(outcome, Stat):
+            self._sample.take(asker, outcome)
+        else:
+            self._sample.miss(asker, outcome)
+        if self._sample.done:
+            self._finish(self._sample.total())
+        elif self._sample.asks_on(asker):
+            self._try(asker)
+
+    def _found(self, number: int, addresses: Sequence[str]) -> None:
+        if number != self._number:
+            return
+        if not addresses:
+            self._finish(Failure.NAME)
+            return
+        self._addresses = addresses
+        self._sample = ServiceSample(self._pods, self._stable_window)
+        for asker in range(self._sample.size):
+            self._try(asker)
+
+    def _try(self, asker: int) -> None:
+        """Queue a connection; with several addresses each try takes the next."""
+        self._turn += 1
+        address = self._addresses[self._turn % len(self._addresses)], self._access.port
+        self._tries[asker] = _Try(self, asker, address)
+        self._means.connector.want(self._tries[asker], later=True)
+        self._means.hurry()
+
+    def _let_pass(self) -> None:
+        """Count a round that a scrape has taken; what is overdue ends as soon as we may tell of it."""
+        if self._rounds >= 0:
+            self._rounds += 1
+            asyncio.get_running_loop().call_soon(self._give_up, self._number)
+
+    def _give_up(self, number: int) -> None:
+        if number != self._number:
+            return
+        if self._rounds >= _LONGEST_SCRAPE:
+            self._finish(self._sample.total() if self._sample else Failure.NAME)
+            return
+        for each in list(self._tries.values()):
+            each.rounds += 1
+            if each.rounds >= _LONGEST_TRY and number == self._number:
+                each.end(Failure.TIMEOUT)
+
+    def _finish(self, outcome: Stat | Failure) -> None:
+        self._end()
+        if isinstance(outcome, Stat):
+            self.trusted, self.failure, self._in_a_row = True, None, 0
+            self._listener.answered(self, outcome)
+            return
+        self._means.failures[outcome] += 1
+        self.failure = outcome
+        self._in_a_row += 1
+        self._skip = back_off(self._in_a_row)
+        self._listener.failed(self)
+
+    def _end(self) -> None:
+        """Let go of all that the scrape held."""
+        self.waiting = False
+        self._number += 1
+        self._sample = None
+        for each in self._tries.values():
+            each.close()
+        self._tries.clear()
+        self._means.gate.leave(self)
+
+
+class _Try:
+    """One request on a connection of its own: a `metrics.connector.Connectable`."""
+
+    __slots__ = ("_asker", "_connection", "_scraper", "address", "rounds")
+
+    def __init__(self, scraper: ServiceScraper, asker: int, address: tuple[str, int]) -> None:
+        self.address = address
+        self.rounds = 0
+        self._scraper: ServiceScraper | None = scraper
+        self._asker = asker
+        self._connection: Connection | None = None
+
+    @property
+    def request(self) -> bytes:
+        return b"" if self._scraper is None else self._scraper.request
+
+    @property
+    def wants_connection(self) -> bool:
+        return self._scraper is not None and self._connection is None
+
+    def connected(self, connection: Connection) -> None:
+        if self.wants_connection:
+            self._connection = connection
+            connection.ask()
+        else:
+            connection.close()
+
+    def connect_failed(self) -> None:
+        self.end(Failure.CONNECT)
+
+    def answered(self, stat: Stat) -> None:
+        self.end(stat)
+
+    def failed(self, failure: Failure) -> None:
+        self.end(failure)
+
+    def lost(self, connection: Connection, unheard: bool) -> None:
+        if connection is self._connection:
+            self.end(Failure.CLOSED)
+
+    def end(self, outcome: Stat | Failure) -> None:
+        """Hang up and say what came of it, once."""
+        scraper = self._scraper
+        self.close()
+        if scraper is not None:
+            scraper.heard(self._asker, outcome)
+
+    def close(self) -> None:
+        """Hang up without a word."""
+        self._scraper = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
