@@ -82,7 +82,7 @@ class FakeCluster:
 class World:
     """A reconciler, its cluster and the time."""
 
-    def __init__(self, config: AutoscalerConfig = CONFIG) -> None:
+    def __init__(self, config: AutoscalerConfig = CONFIG, in_charge: bool = True) -> None:
         self.now = START
         self.activator_answers = True
         self.ticks: list[float] = []
@@ -99,6 +99,7 @@ class World:
                 stats=lambda *counts: self.stats.append(counts),
             ),
             clock=lambda: self.now,
+            in_charge=in_charge,
         )
         self.cluster.watch(self.reconciler.on_revision)
 
@@ -384,6 +385,35 @@ async def test_pods_are_scraped_unless_activators_see_everything(world: World) -
     assert KEY not in watched
     world.reconciler.apply_config(CONFIG)
     assert KEY in watched
+
+
+async def test_who_looks_on_takes_all_load_from_pods() -> None:
+    """Activators report to the autoscaler in charge: what they sent must be counted where it arrived."""
+    world = World(CONFIG.model_copy(update={"target_burst_capacity": -1.0}), in_charge=False)
+    world.revision(ready=1)
+    for second in range(10):
+        world.reconciler._record_scrape(KEY, Stat("pod", 42.0, 40.0), int(START) - 9 + second)
+    await world.step()
+    assert world.status().desired == 5
+    world.ready(0)
+    await world.step(60.0)
+    assert (world.status().desired, world.status().mode) == (0, "stable")
+    world.ready(1)
+    await world.step(2.0)
+    assert (world.status().desired, world.status().mode) == (0, "no data")
+    await world.reconciler.collector.close()
+
+
+async def test_who_looks_on_says_of_nothing_that_it_was_scaled(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    world = World(in_charge=False)
+    world.cluster.confirms = False
+    world.revision(ready=1)
+    await world.run(10, 42.0)
+    assert world.cluster.asked[-1] == (KEY, 5)
+    assert world.scales == []
+    assert not [each for each in caplog.records if each.getMessage().startswith("replicas")]
+    await world.reconciler.collector.close()
 
 
 async def test_a_revision_that_is_not_scraped_can_go(world: World) -> None:
