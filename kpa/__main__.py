@@ -2,7 +2,7 @@
 
 import typer
 
-from kpa.commands import activator, check_config, demo, local, queue_proxy, replay, serve, status
+from kpa.commands import activator, check_config, demo, local, queue_proxy, replay, serve, simulate, status
 
 app = typer.Typer(
     name="kpa",
@@ -17,6 +17,7 @@ app.command("serve")(serve.command)
 app.command("status")(status.command)
 app.command("check-config")(check_config.command)
 app.command("replay")(replay.command)
+app.command("simulate")(simulate.command)
 app.command("queue-proxy")(queue_proxy.command)
 app.command("activator")(activator.command)
 

@@ -1,0 +1,158 @@
+"""What the command line gives, read into values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from config.durations import format_duration, parse_duration
+from kpa.demo.azure import TokenRates
+from kpa.simulate.distributions import parse_times
+from kpa.simulate.errors import InputError
+from kpa.simulate.load import DEFAULT_SERVICE, Load, Reading, read_load
+from kpa.simulate.prometheus import RangeQuery
+from kpa.simulate.scenario import Scenario
+from kpa.simulate.settings import read_annotations, read_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Texts and numbers of the options that simulations share; the names are the options'."""
+
+    config: str | None
+    assignments: Sequence[str]
+    annotations: Sequence[str]
+    container_concurrency: int
+    service_time: str | None
+    prefill_rate: float
+    decode_rate: float
+    start_up_time: str
+    ready_lag: str
+    drain_time: str
+    timeout: str
+    replicas: int | None
+    unit: Literal["rps", "concurrency"]
+    even: bool
+    query: str | None
+    start: str | None
+    end: str | None
+    step: str
+    seed: int
+
+    def scenario(self) -> tuple[Scenario, list[str]]:
+        """Return what is simulated, and warnings.
+
+        Raises
+        ------
+        InputError
+            An option cannot be used.
+        """
+        config, warnings = read_settings(self.config, self.assignments)
+        scenario = Scenario(
+            config=config,
+            annotations=read_annotations(self.annotations, config),
+            container_concurrency=self.container_concurrency,
+            start_up=parse_times(self.start_up_time, "--start-up-time"),
+            ready_lag=_seconds(self.ready_lag, "--ready-lag"),
+            drain=_seconds(self.drain_time, "--drain-time"),
+            timeout=_seconds(self.timeout, "--timeout", above=0.0),
+            replicas=self.replicas,
+            seed=self.seed,
+        )
+        return scenario, warnings
+
+    def read(self, source: str) -> Load:
+        """Read a load.
+
+        Raises
+        ------
+        InputError
+            It cannot be used.
+        """
+        service = None if self.service_time is None else parse_times(self.service_time, "--service-time")
+        reading = Reading(
+            service=service,
+            rates=TokenRates(self.prefill_rate, self.decode_rate),
+            unit=self.unit,
+            even=self.even,
+            query=self._range_query(),
+        )
+        load = read_load(source, reading, self.seed)
+        if not len(load.arrivals):
+            raise InputError(f"{source}: holds no request")
+        return load
+
+    def assumptions(self, load: Load, scenario: Scenario) -> dict[str, str]:
+        """Say what the numbers of a simulation rest on."""
+        mean = float(load.service.mean())
+        count, flying = len(load.arrivals), f"{load.concurrency:.3g} in flight on average"
+        known_after = format_duration(scenario.ready_lag)
+        return {
+            "load": f"{load.name}: {count} requests, {flying}",
+            "service time": self.service_time or f"mean {mean:.3g} s ({_source_of_service(load, mean)})",
+            "start-up time": f"{scenario.start_up}, and {known_after} until it is known",
+            "drain time": format_duration(scenario.drain),
+            "container concurrency": str(scenario.container_concurrency or "no limit"),
+            "settings": f"profile {scenario.config.defaults}; {_given(self)}",
+            "seed": str(scenario.seed),
+        }
+
+    def _range_query(self) -> RangeQuery | None:
+        if self.query is None:
+            return None
+        if self.start is None or self.end is None:
+            raise InputError("--query needs --start and --end")
+        start, end = _moment(self.start, "--start"), _moment(self.end, "--end")
+        if end <= start:
+            raise InputError(f"--end {self.end!r} must be later than --start {self.start!r}")
+        return RangeQuery(self.query, start, end, _seconds(self.step, "--step", above=0.0))
+
+
+def _source_of_service(load: Load, mean: float) -> str:
+    fixed = mean == DEFAULT_SERVICE.mean and bool((load.service == mean).all())
+    return "assumed; --service-time says otherwise" if fixed else "of the load"
+
+
+def _given(options: Options) -> str:
+    given = [options.config or "no ConfigMap", *options.assignments, *options.annotations]
+    return ", ".join(given)
+
+
+def _seconds(text: str, option: str, above: float = -1.0) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        seconds = -1.0
+    if not above < seconds <= 86_400 or seconds < 0:
+        least = "more than 0s and" if above >= 0 else ""
+        raise InputError(
+            f"{option} {text!r} must be a duration such as 90s, {least} at most 24h".replace("  ", " ")
+        )
+    return seconds
+
+
+def _moment(text: str, option: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"{option} {text!r} must be a date such as 2026-08-21T10:00:00Z, or unix seconds"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def check_target(path: Path | None, option: str) -> None:
+    """See to it that a file can be written before minutes are spent on what goes into it.
+
+    Raises
+    ------
+    InputError
+        Its folder does not exist, or it is a folder itself.
+    """
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        raise InputError(f"{option} {path}: cannot be written; must be a file in a folder that exists")

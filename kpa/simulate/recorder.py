@@ -1,0 +1,52 @@
+"""What a simulation keeps of replicas and decisions while it runs."""
+
+from typing import NamedTuple
+
+from kpa.simulate.cluster import SimulatedCluster
+
+
+class State(NamedTuple):
+    """The revision from a time on, until the next state.
+
+    Attributes
+    ----------
+    at : float
+        Seconds from the start.
+    wanted, ready, pods : int
+        Replicas wanted (-1 is not known yet), ready, and all that exist: starting and stopping ones too.
+    panicking : bool
+    proxied : bool
+        The activator is in the path.
+    """
+
+    at: float
+    wanted: int
+    ready: int
+    pods: int
+    panicking: bool
+    proxied: bool
+
+
+class Recorder:
+    """States whenever something changed, and scalings.
+
+    Attributes
+    ----------
+    states : list of State
+    scalings : int
+        Times at which another number of replicas was asked for.
+    """
+
+    def __init__(self) -> None:
+        self.states: list[State] = []
+        self.scalings = 0
+
+    def scaled(self, before: int, after: int) -> None:
+        """Count a scaling."""
+        self.scalings += 1
+
+    def note(self, now: float, cluster: SimulatedCluster, panicking: bool, proxied: bool) -> None:
+        """Keep how things are, if they changed."""
+        seen = (cluster.wanted, len(cluster.usable()), len(cluster.pods), panicking, proxied)
+        if not self.states or self.states[-1][1:] != seen:
+            self.states.append(State(now, *seen))

@@ -1,0 +1,142 @@
+"""Arrivals from comma-separated values, columns by name.
+
+A time column (seconds, or dates such as 2023-11-16 18:15:46.680), and what a request takes: seconds of work,
+or tokens read and written. Everything else is skipped.
+"""
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from kpa.demo.azure import TokenRates
+from kpa.simulate.errors import InputError
+
+TIME_COLUMNS = ("timestamp", "time", "at")
+SERVICE_COLUMN = "service_time"
+TOKEN_COLUMNS = ("contexttokens", "generatedtokens")
+_EXPECTED = (
+    "the first line must name timestamp (or time, or at), and may name service_time (seconds), or "
+    "ContextTokens and GeneratedTokens"
+)
+_MOST_SECONDS = 1e6
+_MOST_TOKENS = 1e7
+
+
+class Row(NamedTuple):
+    """One request: seconds since the first one, seconds of work (nan where the file does not say)."""
+
+    at: float
+    service: float
+
+
+class _Columns(NamedTuple):
+    """Places of the columns that are read; -1 is none."""
+
+    time: int
+    service: int
+    context: int
+    generated: int
+
+
+def read_table(path: Path, rates: TokenRates) -> list[Row]:
+    """Read all requests of a file.
+
+    Parameters
+    ----------
+    path : Path
+    rates : TokenRates
+        Turn tokens into work.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, lacks a column or a request, is not in order of time, or holds a bad value.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(_rows(file, str(path), rates))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file in UTF-8") from error
+    except csv.Error as error:
+        raise InputError(f"{path}: not comma-separated values: {error}") from error
+    if not rows:
+        raise InputError(f"{path}: holds no request; {_EXPECTED}, each further line is one request")
+    return rows
+
+
+def _rows(file: TextIO, path: str, rates: TokenRates) -> Iterator[Row]:
+    lines = csv.reader(file)
+    columns = _find_columns(next(lines, []), path)
+    first = before = -math.inf
+    for fields in lines:
+        if not fields:
+            continue
+        place = f"{path}, line {lines.line_num}"
+        moment = _moment(_field(fields, columns.time), place)
+        if moment < before:
+            raise InputError(
+                f"{place}: time {_field(fields, columns.time)!r} is earlier than the line before; "
+                "requests must be in order of time"
+            )
+        first, before = moment if first == -math.inf else first, moment
+        yield Row(round(moment - first, 7), _service(fields, columns, rates, place))
+
+
+def _find_columns(header: Sequence[str], path: str) -> _Columns:
+    names = [name.strip().lower() for name in header]
+    time = next((names.index(name) for name in TIME_COLUMNS if name in names), -1)
+    if time < 0:
+        found = ", ".join(header) or "nothing"
+        raise InputError(f"{path}: no column timestamp; {_EXPECTED}; it names {found[:200]}")
+    service, *tokens = (
+        names.index(name) if name in names else -1 for name in (SERVICE_COLUMN, *TOKEN_COLUMNS)
+    )
+    if -1 in tokens:
+        tokens = [-1, -1]
+    return _Columns(time, service, *tokens)
+
+
+def _field(fields: Sequence[str], column: int) -> str:
+    return fields[column].strip() if column < len(fields) else ""
+
+
+def _moment(text: str, place: str) -> float:
+    """Seconds of a number or a date; dates without a zone are UTC."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise InputError(
+                f"{place}: time {text!r} must be seconds, or a date such as 2023-11-16 18:15:46.680"
+            ) from None
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise InputError(f"{place}: time {text!r} must not be negative")
+    return seconds
+
+
+def _service(fields: Sequence[str], columns: _Columns, rates: TokenRates, place: str) -> float:
+    if columns.service >= 0:
+        return _number(_field(fields, columns.service), SERVICE_COLUMN, _MOST_SECONDS, place)
+    if columns.context < 0:
+        return math.nan
+    context = _number(_field(fields, columns.context), "ContextTokens", _MOST_TOKENS, place)
+    generated = _number(_field(fields, columns.generated), "GeneratedTokens", _MOST_TOKENS, place)
+    return rates.service(int(context), int(generated))
+
+
+def _number(text: str, column: str, most: float, place: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= most:
+        raise InputError(f"{place}: {column} {text!r} must be a number from 0 to {most:g}")
+    return value
