@@ -5,11 +5,12 @@ Why not the client of the package `kubernetes`: see `kpa.kube.informer` for what
 
 import random
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any, ClassVar, Self
 
 from kpa.kube.credentials import Credentials
 from kpa.kube.documents import lines, parse
-from kpa.kube.errors import Gone, Unreachable, error_from_status
+from kpa.kube.errors import Forbidden, Gone, Unreachable, error_from_status
 from kpa.kube.resource import Resource
 from kpa.kube.transport import Call, Transport
 
@@ -29,6 +30,8 @@ _WATCH_SECONDS = (300, 600)
 
 _SILENCE = 150.0
 """Seconds without a byte after which a watch counts as cut; servers send a bookmark about once a minute."""
+
+_JSON_PATCH = "application/json-patch+json"
 
 Json = dict[str, Any]
 Objects = list[Json]
@@ -55,6 +58,7 @@ class KubeClient:
     ) -> None:
         self._transport = self.transport(credentials, concurrency=concurrency)
         self._deadline = deadline
+        self._ways_to_scale: dict[Resource, tuple[str, str]] = {}
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -92,14 +96,25 @@ class KubeClient:
         return await self._request("update", "PUT", resource, namespace, name, "status", body)
 
     async def patch_replicas(self, resource: Resource, namespace: str, name: str, replicas: int) -> Json:
-        """Ask for replicas by the scale subresource of an object, whatever it says now.
+        """Ask for replicas of an object, whatever it says now: by its scale subresource, else its own field.
+
+        Roles of Knative before 1.22 let its autoscaler change a Deployment, but not the subresource. The way
+        that was allowed last is tried first.
 
         Source: knative/serving pkg/reconciler/autoscaling/kpa/scaler.go.
         """
+        first, second = self._ways_to_scale.get(resource, ("scale", ""))
         patch = [{"op": "add", "path": "/spec/replicas", "value": replicas}]
-        return await self._request(
-            "patch", "PATCH", resource, namespace, name, "scale", patch, "application/json-patch+json"
-        )
+        request = partial(self._request, "patch", "PATCH", resource, namespace, name)
+        try:
+            return await request(first, patch, _JSON_PATCH)
+        except Forbidden as refused:
+            try:
+                answer = await request(second, patch, _JSON_PATCH)
+            except Forbidden:
+                raise refused from None
+        self._ways_to_scale[resource] = second, first
+        return answer
 
     async def patch(self, resource: Resource, namespace: str | None, name: str, body: Json) -> Json:
         """Change what a merge patch names of an object."""

@@ -70,6 +70,31 @@ async def test_replicas_are_patched_by_the_scale_subresource(pair: Pair) -> None
     assert request.content_type == "application/json-patch+json"
 
 
+async def test_replicas_are_patched_on_the_object_where_the_subresource_is_forbidden(pair: Pair) -> None:
+    api, client = pair
+    api.put("a", {"replicas": 1})
+    api.picks = lambda request: request.path.endswith("/scale")
+    api.faults = [refusal(403, "Forbidden")]
+    for replicas in (7, 8):
+        await client.patch_replicas(THINGS, "default", "a", replicas)
+        assert api.objects[Key("default", "a")]["spec"] == {"replicas": replicas}
+    assert [request.path.rpartition("/")[2] for request in api.requests] == ["scale", "a", "a"]
+
+
+async def test_rights_that_change_meanwhile_are_found_out(pair: Pair) -> None:
+    api, client = pair
+    api.put("a", {"replicas": 1})
+    api.faults = [refusal(403, "Forbidden"), refusal(403, "Forbidden")]
+    with pytest.raises(Forbidden, match="/scale default/a"):
+        await client.patch_replicas(THINGS, "default", "a", 7)
+    api.faults = [refusal(403, "Forbidden")]
+    await client.patch_replicas(THINGS, "default", "a", 8)
+    api.faults = [refusal(403, "Forbidden")]
+    await client.patch_replicas(THINGS, "default", "a", 9)
+    assert api.objects[Key("default", "a")]["spec"] == {"replicas": 9}
+    assert [r.path.rpartition("/")[2] for r in api.requests] == ["scale", "a", "scale", "a", "a", "scale"]
+
+
 async def test_requests_name_us(pair: Pair) -> None:
     api, client = pair
     await client.list(THINGS)
