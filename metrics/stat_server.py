@@ -2,7 +2,8 @@
 
 A binary frame is one `WireStatMessages`. Frames that are no such message are dropped and the connection is
 kept: an activator of another version shall not lose its other reports. No subprotocol, no compression, no
-authentication; pings are answered; every path upgrades. A plain GET gets 200 if a kubelet asks, else 400.
+authentication; pings are answered; every path upgrades. A plain GET gets a page if there is one at its path;
+else 200 if a kubelet asks, and 400 otherwise.
 
 Protection of memory, where Knative has none: a message may have 16 MiB, some 150,000 revisions, more ends its
 connection (1009), and there are at most 256 connections, more get 503. Peers that vanished without a word are
@@ -16,7 +17,8 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -45,6 +47,10 @@ _COMPLAINT_EVERY = 10.0
 _log = logging.getLogger(__name__)
 
 
+Page: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+"""What answers a plain GET."""
+
+
 class StatServer:
     """Receives stats and hands them on.
 
@@ -57,6 +63,8 @@ class StatServer:
     accepts : callable (str) -> bool
         Tells whether stats are taken under a host name; others get a plain 200 and no websocket, so that a
         peer which means another replica goes on looking for it.
+    pages : Mapping of str to callable (Request) -> Response, optional
+        By their paths. Who may send stats may read them.
 
     Attributes
     ----------
@@ -76,11 +84,14 @@ class StatServer:
         on_stats: Callable[[list[StatMessage]], None],
         clock: Callable[[], float] = time.time,
         accepts: Callable[[str], bool] = lambda host: True,
+        pages: Mapping[str, Page] | None = None,
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self._on_stats = on_stats
         self._clock = clock
         self._accepts = accepts
+        self._pages = pages or {}
+        self._leaving = False
         self._sockets: set[web.WebSocketResponse] = set()
         self._runner: web.AppRunner | None = None
         self._complained_at = float("-inf")
@@ -112,15 +123,23 @@ class StatServer:
         runner, self._runner = self._runner, None
         for site in list(runner.sites):
             await site.stop()
+        await self.farewell()
+        await runner.cleanup()
+
+    async def farewell(self) -> None:
+        """Say "Restarting" (1012) to all peers and take no more of them; pages are answered still."""
+        self._leaving = True
         farewells = [
             socket.close(code=WSCloseCode.SERVICE_RESTART, message=b"Restarting") for socket in self._sockets
         ]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GRACE):
                 await asyncio.gather(*farewells, return_exceptions=True)
-        await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        page = self._pages.get(request.path)
+        if page is not None and request.method == "GET" and not _upgrades(request):
+            return await page(request)
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
@@ -144,7 +163,7 @@ class StatServer:
         headers = request.headers
         if not self._accepts(request.host):
             return web.Response()
-        if "upgrade" not in headers.get("Connection", "").lower():
+        if not _upgrades(request):
             kubelet = headers.get("User-Agent", "").startswith("kube-probe/") or "K-Kubelet-Probe" in headers
             return web.Response(status=200 if kubelet else 400)
         if headers.get("Upgrade", "").lower().strip() != "websocket":
@@ -154,7 +173,7 @@ class StatServer:
         origin = headers.get("Origin")
         if origin is not None and _host_of(origin) != request.host.lower():
             return web.Response(status=403)
-        if self._runner is None or len(self._sockets) >= _MOST_CONNECTIONS:
+        if self._leaving or len(self._sockets) >= _MOST_CONNECTIONS:
             return web.Response(status=503)
         return None
 
@@ -184,6 +203,10 @@ class StatServer:
             self._complained_at = now
             counts = ", ".join(f"{reason} {count}" for reason, count in sorted(self.dropped.items()))
             _log.warning("dropped reports that make no sense; since the start: %s", counts)
+
+
+def _upgrades(request: web.Request) -> bool:
+    return "upgrade" in request.headers.get("Connection", "").lower()
 
 
 def _host_of(origin: str) -> str | None:
