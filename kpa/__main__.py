@@ -2,7 +2,18 @@
 
 import typer
 
-from kpa.commands import activator, check_config, demo, local, queue_proxy, replay, serve, simulate, status
+from kpa.commands import (
+    activator,
+    check_config,
+    demo,
+    explain,
+    local,
+    queue_proxy,
+    replay,
+    serve,
+    simulate,
+    status,
+)
 
 app = typer.Typer(
     name="kpa",
@@ -15,6 +26,7 @@ app.command("local")(local.command)
 app.command("demo")(demo.command)
 app.command("serve")(serve.command)
 app.command("status")(status.command)
+app.command("explain")(explain.command)
 app.command("check-config")(check_config.command)
 app.command("replay")(replay.command)
 app.command("simulate")(simulate.command)

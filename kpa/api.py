@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple, get_args
 
+from config.provenance import Setting
+from kpa.explain import Explanation, PastDecision, Step
 from kpa.revisions import Key
 from kpa.status import Activity, Comparison, Mode, NextEvent, RevisionStatus
 
@@ -36,6 +38,46 @@ def revision_to_json(status: RevisionStatus) -> dict[str, Any]:
     if status.comparison is not None:
         document["comparison"] = asdict(status.comparison)
     return document
+
+
+def explanation_to_json(explanation: Explanation) -> dict[str, Any]:
+    """The answer of `GET /api/revisions/NAMESPACE/NAME`: fields of the revision, and why it has its pods."""
+    return revision_to_json(explanation.status) | {
+        "explanation": {
+            "time": explanation.time,
+            "decided_at": explanation.decided_at,
+            "summary": explanation.summary,
+            "steps": [step._asdict() for step in explanation.steps],
+            "next": explanation.next,
+            "past": [past._asdict() for past in explanation.past],
+            "settings": [setting._asdict() for setting in explanation.settings],
+        }
+    }
+
+
+def explanation_from_json(document: Mapping[str, Any]) -> Explanation:
+    """Read the answer of `GET /api/revisions/NAMESPACE/NAME`.
+
+    Raises
+    ------
+    ValueError
+        It is not of this form.
+    """
+    status = revision_from_json(document)
+    try:
+        said = document["explanation"]
+        return Explanation(
+            status=status,
+            time=said["time"],
+            decided_at=said["decided_at"],
+            summary=said["summary"],
+            steps=tuple(Step(**step) for step in said["steps"]),
+            next=said["next"],
+            past=tuple(PastDecision(**past) for past in said["past"]),
+            settings=tuple(Setting(**setting) for setting in said["settings"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not an explanation: {error}") from error
 
 
 def revision_from_json(document: Mapping[str, Any]) -> RevisionStatus:

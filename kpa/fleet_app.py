@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from config.resolve import RevisionSettings, resolve
+from kpa.explain import Explanation
 from kpa.kube.client import KubeClient
 from kpa.kube.cluster import KubernetesCluster
 from kpa.kube.objects import PodAutoscaler
@@ -43,6 +44,7 @@ class FleetApp(ABC):
             client, options.namespace, self._settings_changed, self._settings_read, options.config_name
         )
         self._synced = False
+        self._signal = 0  # that ends us
         self._cluster = KubernetesCluster(client, options.pod_name, self._resolve, self._owns)
         interval = self._settings.autoscaler.tick_interval
         self._heartbeat = Heartbeat(asyncio.get_running_loop().time(), interval)
@@ -50,6 +52,7 @@ class FleetApp(ABC):
         self._server = Server(
             self._telemetry,
             self._statuses,
+            self._explain,
             heartbeat=self._heartbeat,
             ready=lambda: None if self._synced else "the cluster's objects are not known yet",
             profile=lambda: self._settings.autoscaler.defaults,
@@ -75,6 +78,9 @@ class FleetApp(ABC):
     def _statuses(self) -> Iterable[RevisionStatus]:
         return self._reconciler.statuses()
 
+    def _explain(self, key: Key) -> Explanation | None:
+        return self._reconciler.explain(key)
+
     async def run(self) -> None:
         """Serve until SIGINT or SIGTERM; then what we look after is released at once.
 
@@ -82,7 +88,7 @@ class FleetApp(ABC):
         """
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, _stop, stop)
+            asyncio.get_running_loop().add_signal_handler(number, self._stop, stop, number)
         try:
             await self._server.start(self._options.host, self._options.telemetry_port)
             self._profiles = await serve_no_profiles(self._options.host, self._options.profiling_port)
@@ -92,7 +98,7 @@ class FleetApp(ABC):
                 self._telemetry.watch_event_loop(),
                 self._begin(),
             ]
-            await _until_stopped([asyncio.create_task(part) for part in parts], stop)
+            await self._until_stopped([asyncio.create_task(part) for part in parts], stop)
         finally:
             await self._close()
             await self._reconciler.collector.close()
@@ -136,22 +142,29 @@ class FleetApp(ABC):
         self._problems[name] = len(problems)
         self._telemetry.set_config_problems(sum(self._problems.values()))
 
+    # The end.
 
-def _stop(stop: asyncio.Event) -> None:
-    """Take a signal; the second one waits for nothing (`knative/pkg signals/signal.go`)."""
-    if stop.is_set():
-        os._exit(1)
-    stop.set()
+    async def _before_end(self) -> None:
+        """Do what is to be done while everything still runs."""
+        if self._signal:
+            _log.info("asked to end by %s", signal.Signals(self._signal).name)
 
+    def _stop(self, stop: asyncio.Event, number: int) -> None:
+        """Take a signal; the second one waits for nothing (`knative/pkg signals/signal.go`)."""
+        if stop.is_set():
+            os._exit(1)
+        self._signal = number
+        stop.set()
 
-async def _until_stopped(tasks: list["asyncio.Task[None]"], stop: asyncio.Event) -> None:
-    """Wait until asked to stop, or until a part ends that should not; what it raised is raised."""
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for waiting in (stopping, *tasks):
-            waiting.cancel()
-        await asyncio.gather(stopping, *tasks, return_exceptions=True)
+    async def _until_stopped(self, tasks: list["asyncio.Task[None]"], stop: asyncio.Event) -> None:
+        """Wait until asked to stop, or until a part ends that should not; what it raised is raised."""
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            await self._before_end()
+        finally:
+            for waiting in (stopping, *tasks):
+                waiting.cancel()
+            await asyncio.gather(stopping, *tasks, return_exceptions=True)

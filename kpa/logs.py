@@ -129,7 +129,7 @@ def decision_fields(old: RevisionStatus | None, new: RevisionStatus) -> dict[str
 
     A decision is changed when desired, wanted, mode or activity are; without an `old` one, all are unknown.
     """
-    if old is not None and _decision(old) == _decision(new):
+    if old is not None and old.decision == new.decision:
         return {}
     return {
         "namespace": new.key.namespace,
@@ -148,6 +148,7 @@ def decision_fields(old: RevisionStatus | None, new: RevisionStatus) -> dict[str
         "excess_burst_capacity": new.excess_burst_capacity,
         "mode": new.mode,
         "activity": new.activity,
+        "rule": str(new.rule),
         "min_scale": new.min_scale,
         "max_scale": new.max_scale,
     }
@@ -165,10 +166,6 @@ def log_decision(logger: logging.Logger, old: RevisionStatus | None, new: Revisi
 def _check_level(level: str) -> None:
     if level not in LEVELS:
         raise ValueError(f"log level {level!r}: allowed are {', '.join(LEVELS)}")
-
-
-def _decision(status: RevisionStatus) -> tuple[int, int, str, str]:
-    return status.desired, status.wanted, status.mode, status.activity
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, Any]:

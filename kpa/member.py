@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from config.resolve import RevisionSettings
+from kpa.explain import PAST, PastDecision
 from kpa.revisions import Revision
 from kpa.status import Activity as ActivityName
 from kpa.status import Mode, NextEvent, RevisionStatus
 from scaler.burst import UNLIMITED
 from scaler.engine import Decision
 from scaler.plan import Plan
+from scaler.rules import Rule
 from scaler.zero import Activity
 
 
@@ -32,6 +34,10 @@ class Member:
         Replicas asked for that the cluster has not confirmed yet.
     in_charge : bool
         Activators report of it to us, and the cluster does what we say.
+    dark : bool
+        The last plan was made for a revision without traffic, whatever its last decision says.
+    past : tuple of PastDecision
+        Its last changed decisions, newest first.
     """
 
     revision: Revision
@@ -41,6 +47,8 @@ class Member:
     dark_from: float | None = None
     asked: int | None = None
     in_charge: bool = True
+    dark: bool = False
+    past: tuple[PastDecision, ...] = ()
 
     @property
     def scraped(self) -> bool:
@@ -59,6 +67,30 @@ class Member:
         if decision.valid or self.dark_from is None:
             self.dark_from = now + self.settings.stable_window
         return not decision.valid and now >= self.dark_from
+
+    def tell(self, decision: Decision, now: float) -> tuple[RevisionStatus | None, RevisionStatus]:
+        """Return what was told before and what is to be told now; a changed decision is kept."""
+        before, status = self.told, self.status(decision)
+        self.told = status
+        if before is None or before.decision != status.decision:
+            past = PastDecision(
+                now,
+                status.desired,
+                status.wanted,
+                status.ready,
+                status.stable,
+                status.panic,
+                status.mode,
+                status.rule,
+            )
+            self.past = (past, *self.past[: PAST - 1])
+        return before, status
+
+    def rule(self, decision: Decision) -> Rule:
+        """Return what bound the pods wanted now."""
+        if self.plan.rule is not None:
+            return self.plan.rule
+        return Rule.NO_TRAFFIC if self.dark else decision.rule
 
     def status(self, decision: Decision) -> RevisionStatus:
         """Return what is known now, for telemetry, the API and people."""
@@ -87,6 +119,7 @@ class Member:
             activity=_activity_name(self.plan.life.activity),
             min_scale=settings.min_scale,
             max_scale=settings.max_scale,
+            rule=self.rule(decision),
             next_event=_next_event(self.plan, revision.replicas),
         )
 

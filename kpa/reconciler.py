@@ -16,11 +16,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from config.autoscaler import AutoscalerConfig
+from config.provenance import provenance
 from config.resolve import PROGRESS_DEADLINE, RevisionSettings, resolve
 from kpa.cluster import Cluster, Outcome
 from kpa.deadlines import Deadlines
+from kpa.explain import Explanation, explain
 from kpa.logs import log_decision
 from kpa.member import Member
+from kpa.resumption import Resumption
 from kpa.revisions import Key, Revision
 from kpa.status import RevisionStatus
 from metrics.collector import Collector, Target
@@ -88,6 +91,7 @@ class Reconciler:
         self.config = config
         self._progress_deadline = PROGRESS_DEADLINE
         self.engine = Engine()
+        self.resumption = Resumption(self.engine, clock)
         self._observers = observers or Observers()
         self.collector = Collector(
             self._record_scrape, self.engine.forget_data, clock=clock, observe=self._observers.scrape
@@ -157,6 +161,7 @@ class Reconciler:
         self.engine.add(
             key, member.settings, now, len(revision.ready_pods), member.scraped, hold=served_before
         )
+        self.resumption.begin(key, member)
         self._follow_pods(key, member)
         self._touch(key)
 
@@ -165,6 +170,7 @@ class Reconciler:
         if member is None:
             return
         self.engine.remove(key)
+        self.resumption.forget(key)
         self._dirty.discard(key)
         self._pokes.discard(key)
         self._deadlines.set(key, None)
@@ -206,7 +212,10 @@ class Reconciler:
         self._record(Key(*key), stat if self._in_charge else stat.in_full(), second)
 
     def _record(self, key: Key, stat: Stat, second: int) -> None:
-        if self.engine.record(key, second, stat.concurrency, stat.requests):
+        concurrency, requests = stat.concurrency, stat.requests
+        if self.resumption.bridging:
+            concurrency, requests = self.resumption.beyond(key, second, concurrency, requests)
+        if self.engine.record(key, second, concurrency, requests):
             self._pokes.add(key)
             self._wake.set()
 
@@ -242,6 +251,7 @@ class Reconciler:
     def _tick(self, now: float) -> None:
         """Decide for the whole fleet."""
         started = time.perf_counter()
+        self.resumption.tidy(now)
         self._decide(now)
         self._next_tick = following_tick(now, self.config.tick_interval)
         self._observers.tick(time.perf_counter() - started)
@@ -252,10 +262,11 @@ class Reconciler:
     def _look_at(self, key: Key, member: Member, now: float) -> None:
         """Make a revision's plan anew and have it carried out."""
         decision = self.engine.decision(key)
+        member.dark = member.is_dark(decision, now)
         member.plan = plan(
             member.settings,
             member.plan.life,
-            0 if member.is_dark(decision, now) else decision.desired,
+            0 if member.dark else decision.desired,
             decision.excess,
             len(member.revision.ready_pods),
             self._activator_answers(key),
@@ -263,9 +274,7 @@ class Reconciler:
         )
         dark_from = member.dark_from if member.dark_from is not None and member.dark_from > now else None
         self._deadlines.set(key, _earlier(member.plan.again_at, dark_from))
-        status = member.status(self.engine.decision(key))
-        log_decision(_log, member.told, status)
-        member.told = status
+        log_decision(_log, *member.tell(decision, now))
         self._carry_out(key, member, Outcome(member.plan, decision, member.settings), now)
 
     def _carry_out(self, key: Key, member: Member, outcome: Outcome, now: float) -> None:
@@ -301,9 +310,33 @@ class Reconciler:
 
     # What goes out.
 
+    def revisions(self) -> list[Key]:
+        """Return the revisions that we look after."""
+        return list(self._members)
+
+    def payloads(self, keys: Iterable[Key]) -> list[bytes]:
+        """Return what another process needs to go on with some of them (`kpa.resumption`)."""
+        return self.resumption.payloads([key for key in keys if key in self._members], self._members)
+
     def statuses(self) -> Iterable[RevisionStatus]:
         """Return what is known of all revisions now."""
         return [member.status(self.engine.decision(key)) for key, member in self._members.items()]
+
+    def explain(self, key: Key) -> Explanation | None:
+        """Say in words why a revision has the pods it has; None if there is no such revision."""
+        member, now = self._members.get(key), self._clock()
+        if member is None:
+            return None
+        decision = self.engine.decision(key)
+        return explain(
+            member.status(decision),
+            member.settings,
+            decision,
+            self.engine.held_until(key),
+            now,
+            member.past,
+            tuple(provenance(self.config, member.revision.annotations)),
+        )
 
 
 def following_tick(now: float, interval: float) -> float:

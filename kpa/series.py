@@ -16,6 +16,7 @@ Read = Callable[[RevisionStatus], float | None]
 
 SCOPE = "knative.dev/serving/pkg/autoscaler"
 SCRAPE_SECONDS = "kn_autoscaler_scrape_duration_seconds"
+RULE = "kpa_revision_rule"
 LEGACY_SCRAPE_MS = "autoscaler_scrape_time"
 
 
@@ -134,7 +135,8 @@ def revision_text(
     """
     scrapes.keep(statuses)
     table = (*SERIES, SHADOW) if any(status.comparison for status in statuses) else SERIES
-    lines = [*_gauges(table, statuses, [_labels(status) for status in statuses])]
+    own = [_labels(status) for status in statuses]
+    lines = [*_gauges(table, statuses, own), *_rules(statuses, own)]
     seconds = ((_configuration_labels(owner), times) for owner, times in scrapes.by_configuration().items())
     lines += _histograms(SCRAPE_SECONDS, "Seconds that scraping a revision took.", seconds, openmetrics)
     if legacy:
@@ -154,6 +156,12 @@ def _gauges(
             value = read(status)
             if value is not None:
                 yield f"{name}{{{label}}} {_number(value)}\n"
+
+
+def _rules(statuses: Sequence[RevisionStatus], labels: Sequence[str]) -> Iterator[str]:
+    yield f"# HELP {RULE} 1 for the rule that bound the pods wanted of a revision.\n# TYPE {RULE} gauge\n"
+    for status, label in zip(statuses, labels, strict=True):
+        yield f'{RULE}{{{label},rule="{status.rule}"}} 1\n'
 
 
 def _histograms(

@@ -4,7 +4,7 @@ GET /metrics                  Prometheus text, or OpenMetrics if asked for; gzip
 GET /healthz                  200 while the event loop runs and ticks come, else 503 with the reason
 GET /readyz                   200 once the service is ready, else 503 with the reason
 GET /api/revisions            all revisions as JSON
-GET /api/revisions/NS/NAME    one of them
+GET /api/revisions/NS/NAME    one of them, and in words why it has the pods it has
 GET /api/routes               the routing table as JSON lines: now, and again whenever it changes
 """
 
@@ -20,7 +20,8 @@ from aiohttp.typedefs import Handler
 from prometheus_client.exposition import gzip_accepted
 
 from config.durations import format_duration
-from kpa.api import fleet_to_json, revision_to_json
+from kpa.api import explanation_to_json, fleet_to_json
+from kpa.explain import Explanation
 from kpa.revisions import Key
 from kpa.status import RevisionStatus
 from kpa.telemetry import Telemetry
@@ -101,6 +102,8 @@ class Server:
     telemetry : Telemetry
     read : callable
         Gives the status of all revisions; called on the event loop, at each scrape or API request.
+    explain : callable (key)
+        Gives the explanation of a revision; None if there is no such revision.
     heartbeat : Heartbeat
     ready : callable
         Says why the service is not ready, or None.
@@ -118,6 +121,7 @@ class Server:
         self,
         telemetry: Telemetry,
         read: Callable[[], Iterable[RevisionStatus]],
+        explain: Callable[[Key], Explanation | None],
         *,
         heartbeat: Heartbeat,
         ready: Callable[[], str | None],
@@ -126,6 +130,7 @@ class Server:
     ) -> None:
         self._telemetry = telemetry
         self._read = read
+        self._explain = explain
         self._heartbeat = heartbeat
         self._ready = ready
         self._profile = profile
@@ -154,7 +159,7 @@ class Server:
         self._writer.shutdown(wait=False, cancel_futures=True)
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[_explain])
+        application = web.Application(middlewares=[_say_what_was_wrong])
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
@@ -189,10 +194,10 @@ class Server:
 
     async def _revision(self, request: web.Request) -> web.Response:
         key = Key(request.match_info["namespace"], request.match_info["name"])
-        for status in self._read():
-            if status.key == key:
-                return web.json_response(revision_to_json(status))
-        return web.json_response({"error": f"no revision {key}"}, status=404)
+        explanation = self._explain(key)
+        if explanation is None:
+            return web.json_response({"error": f"no revision {key}"}, status=404)
+        return web.json_response(explanation_to_json(explanation))
 
     async def _stream_routes(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(
@@ -238,7 +243,7 @@ def _verdict(problem: str | None) -> web.Response:
 
 
 @web.middleware
-async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _say_what_was_wrong(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Say in JSON what was wrong with a request that no handler takes."""
     try:
         return await handler(request)

@@ -7,7 +7,9 @@ own, and pods are asked for all their load. Probes of activators are left out: t
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
+from kpa.explain import Explanation
 from kpa.fleet_app import FleetApp
 from kpa.kube.shadow import Shadow
 from kpa.reconciler import Reconciler
@@ -36,6 +38,13 @@ class ShadowApp(FleetApp):
 
     def _statuses(self) -> Iterable[RevisionStatus]:
         return self._shadow.compared(super()._statuses())
+
+    def _explain(self, key: Key) -> Explanation | None:
+        explanation = super()._explain(key)
+        if explanation is None:
+            return None
+        (status,) = self._shadow.compared([explanation.status])
+        return replace(explanation, status=status)
 
     async def _begin(self) -> None:
         await self._everything_known()

@@ -74,6 +74,8 @@ class RevisionStatus:
     activity : Activity
     min_scale, max_scale : int
         Bounds; a max of 0 is none.
+    rule : str
+        What bound the pods wanted, a `scaler.rules.Rule`.
     next_event : NextEvent or None
     comparison : Comparison or None
         With another autoscaler, where that one is in charge.
@@ -100,5 +102,11 @@ class RevisionStatus:
     activity: Activity
     min_scale: int
     max_scale: int
+    rule: str = "load"
     next_event: NextEvent | None = None
     comparison: Comparison | None = None
+
+    @property
+    def decision(self) -> tuple[int, int, str, str]:
+        """What people are told of when it changes."""
+        return self.desired, self.wanted, self.mode, self.activity

@@ -5,20 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kpa.commands.asking import NO_ANSWER, URL, NoAnswer, fetch
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from kpa.api import Fleet
     from kpa.status import Comparison, NextEvent
 
-URL = "http://127.0.0.1:9090"
-TIMEOUT = 5.0  # seconds
 REFRESH = 1.0  # seconds
-NO_ANSWER = 2  # exit code
-
-
-class NoAnswer(Exception):
-    """Nothing that is kpa answers at a URL; the message is one line."""
 
 
 def command(
@@ -41,37 +36,6 @@ def command(
         raise typer.Exit(NO_ANSWER) from None
     except KeyboardInterrupt:
         return
-
-
-def fetch(url: str) -> "Fleet":
-    """Read all revisions from a running kpa.
-
-    Raises
-    ------
-    NoAnswer
-        Nothing answers, or something that is not kpa.
-    """
-    import http.client
-    import urllib.error
-    import urllib.request
-
-    from kpa.api import fleet_from_json
-
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # proxies do not know this machine
-    try:
-        with direct.open(f"{url.rstrip('/')}/api/revisions", timeout=TIMEOUT) as answer:
-            body: bytes = answer.read()
-        return fleet_from_json(body)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise NoAnswer(f"{url} is not a kpa: it answers {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise NoAnswer(
-            f"nothing answers at {url} ({reason}); is kpa running, or is it elsewhere (--url)?"
-        ) from error
-    except ValueError as error:
-        raise NoAnswer(f"{url} is not a kpa: {error}") from error
 
 
 def table(fleet: "Fleet") -> "Table":

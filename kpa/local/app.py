@@ -110,6 +110,7 @@ class LocalApp:
         self._server = Server(
             self._telemetry,
             self.reconciler.statuses,
+            self.reconciler.explain,
             heartbeat=self._heartbeat,
             ready=self._not_ready,
             profile=lambda: self.reconciler.config.defaults,

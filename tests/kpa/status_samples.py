@@ -5,6 +5,8 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
+from config.provenance import Setting
+from kpa.explain import Explanation, PastDecision, Step
 from kpa.revisions import Key
 from kpa.status import Activity, Comparison, Mode, NextEvent, RevisionStatus
 
@@ -40,6 +42,20 @@ def sample(**changes: Any) -> RevisionStatus:
 
 def named(name: str, **changes: Any) -> RevisionStatus:
     return sample(key=Key("shop", name), **changes)
+
+
+def explained(status: RevisionStatus) -> Explanation:
+    """An explanation of a status, with something of everything."""
+    return Explanation(
+        status=status,
+        time=1000.0,
+        decided_at=999.0,
+        summary=f"2 pods, 1 ready: said of {status.key}",
+        steps=(Step("load", "8 [requests] in flight", 1), Step("min-scale", "min-scale 2 is the least", 2)),
+        next="nothing until the load changes",
+        past=(PastDecision(940.0, 1, -1, 1, None, 0.5, "stable", "load"),),
+        settings=(Setting("min-scale", "2", "annotation autoscaling.knative.dev/min-scale"),),
+    )
 
 
 _counts = st.integers(0, 10_000)

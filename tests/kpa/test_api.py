@@ -35,6 +35,7 @@ def test_a_revision_is_written_with_these_fields() -> None:
         "panicking": True,
         "mode": "panic",
         "activity": "active",
+        "rule": "load",
         "min_scale": 0,
         "max_scale": 9,
         "next_event": {"what": "scale to zero", "at": 1350.0},

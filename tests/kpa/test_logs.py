@@ -179,6 +179,7 @@ def test_a_changed_decision_comes_with_every_number_that_led_to_it() -> None:
         "excess_burst_capacity": -231.25,
         "mode": "panic",
         "activity": "active",
+        "rule": "load",
         "min_scale": 0,
         "max_scale": 9,
     }

@@ -19,10 +19,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kpa import server as module
 from kpa.api import Fleet, fleet_from_json
+from kpa.explain import Explanation
+from kpa.revisions import Key
 from kpa.server import Heartbeat, RouteFeed, Server
 from kpa.status import RevisionStatus
 from kpa.telemetry import Exposition, Telemetry
-from tests.kpa.status_samples import SAMPLE, named
+from tests.kpa.status_samples import SAMPLE, explained, named
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -39,10 +41,14 @@ class Running:
     telemetry: Telemetry = field(default_factory=Telemetry)
     server: Server = field(init=False)
 
+    def explain(self, key: Key) -> Explanation | None:
+        return next((explained(status) for status in self.statuses if status.key == key), None)
+
     async def start(self) -> None:
         self.server = Server(
             self.telemetry,
             lambda: self.statuses,
+            self.explain,
             heartbeat=self.heartbeat,
             ready=lambda: self.unready,
             profile=lambda: "inference",
@@ -268,6 +274,7 @@ async def test_a_taken_port_is_an_error(running: Running) -> None:
     other.server = Server(
         Telemetry(),
         list,
+        lambda key: None,
         heartbeat=running.heartbeat,
         ready=lambda: None,
         profile=lambda: "inference",

@@ -52,6 +52,7 @@ async def service() -> AsyncIterator[Service]:
     server = Server(
         Telemetry(),
         service.read,
+        lambda key: None,
         heartbeat=heartbeat,
         ready=lambda: None,
         profile=lambda: "inference",

@@ -1,0 +1,89 @@
+"""What commands ask of a running kpa."""
+
+import http.client
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kpa.api import Fleet
+    from kpa.explain import Explanation
+
+URL = "http://127.0.0.1:9090"
+TIMEOUT = 5.0  # seconds
+NO_ANSWER = 2  # exit code
+
+
+class NoAnswer(Exception):
+    """Nothing that is kpa answers at a URL, or not what was asked for; the message is one line."""
+
+
+def fetch(url: str) -> "Fleet":
+    """Read all revisions from a running kpa.
+
+    Raises
+    ------
+    NoAnswer
+        Nothing answers, or something that is not kpa.
+    """
+    from kpa.api import fleet_from_json
+
+    body = _get(url, "/api/revisions")
+    try:
+        return fleet_from_json(body)
+    except ValueError as error:
+        raise NoAnswer(f"{url} is not a kpa: {error}") from error
+
+
+def fetch_explanation(url: str, name: str) -> "Explanation":
+    """Read why a revision has its pods.
+
+    Parameters
+    ----------
+    url : str
+    name : str
+        `NAMESPACE/NAME`, or `NAME` alone if one namespace only has it; of a revision or of its service, of
+        which the last revision in order of name is meant.
+
+    Raises
+    ------
+    NoAnswer
+        As `fetch`; or there is no such revision, or more than one.
+    """
+    import json
+
+    from kpa.api import explanation_from_json
+
+    namespace, _, last = name.rpartition("/")
+    keys = [one.key for one in fetch(url).revisions if one.key.name == last] or sorted(
+        one.key for one in fetch(url).revisions if one.service == last
+    )
+    keys = [key for key in keys if namespace in ("", key.namespace)]
+    if not keys:
+        raise NoAnswer(f"there is no revision or service {name} at {url}; kpa status lists them")
+    namespaces = sorted({key.namespace for key in keys})
+    if len(namespaces) > 1:
+        raise NoAnswer(f"{name} is in {', '.join(namespaces)}: say NAMESPACE/{last}")
+    body = _get(url, f"/api/revisions/{keys[-1].namespace}/{keys[-1].name}")
+    try:
+        return explanation_from_json(json.loads(body))
+    except ValueError as error:
+        raise NoAnswer(f"{url} is not a kpa: {error}") from error
+
+
+def _get(url: str, path: str) -> bytes:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # proxies do not know this machine
+    try:
+        with direct.open(f"{url.rstrip('/')}{path}", timeout=TIMEOUT) as answer:
+            body: bytes = answer.read()
+            return body
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise NoAnswer(f"{url} is not a kpa: it answers {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise NoAnswer(
+            f"nothing answers at {url} ({reason}); is kpa running, or is it elsewhere (--url)?"
+        ) from error
+    except ValueError as error:
+        raise NoAnswer(f"{url} is not a kpa: {error}") from error
