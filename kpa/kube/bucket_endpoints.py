@@ -4,7 +4,7 @@ Peers use it where a mesh keeps them from reaching a pod by its address. Knative
 objects cannot be written within 3 s; here all else goes on, and it is tried until it succeeds.
 
 Source: `knative/serving pkg/autoscaler/statforwarder/leases.go`. Knative before 1.22 wrote Endpoints, which a
-cluster mirrors to an EndpointSlice of another name.
+cluster mirrors to an EndpointSlice of another name, and its roles allow nothing else: then we do so too.
 """
 
 import asyncio
@@ -16,15 +16,16 @@ from ipaddress import ip_address
 from typing import Any
 
 from kpa.kube.client import KubeClient
-from kpa.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from kpa.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, NotFound
 from kpa.kube.forwarder import PORT
-from kpa.kube.resources import ENDPOINTSLICES, SERVICES, api_version
+from kpa.kube.resources import ENDPOINTS, ENDPOINTSLICES, SERVICES, Resource, api_version
 from kpa.kube.retry import delay
 
 CHECK_EVERY = 60.0
 """Seconds between looks at an EndpointSlice: who held the bucket before us may have written late."""
 
 _PORT_NAME = "http"
+_PORTS = [{"name": _PORT_NAME, "port": PORT, "protocol": "TCP"}]
 _SERVICE_NAME = "kubernetes.io/service-name"
 
 _log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class BucketEndpoints:
     async def _keep(self, bucket: str) -> None:
         await self._until_done(bucket, self._create_service)
         while True:
-            await self._until_done(bucket, self._point_slice)
+            await self._until_done(bucket, self._point)
             await asyncio.sleep(self._check_every)
 
     async def _until_done(self, bucket: str, step: Callable[[str], Awaitable[None]]) -> None:
@@ -100,18 +101,42 @@ class BucketEndpoints:
         with contextlib.suppress(AlreadyExists):
             await self._client.create(SERVICES, self._namespace, service)
 
-    async def _point_slice(self, bucket: str) -> None:
+    async def _point(self, bucket: str) -> None:
         try:
-            present = await self._client.get(ENDPOINTSLICES, self._namespace, bucket)
+            await self._write(ENDPOINTSLICES, bucket, self._slice, _leads)
+        except Forbidden as refused:
+            try:
+                await self._write(ENDPOINTS, bucket, self._endpoints, _has_subsets)
+            except Forbidden:
+                raise refused from None
+
+    async def _write(
+        self,
+        resource: Resource,
+        bucket: str,
+        make: Callable[[Json], Json],
+        as_wanted: Callable[[Json, Json], bool],
+    ) -> None:
+        try:
+            present = await self._client.get(resource, self._namespace, bucket)
         except NotFound:
-            await self._client.create(ENDPOINTSLICES, self._namespace, self._pointed({"name": bucket}))
+            await self._client.create(resource, self._namespace, make({"name": bucket}))
             return
-        wanted = self._pointed(present["metadata"])
-        if not _leads(present, wanted):
-            await self._client.replace(ENDPOINTSLICES, self._namespace, bucket, wanted)
+        wanted = make(present["metadata"])
+        if not as_wanted(present, wanted):
+            await self._client.replace(resource, self._namespace, bucket, wanted)
             _log.info("the Service of bucket %s leads to us", bucket)
 
-    def _pointed(self, metadata: Json) -> Json:
+    def _endpoints(self, metadata: Json) -> Json:
+        """Return Endpoints that lead to us."""
+        return {
+            "apiVersion": api_version(ENDPOINTS),
+            "kind": "Endpoints",
+            "metadata": metadata,
+            "subsets": [{"addresses": [{"ip": self._ip}], "ports": _PORTS}],
+        }
+
+    def _slice(self, metadata: Json) -> Json:
         """Return an EndpointSlice that leads to us."""
         labels = (metadata.get("labels") or {}) | {_SERVICE_NAME: metadata["name"]}
         return {
@@ -120,7 +145,7 @@ class BucketEndpoints:
             "metadata": metadata | {"labels": labels},
             "addressType": f"IPv{ip_address(self._ip).version}",
             "endpoints": [{"addresses": [self._ip]}],
-            "ports": [{"name": _PORT_NAME, "port": PORT, "protocol": "TCP"}],
+            "ports": _PORTS,
         }
 
 
@@ -134,3 +159,8 @@ def _leads(present: Json, wanted: Json) -> bool:
         and (endpoints[0].get("conditions") or {}).get("ready") is not False
         and present.get("ports") == wanted["ports"]
     )
+
+
+def _has_subsets(present: Json, wanted: Json) -> bool:
+    """Tell whether Endpoints are as they should be."""
+    return bool(present.get("subsets") == wanted["subsets"])

@@ -9,6 +9,7 @@ from kpa.kube.resource import Resource
 __all__ = [
     "CONFIGMAPS",
     "DEPLOYMENTS",
+    "ENDPOINTS",
     "ENDPOINTSLICES",
     "EVENTS",
     "LEASES",
@@ -28,6 +29,7 @@ SERVERLESSSERVICES = Resource("networking.internal.knative.dev", "v1alpha1", "se
 PODS = Resource("", "v1", "pods")
 CONFIGMAPS = Resource("", "v1", "configmaps")
 SERVICES = Resource("", "v1", "services")
+ENDPOINTS = Resource("", "v1", "endpoints")
 EVENTS = Resource("", "v1", "events")
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
