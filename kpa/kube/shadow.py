@@ -164,7 +164,7 @@ class Shadow:
         now = self._clock()
         account.count_until(now)
         account.note(outcome, now)
-        if account.comparable and now >= account.begin:
+        if account.comparable:
             self._tell(key, account)
 
     def compared(self, statuses: Iterable[RevisionStatus]) -> Iterable[RevisionStatus]:

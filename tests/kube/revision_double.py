@@ -63,7 +63,7 @@ class RevisionDouble:
         self.modes_seen: list[tuple[float, str]] = []
         self.changes: Counter[str] = Counter()
         self._deleted = False
-        self._load = (0.0, 0.0)
+        self._load = (0.0, 0.0, 0.0)
         self._number = 0
         self._lock = asyncio.Lock()
 
@@ -109,18 +109,23 @@ class RevisionDouble:
         found = [each for each in status.get("conditions", []) if each["type"] == kind]
         return (found[0]["status"], found[0].get("reason", "")) if found else ("", "")
 
-    def load(self, concurrency: float, requests_per_second: float = 0.0) -> None:
-        """Spread this load evenly over the ready pods, now and as they come and go."""
-        self._load = (concurrency, requests_per_second)
+    def load(self, concurrency: float, requests_per_second: float = 0.0, proxied: float = 0.0) -> None:
+        """Spread this load evenly over the ready pods, now and as they come and go.
+
+        `proxied` is the part of the concurrency that comes from activators.
+        """
+        self._load = (concurrency, requests_per_second, proxied)
         self._spread()
 
     def _spread(self) -> None:
         ready = self.ready
         for pod in self.pods.values():
             share = 1.0 / len(ready) if pod in ready else 0.0
-            concurrency, requests = (value * share for value in self._load)
+            concurrency, requests, proxied = (value * share for value in self._load)
             pod.stub.stat = pod.stub.stat._replace(
-                average_concurrent_requests=concurrency, request_count=requests
+                average_concurrent_requests=concurrency,
+                average_proxied_concurrent_requests=proxied,
+                request_count=requests,
             )
 
     async def create(
