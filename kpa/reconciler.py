@@ -30,6 +30,7 @@ from metrics.collector import Collector, Target
 from metrics.stat import Stat, StatMessage
 from scaler.bounds import UNKNOWN
 from scaler.engine import Engine
+from scaler.history import INTERVAL, Samples
 from scaler.plan import Plan, plan
 from scaler.zero import Activity, Life
 
@@ -90,7 +91,7 @@ class Reconciler:
         self._in_charge = in_charge
         self.config = config
         self._progress_deadline = PROGRESS_DEADLINE
-        self.engine = Engine()
+        self.engine = Engine(history=True)
         self.resumption = Resumption(self.engine, clock)
         self._observers = observers or Observers()
         self.collector = Collector(
@@ -104,6 +105,7 @@ class Reconciler:
         self._pokes: set[Key] = set()
         self._deadlines = Deadlines()
         self._next_tick = 0.0
+        self._next_sample = 0.0
         self._wake = asyncio.Event()
 
     # What comes in.
@@ -253,6 +255,9 @@ class Reconciler:
         started = time.perf_counter()
         self.resumption.tidy(now)
         self._decide(now)
+        if not self._next_sample - INTERVAL <= now < self._next_sample:
+            self.engine.sample(now)
+            self._next_sample = now + INTERVAL
         self._next_tick = following_tick(now, self.config.tick_interval)
         self._observers.tick(time.perf_counter() - started)
 
@@ -274,7 +279,9 @@ class Reconciler:
         )
         dark_from = member.dark_from if member.dark_from is not None and member.dark_from > now else None
         self._deadlines.set(key, _earlier(member.plan.again_at, dark_from))
-        log_decision(_log, *member.tell(decision, now))
+        before, told = member.tell(decision, now)
+        log_decision(_log, before, told)
+        self.engine.note_wanted(key, told.wanted if told.wanted >= 0 else told.replicas)
         self._carry_out(key, member, Outcome(member.plan, decision, member.settings), now)
 
     def _carry_out(self, key: Key, member: Member, outcome: Outcome, now: float) -> None:
@@ -321,6 +328,10 @@ class Reconciler:
     def statuses(self) -> Iterable[RevisionStatus]:
         """Return what is known of all revisions now."""
         return [member.status(self.engine.decision(key)) for key, member in self._members.items()]
+
+    def history(self, key: Key) -> Samples | None:
+        """Return the last hour of a revision; None if there is no such revision."""
+        return self.engine.history(key) if key in self._members else None
 
     def explain(self, key: Key) -> Explanation | None:
         """Say in words why a revision has the pods it has; None if there is no such revision."""

@@ -16,7 +16,9 @@ from metrics.windows import CONCURRENCY, REQUESTS, Observation, Windows
 from scaler.bounds import UNKNOWN
 from scaler.burst import initial_excess
 from scaler.decider import DeciderStates, decide
+from scaler.history import History, Times
 from scaler.last import LastDecisions
+from scaler.panic import CALM
 from scaler.spec import DeciderSpecs
 
 
@@ -49,9 +51,13 @@ class Block:
         What the last answers were read from; not valid where there was no data.
     last : LastDecisions
         How the last answers came about.
+    wanted : ndarray, shape (columns,), float64
+        Pods after bounds, set from outside.
+    history : History or None
+        The last hour, if the fleet keeps one.
     """
 
-    def __init__(self, rings: Rings, columns: int) -> None:
+    def __init__(self, rings: Rings, columns: int, times: Times | None = None) -> None:
         self.column_bytes = rings.column_bytes
         self.windows = Windows(rings.stable, rings.panic, columns)
         self.specs = DeciderSpecs.room_for(columns)
@@ -62,6 +68,8 @@ class Block:
         self.excess = np.zeros(columns)
         self.observed = Observation(np.zeros(columns), np.zeros(columns), np.zeros(columns, np.bool_))
         self.last = LastDecisions()
+        self.wanted = np.zeros(columns)
+        self.history = None if times is None else History(columns, times)
         self.keys: list[Hashable | None] = [None] * columns
         self._taken = np.zeros(columns, np.bool_)
         self._free = list(range(columns - 1, -1, -1))
@@ -99,12 +107,17 @@ class Block:
         )
         self.observed.valid[column] = False
         self.last.forget(column)
+        self.wanted[column] = ready_pods
+        if self.history is not None:
+            self.history.begin(column, now)
 
     def move(self, column: int, target: "Block", target_column: int) -> None:
         """Copy memory and answers of a column into another block; its windows are the caller's business."""
         self.states.copy(column, target.states, target_column)
         target.last.forget(target_column)
-        for name in ("ready", "desired", "excess"):
+        if self.history is not None and target.history is not None:
+            self.history.copy(column, target.history, target_column)
+        for name in ("ready", "desired", "excess", "wanted"):
             getattr(target, name)[target_column] = getattr(self, name)[column]
         for name in ("stable", "panic", "valid"):
             getattr(target.observed, name)[target_column] = getattr(self.observed, name)[column]
@@ -151,3 +164,19 @@ class Block:
         self.excess[columns] = made.excess
         where = np.flatnonzero(changed)
         return where if isinstance(columns, slice) else columns[where]
+
+    def sample(self) -> None:
+        """Write the present state of all columns to the history, at the cost of some plain copies."""
+        if self.history is None:
+            return
+        used = self._used
+        valid = self.observed.valid[:used]
+        values = {
+            "stable": np.where(valid, self.observed.stable[:used], np.nan),
+            "panic": np.where(valid, self.observed.panic[:used], np.nan),
+            "desired": self.desired[:used],
+            "wanted": self.wanted[:used],
+            "ready": self.ready[:used],
+        }
+        values |= {name: self.last.whole(name, used) for name in ("lower", "upper", "held")}
+        self.history.sample(used, values, self.states.panic_since[:used] != CALM)

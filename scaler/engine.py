@@ -31,6 +31,7 @@ from metrics.windows import Windows
 from scaler.block import Block, Rings
 from scaler.bounds import UNKNOWN
 from scaler.delay import STEP, delay_steps
+from scaler.history import Samples, Times
 from scaler.panic import CALM
 from scaler.rules import Rule, Way
 from scaler.saved import Saved, put_back
@@ -109,9 +110,12 @@ class Engine:
     ----------
     block_columns : int
         Revisions per block; smaller ones are for tests and small simulations.
+    history : bool
+        Keep the last hour for charts.
     """
 
-    def __init__(self, block_columns: int = _COLUMNS) -> None:
+    def __init__(self, block_columns: int = _COLUMNS, history: bool = False) -> None:
+        self._times = Times() if history else None
         self._block_columns = block_columns
         self._blocks: dict[Rings, list[Block]] = {}
         self._places: dict[Hashable, _Place] = {}
@@ -286,6 +290,30 @@ class Engine:
         )
         return None if not steps or step is None else (step + steps) * STEP
 
+    def note_wanted(self, key: Hashable, pods: int) -> None:
+        """Say how many pods are wanted of a revision after bounds; its history shows it."""
+        place = self._places[key]
+        place.block.wanted[place.column] = pods
+
+    def sample(self, now: float) -> None:
+        """Add the present state of the fleet, at a unix time, to the history."""
+        if self._times is None:
+            return
+        self._times.begin_row(now)
+        for block in self._all_blocks():
+            block.sample()
+
+    def history(self, key: Hashable) -> Samples | None:
+        """Return the last hour of a revision; None if the fleet keeps no history.
+
+        Raises
+        ------
+        KeyError
+            The revision is not in the fleet.
+        """
+        place = self._places[key]
+        return None if place.block.history is None else place.block.history.of(place.column)
+
     def all_windows(self) -> list[Windows]:
         """Return the windows of all blocks, to record a second of the whole fleet at once."""
         return [block.windows for block in self._all_blocks()]
@@ -310,7 +338,7 @@ class Engine:
             if not block.full:
                 return block
         columns = min(self._block_columns, max(_FEWEST, _BLOCK_BYTES // rings.column_bytes))
-        blocks.append(Block(rings, columns))
+        blocks.append(Block(rings, columns, self._times))
         return blocks[-1]
 
 

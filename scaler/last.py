@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metrics.buckets import Columns
 from scaler.rules import Steps, Way
@@ -49,6 +50,13 @@ class LastDecisions:
             return None
         made, place = found
         return made.at, made.steps.of(place)
+
+    def whole(self, name: str, columns: int) -> NDArray[np.float64]:
+        """Return one of the `Steps` of the last pass over all columns; -1 where it made no decision."""
+        values = np.full(columns, -1.0)
+        if self._whole is not None:
+            values[self._whole.columns] = getattr(self._whole.steps, name)
+        return values
 
     def _in_whole(self, column: int) -> tuple[_Pass, int] | None:
         whole = self._whole
