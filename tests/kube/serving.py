@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ import aiohttp
 from metrics.stat import Stat, StatMessage, encode_messages
 from tests.go_programs import ROOT
 from tests.kube.control_plane import end_with_parent
-from tests.kube.serving_process import CLUSTER_DOMAIN
+from tests.kube.serving_process import CLUSTER_DOMAIN, HOSTS
 from tests.kube.stub_activator import StubActivator, activator
 from tests.kube.stub_pods import StubPods
 
@@ -127,6 +128,7 @@ class Autoscaler:
         self.may_be_forbidden = False
         self._kubeconfig, self.folder, self._stubs = kubeconfig, folder, stubs
         self._started: list[Serving] = []
+        self._hosts: dict[str, str] = {}  # where the addresses of replicas lead
 
     async def start(
         self, *arguments: str, ready: bool = True, environment: Mapping[str, str] | None = None
@@ -135,11 +137,14 @@ class Autoscaler:
         number = len(self._started) + 1
         host, log = self._stubs.free_ip(), self.folder / f"serve-{number}.log"
         target = (self.activator.address, str(self.activator.port))
+        variables = self._environment(number) | (environment or {})
+        self._hosts[variables["POD_IP"]] = host
+        (self.folder / HOSTS).write_text(json.dumps(self._hosts))
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.kube.serving_process", *target),
                 *("serve", "--host", host, "--log-format", "text", *arguments),
-                env=os.environ | self._environment(number) | (environment or {}),
+                env=os.environ | variables,
                 stdout=output,
                 stderr=output,
                 cwd=ROOT,
@@ -158,6 +163,7 @@ class Autoscaler:
             "POD_IP": f"192.0.2.{number}",
             "SYSTEM_NAMESPACE": "knative-serving",
             "CLUSTER_DOMAIN": CLUSTER_DOMAIN,
+            HOSTS: str(self.folder / HOSTS),
         }
 
     async def end(self) -> None:
@@ -165,7 +171,7 @@ class Autoscaler:
         running = [serving for serving in self._started if serving.process.returncode is None]
         try:
             for serving in running:
-                await serving.stop()
+                await serving.stop(signal.SIGINT)  # nobody is to take over
         finally:
             for serving in self._started:
                 await serving.close()

@@ -1,17 +1,26 @@
 """`kpa serve` in a cluster whose names all lead to one activator: ADDRESS PORT, then kpa's own arguments.
 
-The names of services are those of a cluster's DNS, which a test does not have.
+The names of services are those of a cluster's DNS, which a test does not have. Addresses of replicas, which
+no machine has, lead to where the file that `KPA_TEST_HOSTS` names says.
 """
 
+import json
+import os
 import socket
 import sys
+from pathlib import Path
 from typing import Any
+
+import aiohttp
 
 from kpa.__main__ import main
 
 CLUSTER_DOMAIN = "kpa.test"
 
+HOSTS = "KPA_TEST_HOSTS"
+
 _getaddrinfo = socket.getaddrinfo
+_resolve_host = aiohttp.TCPConnector._resolve_host
 
 
 def lead_to(address: str, port: int) -> None:
@@ -25,7 +34,22 @@ def lead_to(address: str, port: int) -> None:
     socket.getaddrinfo = getaddrinfo
 
 
+def hosts() -> dict[str, str]:
+    """Return where replicas listen, by their addresses."""
+    return dict(json.loads(Path(os.environ[HOSTS]).read_text())) if HOSTS in os.environ else {}
+
+
+def lead_replicas() -> None:
+    """Connect to a replica's address where that replica listens."""
+
+    async def resolve(connector: Any, host: str, *arguments: Any, **keywords: Any) -> Any:
+        return await _resolve_host(connector, hosts().get(host, host), *arguments, **keywords)
+
+    aiohttp.TCPConnector._resolve_host = resolve  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
     lead_to(sys.argv[1], int(sys.argv[2]))
+    lead_replicas()
     sys.argv[1:3] = []
     main()
