@@ -81,11 +81,11 @@ def _simulate(
     options: "Options", source: str, price: float | None, json: bool, png: Path | None, html: Path | None
 ) -> None:
     from kpa.simulate.model import simulate
-    from kpa.simulate.options import check_target
+    from kpa.simulate.options import check_picture
     from kpa.simulate.progress import progress
 
     for path, option in ((png, "--png"), (html, "--html")):
-        check_target(path, option)
+        check_picture(path, option)
     scenario, warnings = options.scenario()
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -146,13 +147,17 @@ def _moment(text: str, option: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def check_target(path: Path | None, option: str) -> None:
-    """See to it that a file can be written before minutes are spent on what goes into it.
+def check_picture(path: Path | None, option: str) -> None:
+    """See to it that a picture can be made before time is spent on what it shows.
 
     Raises
     ------
     InputError
-        Its folder does not exist, or it is a folder itself.
+        The file's folder does not exist, it is a folder itself, or what draws is not installed.
     """
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+    if path is None:
+        return
+    if find_spec("matplotlib") is None:
+        raise InputError(f"{option} needs matplotlib, which pip install 'kpa[simulate]' brings")
+    if path.is_dir() or not path.parent.is_dir():
         raise InputError(f"{option} {path}: cannot be written; must be a file in a folder that exists")

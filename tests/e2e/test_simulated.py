@@ -53,14 +53,14 @@ LENGTH = float(sum(stretch.length for stretch in STORY))
 MOST_APART = 0.3
 """Replicas by which both may differ, averaged over time.
 
-On a machine with time to spare it is 0.02: looks are 0.1 s apart and processes start 0.1 s sooner or later. The
-rest is for busy ones: the story has 16 steps of one replica in 47 s, and 0.3 is all of them 0.9 s late, which
-is less than a tick.
+On a machine with time to spare it is 0.02: looks are 0.1 s apart, and processes start 0.1 s sooner or later.
+The rest is for busy ones: the story has 16 steps of one replica in 47 s, and 0.3 is all of them 0.9 s late,
+which is less than a tick.
 """
 
 
 async def play(kpa: Kpa, trace: Trace) -> list[tuple[float, int, int]]:
-    """Play a trace from a whole second on; returns seconds, replicas asked for and ready ones of each look."""
+    """Play a trace from a whole second on; returns seconds, replicas asked for and ready ones, each look."""
     player = Player(f"http://127.0.0.1:{kpa.port}/", "model.localhost")
     seen: list[tuple[float, int, int]] = []
     async with client(kpa) as looking:
