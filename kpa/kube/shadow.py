@@ -48,7 +48,8 @@ class Account:
     at : float
         Unix seconds up to which time was counted.
     replicas : int
-        What there would be if it were up to us.
+        What there would be if it were up to us; what there is while we cannot know. A pod that we would have
+        kept longer than the other counts until our own plan ends it.
     begin : float
         Unix seconds from which time counts: then our windows and delays know what theirs know.
     wanted : int
@@ -99,11 +100,10 @@ class Account:
             self.begin = now + settings.stable_window + settings.scale_down_delay
         decided = outcome.decision.desired >= 0
         self.wanted, self.seen = plan.wanted, ready > 0 and decided
-        if decided:
-            own = self.replicas if plan.replicas is None else plan.replicas
-            self.replicas = own if ready else max(own, self.revision.replicas)
-        else:
+        if not decided or plan.wanted < 0:
             self.replicas = self.revision.replicas
+        elif plan.replicas is not None:
+            self.replicas = plan.replicas
         if not self.comparable or self.wanted == self.theirs:
             self.differ_since = None
         elif self.differ_since is None:

@@ -170,6 +170,38 @@ async def test_at_zero_nothing_is_seen_and_a_wake_is_followed(world: World) -> N
     assert after.our_pods - waiting.our_pods == pytest.approx(20.0, abs=3.0)
 
 
+async def test_while_pods_of_a_woken_revision_start_there_are_as_many_as_the_other_asks_for(
+    world: World,
+) -> None:
+    world.cluster(theirs=1, ready=1)
+    world.go(60, load=0.0)
+    world.cluster(theirs=0, ready=0, active="False", replicas=0)
+    world.go(100)
+    before = world.comparison
+    for theirs in (2, 4):
+        world.cluster(theirs=theirs, ready=0, active="Unknown", replicas=theirs)
+        world.go(30)
+    after = world.comparison
+    assert after.our_pods - before.our_pods == after.their_pods - before.their_pods == 180.0
+
+
+async def test_a_single_request_that_wakes_a_revision_keeps_its_pod_as_long_for_both(world: World) -> None:
+    """It is answered before anybody asks the pod: nothing but the wake itself tells of it."""
+    world.cluster(theirs=1, ready=1)
+    world.go(60, load=0.0)
+    world.cluster(theirs=0, ready=0, active="False", replicas=0)
+    world.go(100)
+    world.cluster(theirs=1, ready=0, active="Unknown", replicas=1)
+    world.go(5)
+    world.cluster(theirs=1, ready=1)
+    assert (world.comparison.ours, world.comparison.theirs) == (1, 1)
+    before = world.comparison.differed
+    world.go(9, load=0.0)
+    assert (world.comparison.ours, world.comparison.differed) == (1, before)
+    world.go(2, load=0.0)
+    assert world.comparison.ours == 0
+
+
 async def test_a_pod_that_we_would_keep_longer_is_counted_until_we_would_let_it_go(world: World) -> None:
     world.cluster(theirs=1, ready=1)
     world.go(60, load=5.0)
@@ -200,6 +232,7 @@ async def test_what_would_be_scaled_is_logged_once_and_counted(
     world.cluster(theirs=3, ready=3)
     world.go(40, load=30.0)
     world.go(60, load=45.0)
+    world.cluster(theirs=3, ready=3)
     said = [record for record in caplog.records if record.getMessage().startswith("would scale")]
     assert [record.getMessage() for record in said][-1] == "would scale shop/cart-00002 3 -> 5"
     assert len({record.getMessage() for record in said}) == len(said) == len(world.scaled)
