@@ -8,6 +8,7 @@ API server ──> KubernetesCluster ── revisions ──> Reconciler <──
 import asyncio
 import logging
 import os
+import signal
 import socket
 from collections.abc import Mapping
 
@@ -20,6 +21,8 @@ from kpa.kube.config_map_events import ConfigMapEvents
 from kpa.kube.credentials import CredentialsError
 from kpa.kube.errors import KubeError, NotFound
 from kpa.kube.forwarder import Forwarder
+from kpa.kube.handover import Handover
+from kpa.kube.handover_pages import PATH
 from kpa.kube.leadership import Leadership
 from kpa.kube.read_only import ReadOnlyClient
 from kpa.kube.resources import CONFIGMAPS
@@ -45,10 +48,18 @@ class ServeApp(FleetApp):
     def __init__(self, options: Options, client: KubeClient) -> None:
         self._leadership: Leadership | None = None
         self._config_map_events = ConfigMapEvents(client, options.namespace, options.pod_name)
+        self._ours: set[str] = set()  # buckets whose revisions we look after
+        self._takeovers: dict[str, asyncio.Task[None]] = {}
         super().__init__(options, client)
-        self._stat_server = StatServer(self._on_stats, accepts=self._accepts)
+        identity = f"{options.pod_name}_{options.pod_ip}"
+        self._handover = Handover(
+            self._reconciler, identity, self._bucket_of, self._looks_after, options.state_folder
+        )
+        self._stat_server = StatServer(
+            self._on_stats, accepts=self._accepts, pages={PATH: self._handover.pages.answer}
+        )
         follow_failures(self._telemetry, self._reconciler, self._stat_server)
-        self._forwarder = Forwarder(f"{options.pod_name}_{options.pod_ip}", options.domain, options.namespace)
+        self._forwarder = Forwarder(identity, options.domain, options.namespace)
         self._endpoints = BucketEndpoints(client, options.namespace, options.pod_ip)
 
     def _make_reconciler(self) -> Reconciler:
@@ -72,13 +83,25 @@ class ServeApp(FleetApp):
             self._reconciler.collector.run(),
             self._reconciler.run(),
             self._config_map_events.run(),
+            self._handover.run(),
         ]
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part)
 
+    async def _before_end(self) -> None:
+        """Keep what a successor will ask for. After a signal from a terminal nobody will."""
+        await super()._before_end()
+        if self._signal == signal.SIGTERM:
+            await self._handover.finish(list(self._ours))
+
     async def _close(self) -> None:
+        for takeover in self._takeovers.values():
+            takeover.cancel()
+        await self._stat_server.farewell()
+        await self._handover.linger()
         await self._stat_server.close()
+        await self._handover.close()
         await self._forwarder.close()
         await self._endpoints.close()
         await self._probes.close()
@@ -97,7 +120,7 @@ class ServeApp(FleetApp):
             buckets,
             timing,
             self._led,
-            self._forwarder.set_holder,
+            self._held,
         )
 
     async def _leader_election(self) -> Mapping[str, str]:
@@ -118,17 +141,45 @@ class ServeApp(FleetApp):
         super()._settings_read(name, config_map, problems)
         self._config_map_events.read(name, config_map, problems)
 
+    def _bucket_of(self, key: Key) -> str:
+        return "" if self._leadership is None else self._leadership.buckets.owner(key)
+
+    def _looks_after(self, bucket: str) -> bool:
+        return self._leadership is not None and bucket in self._ours and self._leadership.leads(bucket)
+
     def _owns(self, key: Key) -> bool:
-        return self._leadership is not None and self._leadership.owns(key)
+        return self._looks_after(self._bucket_of(key))
+
+    def _held(self, bucket: str, identity: str) -> None:
+        """Take who holds a bucket: stats go there, and from there comes what we may have to know one day."""
+        self._forwarder.set_holder(bucket, identity)
+        self._handover.follower.set_holder(bucket, identity)
 
     def _led(self, bucket: str, leading: bool) -> None:
-        """Look after other revisions from now on; stats that waited for that are ours."""
-        self._cluster.touch_all()
+        """Take a bucket over, or leave it."""
+        takeover = self._takeovers.pop(bucket, None)
+        if takeover is not None:
+            takeover.cancel()
         if leading:
             self._endpoints.hold(bucket)
-            self._reconciler.on_stats(self._forwarder.reclaim(bucket))
+            self._takeovers[bucket] = asyncio.create_task(self._take_over(bucket))
         else:
+            self._ours.discard(bucket)
             self._endpoints.release(bucket)
+            self._cluster.touch_all()
+
+    async def _take_over(self, bucket: str) -> None:
+        """Look after other revisions, as far as others know them; stats that waited for that are ours."""
+        assert self._leadership is not None
+        try:
+            await self._handover.inherit(bucket, self._leadership.predecessor(bucket))
+        except Exception:
+            log.exception("bucket %s begins anew", bucket)
+        self._ours.add(bucket)
+        self._cluster.touch_all()
+        asyncio.get_running_loop().call_soon(  # once the revisions are known
+            lambda: self._reconciler.on_stats(self._forwarder.reclaim(bucket))
+        )
 
     def _accepts(self, host: str) -> bool:
         """Refuse stats that were sent to a bucket's name, unless the bucket is ours."""
@@ -145,7 +196,7 @@ class ServeApp(FleetApp):
         ours = []
         for message in messages:
             bucket = leadership.buckets.owner(Key(message.namespace, message.name))
-            if leadership.leads(bucket):
+            if self._looks_after(bucket):
                 ours.append(message)
             else:
                 others.setdefault(bucket, []).append(message)

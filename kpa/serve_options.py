@@ -32,6 +32,8 @@ class Options:
         For activators, for Prometheus, and for profiles; the last one is `PROFILING_PORT`.
     legacy_metrics : bool
         Adds the series names of Knative up to 1.18.
+    state_folder : Path or None
+        Where the state of our revisions outlives a container; `KPA_STATE_DIR` of the environment.
     log_level : str
         Least severity that is logged while no ConfigMap says so.
     config_name : str
@@ -48,6 +50,7 @@ class Options:
     profiling_port: int = 8008
     legacy_metrics: bool = False
     log_level: str = "info"
+    state_folder: Path | None = None
     config_name: str = AUTOSCALER
 
     @classmethod
@@ -69,8 +72,13 @@ class Options:
         port = environment.get("PROFILING_PORT") or "8008"
         if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
             raise ServeError(f"PROFILING_PORT must be a port, not {port!r}")
+        folder = environment.get("KPA_STATE_DIR")
         return cls(
-            pod_name, pod_ip, namespace, domain, profiling_port=int(port), config_name=config_name, **others
+            *(pod_name, pod_ip, namespace, domain),
+            profiling_port=int(port),
+            config_name=config_name,
+            state_folder=Path(folder) if folder else None,
+            **others,
         )
 
 

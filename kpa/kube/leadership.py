@@ -77,6 +77,10 @@ class Leadership:
         """Tell whether a bucket is ours; buckets that do not exist are not."""
         return bucket in self._electors and self._electors[bucket].leading
 
+    def predecessor(self, bucket: str) -> str:
+        """Return who held a bucket of ours before us; empty if nobody did."""
+        return self._electors[bucket].predecessor
+
     async def run(self) -> None:
         """Take part until cancelled; then all that is ours is released at once."""
         async with asyncio.TaskGroup() as group:  # a second cancellation would end the release

@@ -24,6 +24,9 @@ _RELEASED_SECONDS = 1
 _RELEASE_DEADLINE = 3.0
 """Seconds; without an API server others wait for the lease's end anyway."""
 
+HANDOVER = "kpa.dev/handover"
+"""Annotation of a released lease: who released it, and will tell the next holder what it knew."""
+
 Json = dict[str, Any]
 
 
@@ -65,6 +68,11 @@ class Elector:
         Told that we lead, or no longer do.
     clock : callable
         Seconds that only go forward.
+
+    Attributes
+    ----------
+    predecessor : str
+        Who held the lease before us, as far as we know; empty if nobody did.
     """
 
     def __init__(
@@ -77,6 +85,7 @@ class Elector:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
+        self.predecessor = ""
         self._leading = False
         self._store = store
         self._identity = identity
@@ -139,6 +148,8 @@ class Elector:
         holder = _holder(lease)
         if holder and holder != self._identity and not self._expired(lease, now):
             return False
+        if not self._leading:
+            self.predecessor = holder or str((lease["metadata"].get("annotations") or {}).get(HANDOVER) or "")
         return await self._written(self._store.replace(self.name, self._claim(lease)))
 
     async def _written(self, writing: Any) -> bool:
@@ -162,7 +173,7 @@ class Elector:
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": lease["metadata"] if lease else {"name": self.name},
+            "metadata": _without_handover(lease["metadata"]) if lease else {"name": self.name},
             "spec": {
                 "holderIdentity": self._identity,
                 "leaseDurationSeconds": int(self._timing.lease_duration),
@@ -190,6 +201,8 @@ class Elector:
                 "acquireTime": _now(),
                 "renewTime": _now(),
             }
+            annotations = lease["metadata"].get("annotations") or {}
+            lease["metadata"]["annotations"] = annotations | {HANDOVER: self._identity}
             await self._store.replace(self.name, lease)
 
     def _set_leading(self, leading: bool) -> None:
@@ -208,6 +221,11 @@ class Elector:
 
 def _holder(lease: Json) -> str:
     return str(lease.get("spec", {}).get("holderIdentity") or "")
+
+
+def _without_handover(metadata: Json) -> Json:
+    annotations = metadata.get("annotations") or {}
+    return metadata | {"annotations": {name: annotations[name] for name in annotations if name != HANDOVER}}
 
 
 def _now() -> str:

@@ -1,0 +1,125 @@
+"""What we know of our revisions, as the next replica asks for it: GET /handover?bucket=NAME.
+
+On the port of stats, for whoever has to ask can reach it: stats are forwarded there, whatever network
+policies say, and the port is the same for all. Knative's autoscaler answers 400 to a plain GET there.
+
+    200  a snapshot (`scaler.snapshot`) of a bucket that we lead, or that we have just released
+    404  we know nothing of that bucket
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from aiohttp import web
+
+from kpa.reconciler import Reconciler
+from kpa.revisions import Key
+from scaler.snapshot import seal
+
+PATH = "/handover"
+CONTENT_TYPE = "application/vnd.kpa.snapshot"
+
+_FRESH = 1.0
+"""Seconds for which a snapshot is given to others who ask: one is made for all of them."""
+
+_RELEASED = 60.0
+"""Seconds after which a bucket that we released is no longer ours to tell of."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Taken(NamedTuple):
+    at: float
+    data: bytes
+
+
+class HandoverPages:
+    """Answers those who ask for snapshots.
+
+    Parameters
+    ----------
+    reconciler : Reconciler
+    owner : callable (key) -> str
+        The bucket of a revision.
+    leads : callable (str) -> bool
+        Whether a bucket is ours.
+    """
+
+    def __init__(
+        self, reconciler: Reconciler, owner: Callable[[Key], str], leads: Callable[[str], bool]
+    ) -> None:
+        self._reconciler = reconciler
+        self._owner = owner
+        self._leads = leads
+        self._taken: dict[str, _Taken] = {}
+        self._final: dict[str, bytes] = {}
+        self._fetched = asyncio.Event()
+        self._lock = asyncio.Lock()
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer one request."""
+        bucket = request.query.get("bucket", "")
+        data = await self.snapshot(bucket)
+        if data is None:
+            return web.Response(status=404, text=f"bucket {bucket!r} is not ours\n")
+        response = web.Response(body=data, content_type=CONTENT_TYPE)
+        if self._final.pop(bucket, None) is not None and not self._final:
+            asyncio.get_running_loop().call_later(0.1, self._fetched.set)  # after the answer is written
+        return response
+
+    async def snapshot(self, bucket: str) -> bytes | None:
+        """Return what we know of a bucket; None if nobody should ask us."""
+        if bucket in self._final:
+            return self._final[bucket]
+        async with self._lock:
+            known = self._taken.get(bucket)
+            age = float("inf") if known is None else time.monotonic() - known.at
+            if self._leads(bucket) and age > _FRESH:
+                keys = [key for key in self._reconciler.revisions() if self._owner(key) == bucket]
+                data = await take(self._reconciler, keys)
+                if self._leads(bucket):
+                    known = self._taken[bucket] = _Taken(time.monotonic(), data)
+                    age = 0.0
+        return known.data if known is not None and age < _RELEASED else None
+
+    async def finish(self, buckets: Iterable[str]) -> None:
+        """Keep what we know of our buckets now, to be told after they are released."""
+        began = time.monotonic()
+        for bucket in buckets:
+            if self._leads(bucket):
+                self._taken.pop(bucket, None)
+                data = await self.snapshot(bucket)
+                if data:
+                    self._final[bucket] = data
+        size = sum(map(len, self._final.values()))
+        if size:
+            _log.info("%d bytes to hand over, made in %.2f s", size, time.monotonic() - began)
+
+    async def fetched(self, seconds: float) -> None:
+        """Wait until each bucket that was kept was asked for, at most so many seconds."""
+        if not self._final:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._fetched.wait()
+            _log.info("all is handed over")
+        except TimeoutError:
+            _log.info("nobody came within %g s to take over", seconds)
+
+
+async def take(reconciler: Reconciler, keys: list[Key]) -> bytes:
+    """Return a snapshot of some revisions.
+
+    Notes
+    -----
+    The event loop is held up for some milliseconds at a time: 480 revisions with windows of 60 s. What costs
+    most runs in a thread.
+    """
+    parts: list[bytes] = []
+    for batch in reconciler.resumption.batches(keys):
+        for payload in reconciler.payloads(batch):
+            parts.append(await asyncio.to_thread(seal, payload))
+    return b"".join(parts)
