@@ -2,6 +2,7 @@
 
 import html
 import io
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from kpa.simulate.report import rows
@@ -16,6 +18,9 @@ from kpa.simulate.results import Results
 
 _POINTS = 600
 """Steps of time in a picture; finer ones would not be seen."""
+
+_TITLE_WIDTH = 120
+"""Characters of a title's line."""
 
 LOAD, WANTED, READY, PANIC, FAST, SLOW = "#4c78a8", "#f58518", "#2e7d32", "#d62728", "#54a24b", "#b279a2"
 
@@ -86,8 +91,9 @@ def _finish(figure: Figure, results: Results, title: str) -> None:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 0.98), fontsize=8, ncols=4, frameon=False)
+    figure.axes[1].yaxis.set_major_locator(MaxNLocator(integer=True))
     figure.axes[-1].set_xlabel("minutes")
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(textwrap.fill(title, _TITLE_WIDTH), fontsize=11)
 
 
 def panic_bands(results: Results) -> list[tuple[float, float]]:
