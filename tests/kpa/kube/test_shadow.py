@@ -202,6 +202,22 @@ async def test_a_single_request_that_wakes_a_revision_keeps_its_pod_as_long_for_
     assert world.comparison.ours == 0
 
 
+async def test_a_wake_forgets_nothing_that_is_still_known(world: World) -> None:
+    """Neither where we would not be at zero, nor where a pod is ready and tells us itself."""
+    world.cluster(theirs=4, ready=4)
+    world.go(60, load=35.0)
+    world.cluster(theirs=0, ready=0, active="False", replicas=0)
+    world.go(2)
+    world.cluster(theirs=1, ready=0, active="Unknown", replicas=1)
+    assert world.reconciler.engine.decision(KEY).desired > 0
+    world.cluster(theirs=1, ready=1)
+    world.go(60, load=0.0)
+    world.cluster(theirs=0, ready=1, active="False")
+    world.go(3, load=0.0)
+    world.cluster(theirs=1, ready=1, active="True")
+    assert world.reconciler.engine.decision(KEY).desired == 0
+
+
 async def test_a_pod_that_we_would_keep_longer_is_counted_until_we_would_let_it_go(world: World) -> None:
     world.cluster(theirs=1, ready=1)
     world.go(60, load=5.0)
