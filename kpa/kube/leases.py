@@ -7,6 +7,7 @@ Source: `kubernetes/client-go tools/leaderelection`, whose replicas may share ou
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -120,12 +121,12 @@ class Elector:
     async def attempt(self) -> None:
         """Try to take or to renew the lease; give up leading when that has failed for too long.
 
-        A slow API server is waited for: a leader has until the renew deadline.
+        A slow API server is waited for, as long as a leader may wait for it.
         """
         if self._leading and self._left() <= 0:
             self._set_leading(False)
         try:
-            async with asyncio.timeout(self._left() if self._leading else self._timing.retry_period):
+            async with asyncio.timeout(self._left() if self._leading else self._timing.renew_deadline):
                 held = await self._take_or_renew()
         except (KubeError, TimeoutError) as error:
             _log.warning("lease %s: %s", self.name, str(error) or "no answer in time")
@@ -138,6 +139,10 @@ class Elector:
         return self._renewed_at + self._timing.renew_deadline - self._clock()
 
     async def _take_or_renew(self) -> bool:
+        if self._leading and self._lease is not None:  # as it was when we wrote it, most likely
+            with contextlib.suppress(NotFound):
+                if await self._written(self._store.replace(self.name, self._claim(self._lease))):
+                    return True
         now = self._clock()
         try:
             lease = await self._store.get(self.name)

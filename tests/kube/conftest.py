@@ -9,6 +9,7 @@ import pytest
 
 from tests.go_programs import BuildError
 from tests.kube import audit, programs
+from tests.kube.api_proxy import ApiProxy, proxying
 from tests.kube.control_plane import ControlPlane
 from tests.kube.installation import controller_token, install
 from tests.kube.knative_double import Knative, playing
@@ -76,6 +77,13 @@ async def token(control_plane: ControlPlane) -> str:
 def kubeconfig(control_plane: ControlPlane, token: str, tmp_path: Path) -> Path:
     """A kubeconfig with the rights of the autoscaler."""
     return control_plane.kubeconfig(tmp_path / "kubeconfig", token)
+
+
+@pytest.fixture
+async def proxy(control_plane: ControlPlane, token: str) -> AsyncIterator[ApiProxy]:
+    """A way to the API server that a test can spoil."""
+    async with proxying(control_plane, token) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -18,12 +18,13 @@ class Store:
     def __init__(self) -> None:
         self.leases: dict[str, dict[str, Any]] = {}
         self.version = 0
-        self.writes = 0
+        self.reads = self.writes = 0
         self.down = False
         self.seconds = 0.0  # until a lease was read
 
     async def get(self, name: str) -> dict[str, Any]:
         self._check()
+        self.reads += 1
         await asyncio.sleep(self.seconds)
         if name not in self.leases:
             raise NotFound(f"lease {name}")
@@ -37,6 +38,8 @@ class Store:
 
     async def replace(self, name: str, lease: dict[str, Any]) -> dict[str, Any]:
         self._check()
+        if name not in self.leases:
+            raise NotFound(f"lease {name}")
         if lease["metadata"]["resourceVersion"] != self.leases[name]["metadata"]["resourceVersion"]:
             raise Conflict("it changed")
         return self._write(name, lease)
@@ -104,6 +107,31 @@ async def test_a_renewed_lease_stays() -> None:
     assert replicas.store.leases["bucket"]["spec"]["leaseTransitions"] == 0
 
 
+async def test_a_leader_renews_without_reading() -> None:
+    replicas = Replicas(1)
+    await replicas.electors[0].attempt()
+    reads = replicas.store.reads
+    for _ in range(5):
+        replicas.now += 10
+        await replicas.electors[0].attempt()
+    assert replicas.store.reads == reads
+    assert replicas.store.writes == 6
+
+
+@pytest.mark.parametrize("happened", ["deleted", "labelled"])
+async def test_a_leader_whose_lease_is_not_as_it_was_looks_and_leads_on(happened: str) -> None:
+    replicas = Replicas(1)
+    await replicas.electors[0].attempt()
+    if happened == "deleted":
+        replicas.store.leases.clear()
+    else:
+        replicas.store.leases["bucket"]["metadata"]["resourceVersion"] = "17"
+    replicas.now += 10
+    await replicas.electors[0].attempt()
+    assert replicas.told == [(0, True)]
+    assert replicas.holder == "pod-0_10.0.0.0"
+
+
 async def test_a_new_holder_counts_the_transition_and_keeps_its_time_of_acquiring() -> None:
     replicas = Replicas(2)
     await replicas.electors[0].attempt()
@@ -150,18 +178,25 @@ async def test_one_that_slept_alone_leads_again() -> None:
     assert replicas.told == [(0, True), (0, False), (0, True)]
 
 
-async def test_a_slow_api_server_is_waited_for_by_a_leader_and_not_by_others(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    replicas = Replicas(2, Timing(lease_duration=30, renew_deadline=20, retry_period=0.05))
+async def test_a_slow_api_server_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    replicas = Replicas(1, Timing(lease_duration=30, renew_deadline=20, retry_period=0.05))
+    replicas.store.seconds = 0.1
+    await replicas.electors[0].attempt()
+    replicas.store.leases["bucket"]["metadata"]["resourceVersion"] = "17"  # it has to look
+    await replicas.electors[0].attempt()
+    assert caplog.messages == []
+    assert replicas.told == [(0, True)]
+
+
+async def test_an_api_server_that_never_answers_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    replicas = Replicas(2, Timing(lease_duration=30, renew_deadline=0.2, retry_period=0.05))
     leader, standby = replicas.electors
     await leader.attempt()
-    replicas.store.seconds = 0.1
-    await leader.attempt()
-    assert caplog.messages == []
-    await standby.attempt()
-    assert caplog.messages == ["lease bucket: no answer in time"]
-    assert replicas.told == [(0, True)]
+    replicas.store.leases["bucket"]["metadata"]["resourceVersion"] = "17"
+    replicas.store.seconds = 3600.0
+    for elector in (leader, standby):
+        await elector.attempt()
+    assert caplog.messages == ["lease bucket: no answer in time"] * 2
 
 
 async def test_a_leader_that_finds_another_holder_stops_leading() -> None:
