@@ -3,20 +3,18 @@
 Aspects: totals, broken pods, both policies, pods and clocks that change, lateness of the loop. Left out:
 which pods a round asks (test_rounds), what a connection accepts (test_scraper).
 
-Each virtual second has two moments: at its half all rounds have begun and what answers has answered, at 0.95
-the deadlines are past. What is recorded at the half was delayed by nobody.
+See tests.metrics.rig for the two moments of a virtual second.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import pytest
 
 from metrics.collector import Collector, Target
 from metrics.continuity import MissingStats
-from metrics.stat import Stat
 from tests.metrics.fake_pods import (
     HEAD,
     Behaviour,
@@ -29,82 +27,16 @@ from tests.metrics.fake_pods import (
     sized,
     until,
 )
+from tests.metrics.rig import START, Rig
 
-Key = tuple[str, str]
-START = 1_000_000
 A, B = ("default", "a"), ("default", "b")
-
-
-class Rig:
-    """A collector on a virtual clock, and what it records."""
-
-    def __init__(self) -> None:
-        self.now = START - 0.05
-        self.records: dict[Key, list[tuple[int, float]]] = {}
-        self.forgotten: list[Key] = []
-        self.durations: list[float] = []
-        self.pods: list[FakePod] = []
-        self.collector = Collector(
-            self._record, self.forgotten.append, clock=lambda: self.now, observe=self._observe
-        )
-        self.collector.turn(self.now)
-
-    def _record(self, key: Key, stat: Stat, second: int) -> None:
-        assert stat.pod_name == "service-scraper"
-        assert stat.timestamp == second
-        assert stat.request_count == 2 * stat.average_concurrent_requests
-        self.records.setdefault(key, []).append((second - START, stat.average_concurrent_requests))
-
-    def _observe(self, key: Key, seconds: float) -> None:
-        self.durations.append(seconds)
-
-    async def pod(self, concurrency: float = 1.0, behaviour: Behaviour = healthy) -> FakePod:
-        pod = FakePod(concurrency, behaviour)
-        await pod.start()
-        self.pods.append(pod)
-        return pod
-
-    def watch(
-        self, key: Key, pods: Sequence[FakePod], policy: MissingStats = "hold", panic: float = 6.0
-    ) -> None:
-        targets = [pod.target(f"pod-{number}") for number, pod in enumerate(pods)]
-        self.collector.watch(key, targets, stable_window=60.0, panic_window=panic, missing_stats=policy)
-
-    async def turn(self, now: float, mute: Sequence[FakePod] = ()) -> None:
-        """Do what is due, and wait until every pod asked has answered or failed, or is mute and connected."""
-        self.now = START + now
-        self.collector.turn(self.now)
-        ports = {pod.port for pod in mute}
-
-        def settled() -> bool:
-            self.collector.turn(self.now)  # opens connections that were closed meanwhile
-            scrapers = [
-                scraper for each in self.collector._watched.values() for scraper in each.pods.values()
-            ]
-            return all(not s.waiting or (s.target.port in ports and s._connection) for s in scrapers)
-
-        await until(settled)
-
-    async def begin(self, second: int, mute: Sequence[FakePod] = ()) -> None:
-        await self.turn(second + 0.5, mute)
-
-    async def end(self, second: int, mute: Sequence[FakePod] = ()) -> None:
-        await self.turn(second + 0.95, mute)
-
-    async def seconds(self, first: int, last: int, mute: Sequence[FakePod] = ()) -> None:
-        for second in range(first, last + 1):
-            await self.begin(second, mute)
-            await self.end(second, mute)
 
 
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
     rig = Rig()
     yield rig
-    await rig.collector.close()
-    for pod in rig.pods:
-        await until(lambda pod=pod: not pod.open)
-        await pod.stop()
+    await rig.end_all()
 
 
 async def test_each_revision_is_recorded_once_a_second(rig: Rig) -> None:
