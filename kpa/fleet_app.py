@@ -10,6 +10,7 @@ import os
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import ClassVar
 
 from aiohttp import web
 
@@ -34,6 +35,9 @@ _log = logging.getLogger(__name__)
 class FleetApp(ABC):
     """Parts and their life: start in order, run, stop in the opposite order."""
 
+    in_charge: ClassVar[bool] = True
+    """Outcomes are carried out."""
+
     def __init__(self, options: Options, client: KubeClient) -> None:
         self._options = options
         self._client = client
@@ -45,7 +49,9 @@ class FleetApp(ABC):
         )
         self._synced = False
         self._signal = 0  # that ends us
-        self._cluster = KubernetesCluster(client, options.pod_name, self._resolve, self._owns)
+        self._cluster = KubernetesCluster(
+            client, options.pod_name, self._resolve, self._owns, in_charge=self.in_charge
+        )
         interval = self._settings.autoscaler.tick_interval
         self._heartbeat = Heartbeat(asyncio.get_running_loop().time(), interval)
         self._reconciler = self._make_reconciler()

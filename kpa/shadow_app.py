@@ -21,6 +21,8 @@ from kpa.wiring import follow_scrapes, observers
 class ShadowApp(FleetApp):
     """The autoscaler that looks on."""
 
+    in_charge = False
+
     def _make_reconciler(self) -> Reconciler:
         self._shadow = Shadow(self._cluster, self._telemetry.count_scale)
         reconciler = Reconciler(
@@ -28,7 +30,7 @@ class ShadowApp(FleetApp):
             self._settings.autoscaler,
             activator_answers=lambda key: True,
             observers=observers(self._telemetry, self._heartbeat, Counter),
-            in_charge=False,
+            in_charge=self.in_charge,
         )
         follow_scrapes(self._telemetry, reconciler)
         return reconciler

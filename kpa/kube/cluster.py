@@ -66,6 +66,8 @@ class KubernetesCluster:
         Tells whether a revision is ours to look after.
     clock : callable
         Unix time in seconds.
+    in_charge : bool
+        Outcomes are carried out; else we look on.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class KubernetesCluster:
         settings: Callable[[PodAutoscaler], RevisionSettings],
         owns: Callable[[Key], bool] = lambda key: True,
         clock: Callable[[], float] = time.time,
+        in_charge: bool = True,
     ) -> None:
+        self._in_charge = in_charge
         self._client = client
         self._settings = settings
         self._owns = owns
@@ -164,7 +168,7 @@ class KubernetesCluster:
         self._touch(key)
 
     def _submit(self, key: Key, job: Job) -> None:
-        if self._passes.needed(key, job):
+        if self._in_charge and self._passes.needed(key, job):
             self._jobs.submit(key, job)
         else:
             self._jobs.forget(key)

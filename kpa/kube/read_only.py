@@ -1,29 +1,27 @@
 """A client of the API server that cannot write, whoever asks it to.
 
-Every request of the process goes through the transport: there, not at each verb, writes are left out.
+Every request of the process goes through the transport: there, not at each verb, writes are refused. Nobody
+should try; who does is found out by the log, and by the API server too if its role only lets it read.
 """
 
-import logging
 from typing import Any
 
 from kpa.kube.client import KubeClient
+from kpa.kube.errors import Forbidden
 from kpa.kube.transport import Call, Transport
-
-_log = logging.getLogger(__name__)
 
 
 class ReadOnlyTransport(Transport):
     """Sends what reads, and nothing else."""
 
     async def request(self, call: Call, deadline: float) -> Any:
-        """Send a request that reads; of one that writes, return the object as if it had been taken."""
-        if call.method == "GET":
-            return await super().request(call, deadline)
-        _log.debug("%s: left out", call.what)
-        return call.body if isinstance(call.body, dict) else {}
+        """Send a request that reads; raises Forbidden for one that writes."""
+        if call.method != "GET":
+            raise Forbidden(f"{call.what}: kpa only looks on, a write is forbidden", 403)
+        return await super().request(call, deadline)
 
 
 class ReadOnlyClient(KubeClient):
-    """A `KubeClient` whose writing verbs do nothing."""
+    """A `KubeClient` whose writing verbs are forbidden."""
 
     transport = ReadOnlyTransport

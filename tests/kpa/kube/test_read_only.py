@@ -9,6 +9,7 @@ from kubernetes.client import Configuration
 
 from kpa.kube.client import KubeClient
 from kpa.kube.credentials import Credentials
+from kpa.kube.errors import Forbidden
 from kpa.kube.read_only import ReadOnlyClient
 from kpa.revisions import Key
 from tests.kpa.kube.api_client import configuration
@@ -60,11 +61,11 @@ async def test_no_verb_writes(pair: Pair, verb: str) -> None:
     known = {"resource": THINGS, "namespace": "default", "name": "a", "body": body, "replicas": 5}
     method = getattr(client, verb)
 
-    answer = await method(*(known[name] for name in inspect.signature(method).parameters))
+    with pytest.raises(Forbidden, match="kpa only looks on"):
+        await method(*(known[name] for name in inspect.signature(method).parameters))
 
     assert (api.objects, len(api.requests)) == (before, requests)
     assert Key("default", "b") not in api.objects
-    assert verb in ("patch_replicas", "delete") or answer == body
 
 
 def test_all_writing_verbs_were_tried() -> None:
