@@ -1,5 +1,7 @@
 """`kpa status`: what a running kpa knows of its services."""
 
+import os
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from kpa.status import Comparison, NextEvent
 
 REFRESH = 1.0  # seconds
+_PIPED_COLUMNS = 200  # where no terminal sets a width, no name is folded
 
 
 def command(
@@ -115,7 +118,7 @@ def _print_table(url: str, watch: bool) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_COLUMNS)
     if not watch:
         console.print(_laid_out(fetch(url)))
         return

@@ -170,8 +170,9 @@ async def compared_for(shadow: Serving, name: str, seconds: float) -> Json:
 async def status(shadow: Serving) -> str:
     """What an operator sees."""
     command = (sys.executable, "-m", "kpa", "status", "--url", f"http://{shadow.host}:9090")
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, env=os.environ | {"COLUMNS": "200"}
+        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, env=environment
     )
     output, _ = await process.communicate()
     return output.decode()
