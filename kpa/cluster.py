@@ -6,6 +6,7 @@ from typing import Protocol
 
 from config.resolve import RevisionSettings
 from kpa.revisions import Key, Revision
+from metrics.failure import Problem
 from scaler.engine import Decision
 from scaler.plan import Plan
 
@@ -25,11 +26,14 @@ class Outcome:
         What the plan was made from.
     settings : RevisionSettings
         Those in force.
+    problem : Problem or None
+        What has kept the load from being collected for some seconds.
     """
 
     plan: Plan
     decision: Decision
     settings: RevisionSettings
+    problem: Problem | None = None
 
 
 class Cluster(Protocol):

@@ -10,6 +10,7 @@ import os
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 from aiohttp import web
@@ -28,6 +29,7 @@ from kpa.serve_options import Options
 from kpa.server import Heartbeat, RouteFeed, Server
 from kpa.status import RevisionStatus
 from kpa.telemetry import Telemetry
+from metrics.resolver import look_up
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class FleetApp(ABC):
             client, options.namespace, self._settings_changed, self._settings_read, options.config_name
         )
         self._synced = False
+        self._look_up = partial(look_up, suffix=f".svc.{options.domain}.")
         self._signal = 0  # that ends us
         self._cluster = KubernetesCluster(
             client, options.pod_name, self._resolve, self._owns, in_charge=self.in_charge
@@ -139,7 +142,9 @@ class FleetApp(ABC):
             set_level(settings.values.log_level or self._options.log_level)
             return
         self._heartbeat.interval = settings.autoscaler.tick_interval
-        self._reconciler.apply_config(settings.autoscaler, settings.progress_deadline)
+        self._reconciler.apply_config(
+            settings.autoscaler, settings.progress_deadline, settings.values.network
+        )
         self._cluster.touch_all()
 
     def _settings_read(self, name: str, config_map: ConfigMap, problems: list[str]) -> None:

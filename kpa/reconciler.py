@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from config.autoscaler import AutoscalerConfig
+from config.network import NetworkConfig
 from config.provenance import provenance
 from config.resolve import PROGRESS_DEADLINE, RevisionSettings, resolve
 from kpa.cluster import Cluster, Outcome
@@ -27,6 +28,8 @@ from kpa.resumption import Resumption
 from kpa.revisions import Key, Revision
 from kpa.status import RevisionStatus
 from metrics.collector import Collector, Target
+from metrics.resolver import LookUp, look_up
+from metrics.route import Access
 from metrics.stat import Stat, StatMessage
 from scaler.bounds import UNKNOWN
 from scaler.engine import Engine
@@ -76,6 +79,8 @@ class Reconciler:
     in_charge : bool
         Whether activators report to us and the cluster does what we say. Else another autoscaler scales the
         revisions and we look on: pods are asked for all their load, that from activators included.
+    look_up : callable
+        Finds the addresses of a service, `name.namespace`, in a thread.
     """
 
     def __init__(
@@ -87,15 +92,22 @@ class Reconciler:
         observers: Observers | None = None,
         clock: Callable[[], float] = time.time,
         in_charge: bool = True,
+        look_up: LookUp = look_up,
     ) -> None:
         self._in_charge = in_charge
         self.config = config
+        self._network = NetworkConfig()
         self._progress_deadline = PROGRESS_DEADLINE
         self.engine = Engine(history=True)
         self.resumption = Resumption(self.engine, clock)
         self._observers = observers or Observers()
         self.collector = Collector(
-            self._record_scrape, self.engine.forget_data, clock=clock, observe=self._observers.scrape
+            self._record_scrape,
+            self.engine.forget_data,
+            clock=clock,
+            observe=self._observers.scrape,
+            on_problem=lambda key: self._touch(Key(*key)),
+            look_up=look_up,
         )
         self._cluster = cluster
         self._activator_answers = activator_answers
@@ -126,7 +138,7 @@ class Reconciler:
                 member.plan = replace(member.plan, life=life)
             if _resolved_from(before) != _resolved_from(revision):
                 self._reconfigure(key, member)
-            elif before.ready_pods != revision.ready_pods:
+            elif _collected_from(before) != _collected_from(revision):
                 self._follow_pods(key, member)
             self._touch(key)
 
@@ -139,7 +151,12 @@ class Reconciler:
             self._record(key, stat, stat.timestamp)
         self._observers.stats(len(messages), unknown)
 
-    def apply_config(self, config: AutoscalerConfig, progress_deadline: float = PROGRESS_DEADLINE) -> None:
+    def apply_config(
+        self,
+        config: AutoscalerConfig,
+        progress_deadline: float = PROGRESS_DEADLINE,
+        network: NetworkConfig | None = None,
+    ) -> None:
         """Put other settings in force, on live revisions too.
 
         Parameters
@@ -147,8 +164,11 @@ class Reconciler:
         config : AutoscalerConfig
         progress_deadline : float
             Seconds that a revision gets to become ready.
+        network : NetworkConfig, optional
+            Without, as on a machine without a mesh.
         """
         self.config, self._progress_deadline = config, progress_deadline
+        self._network = network or NetworkConfig()
         for key, member in self._members.items():
             self._reconfigure(key, member)
             self._touch(key)
@@ -199,7 +219,14 @@ class Reconciler:
                 stable_window=member.settings.stable_window,
                 panic_window=member.settings.panic_window,
                 missing_stats=member.settings.missing_stats,
+                access=self._access(member.revision),
             )
+
+    def _access(self, revision: Revision) -> Access:
+        """Return the ways to a revision's pods."""
+        network = self._network
+        service = f"{revision.private_service}.{revision.key.namespace}" if revision.private_service else ""
+        return Access(service, network.mesh_compatibility_mode, network.enable_mesh_pod_addressability)
 
     def _resolve(self, revision: Revision) -> RevisionSettings:
         return resolve(
@@ -282,7 +309,8 @@ class Reconciler:
         before, told = member.tell(decision, now)
         log_decision(_log, before, told)
         self.engine.note_wanted(key, told.wanted if told.wanted >= 0 else told.replicas)
-        self._carry_out(key, member, Outcome(member.plan, decision, member.settings), now)
+        outcome = Outcome(member.plan, decision, member.settings, self.collector.problem(key))
+        self._carry_out(key, member, outcome, now)
 
     def _carry_out(self, key: Key, member: Member, outcome: Outcome, now: float) -> None:
         """Hand an outcome to the cluster; a failure is logged and tried again."""
@@ -368,3 +396,8 @@ def _earlier(one: float | None, other: float | None) -> float | None:
 def _resolved_from(revision: Revision) -> tuple[object, ...]:
     """What a revision's settings are made of."""
     return revision.annotations, revision.container_concurrency, revision.reachable
+
+
+def _collected_from(revision: Revision) -> tuple[object, ...]:
+    """Where a revision's load is found."""
+    return revision.ready_pods, revision.private_service

@@ -64,6 +64,8 @@ class Revision:
         All that exist, terminating ones included.
     reachable : bool
         Some route points here.
+    private_service : str
+        Name of the service that leads to the ready pods and nowhere else; empty if there is none.
     life : Life or None
         Where the cluster knows the revision to be on its way: a new process goes on from there. Its
         `proxied_since` counts in every new state. None where the cluster keeps no such record.
@@ -77,6 +79,7 @@ class Revision:
     replicas: int = 0
     pods: tuple[Pod, ...] = ()
     reachable: bool = True
+    private_service: str = ""
     life: "Life | None" = None
 
     @property

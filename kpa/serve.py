@@ -70,6 +70,7 @@ class ServeApp(FleetApp):
             self._settings.autoscaler,
             activator_answers=self._probes.answer,
             observers=observers(self._telemetry, self._heartbeat, lambda: self._stat_server.dropped),
+            look_up=self._look_up,
         )
 
     async def _begin(self) -> None:

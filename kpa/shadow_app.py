@@ -31,6 +31,7 @@ class ShadowApp(FleetApp):
             activator_answers=lambda key: True,
             observers=observers(self._telemetry, self._heartbeat, Counter),
             in_charge=self.in_charge,
+            look_up=self._look_up,
         )
         follow_scrapes(self._telemetry, reconciler)
         return reconciler

@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 
 import kpa.reconciler
 from config.autoscaler import AutoscalerConfig
+from config.network import NetworkConfig
 from kpa.cluster import Listener, Outcome
 from kpa.reconciler import Observers, Reconciler, following_tick
 from kpa.revisions import Key, Pod, Revision
 from kpa.status import NextEvent, RevisionStatus
+from metrics.failure import Problem
+from metrics.route import Access
 from metrics.stat import Stat, StatMessage
 from scaler.zero import Activity, Life
 from tests.kpa.local.helpers import until
@@ -49,6 +52,7 @@ class FakeCluster:
         self.revisions: dict[Key, Revision] = {}
         self.asked: list[tuple[Key, int]] = []
         self.errors: list[Exception] = []
+        self.problems: list[Problem | None] = []
         self.confirms = True
         self.scaled = asyncio.Event()
         self.tell: Listener = lambda key, revision: None
@@ -59,6 +63,7 @@ class FakeCluster:
             listener(key, revision)
 
     def carry_out(self, key: Key, outcome: Outcome) -> None:
+        self.problems.append(outcome.problem)
         replicas = outcome.plan.replicas
         if replicas is None or replicas == self.revisions[key].replicas:
             return
@@ -376,7 +381,7 @@ async def test_a_scale_down_delay_applies_to_live_revisions(world: World) -> Non
 
 
 async def test_pods_are_scraped_unless_activators_see_everything(world: World) -> None:
-    watched = world.reconciler.collector._rounds
+    watched = world.reconciler.collector._watched
     world.revision(ready=1)
     assert KEY in watched
     world.reconciler.apply_config(CONFIG.model_copy(update={"target_burst_capacity": -1.0}))
@@ -385,6 +390,32 @@ async def test_pods_are_scraped_unless_activators_see_everything(world: World) -
     assert KEY not in watched
     world.reconciler.apply_config(CONFIG)
     assert KEY in watched
+
+
+async def test_pods_are_reached_as_the_network_settings_say_now(world: World) -> None:
+    world.revision(ready=1)
+    watched = world.reconciler.collector._watched[KEY]
+    assert watched._access == Access("", "auto", False)
+    world.cluster.put(replace(world.cluster.revisions[KEY], private_service="hello-private"))
+    assert watched._access == Access("hello-private.default", "auto", False)
+    for mode, addressable in [("enabled", False), ("disabled", True), ("auto", True)]:
+        world.reconciler.apply_config(CONFIG, network=NetworkConfig(mode, addressable))  # type: ignore[arg-type]
+        assert watched._access == Access("hello-private.default", mode, addressable)  # type: ignore[arg-type]
+
+
+async def test_the_cluster_is_told_what_keeps_loads_from_being_collected_and_when_it_no_longer_does(
+    world: World,
+) -> None:
+    world.revision(ready=1)
+    await world.step()
+    trouble = world.reconciler.collector._watched[KEY].round.trouble
+    problem = Problem("CollectionFailed", "pods exhausted: connect")
+    for _ in range(5):
+        trouble.fail(lambda: problem)
+        await world.step()
+    trouble.succeed()
+    await world.step()
+    assert world.cluster.problems == [None, problem, None]
 
 
 async def test_who_looks_on_takes_all_load_from_pods() -> None:
