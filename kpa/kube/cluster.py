@@ -245,6 +245,7 @@ class KubernetesCluster:
             replicas=target.replicas,
             pods=tuple(_pod(pod, port) for pod in pods.values() if pod.phase not in _ENDED),
             reachable=pa.reachable,
+            private_service=sks.private_service_name,
             life=life_from_status(pa, sks, self._clock()),
         )
 
