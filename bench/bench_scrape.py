@@ -27,7 +27,8 @@ try:
 except ImportError:
     uvloop = None
 
-_BODY = Stat("hello-00001-deployment-5d9c7b6f4d-x2x7k", 3.25, 0.5, 12.0, 2.0, 1234.5).encode()
+_POD = "hello-00001-deployment-5d9c7b6f4d-x2x7k"
+_BODY = Stat(_POD, 3.25, 0.5, 12.0, 2.0, 1234.5).encode()
 _ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/protobuf\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
     b"Content-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
@@ -47,7 +48,7 @@ class _Server(asyncio.Protocol):
 def _serve(pipe: Pipe) -> None:
     async def serve() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(_Server, "127.0.0.1", 0, backlog=4096)
+        server = await loop.create_server(_Server, "0.0.0.0", 0, backlog=4096)
         pipe.send(server.sockets[0].getsockname()[1])
         await loop.run_in_executor(None, pipe.poll, None)
 
@@ -69,7 +70,7 @@ async def collector(port: int, revisions: int, pods: int, seconds: float) -> tup
 
     collector = Collector(record, lambda key: None)
     for number in range(revisions):
-        targets = [Target(f"pod-{pod}", "127.0.0.1", port, 0.0) for pod in range(pods)]
+        targets = [Target(_POD, f"127.0.0.{1 + pod}", port, 0.0) for pod in range(pods)]
         name = "bench", f"revision-{number}"
         collector.watch(name, targets, stable_window=60.0, panic_window=6.0, missing_stats="zero")
     running = asyncio.create_task(collector.run())

@@ -22,6 +22,7 @@ class Failure(StrEnum):
     TOO_LARGE = "too_large"  # body or headers
     UNDECODABLE = "undecodable"  # the body is no stat
     IMPLAUSIBLE = "implausible"  # NaN, infinite, negative or absurdly large values
+    OTHER_POD = "other_pod"  # the address has gone to another pod, whose load is not this revision's
     REPEATED = "repeated"  # a service let only pods answer that had answered before
 
 

@@ -123,7 +123,15 @@ class PodScraper:
             self.failed(Failure.CONNECT)
 
     def answered(self, stat: Stat) -> None:
-        """Pass a stat on."""
+        """Pass a stat on; one of another pod is none.
+
+        Knative takes it: an address that is used again while watches are cut brings a revision the load of
+        another one.
+        """
+        if stat.pod_name not in ("", self.target.name):
+            self._count(Failure.OTHER_POD)
+            self._listener.failed(self)
+            return
         self.waiting = False
         self.trusted = True
         self.failure = None
@@ -131,7 +139,8 @@ class PodScraper:
         self._listener.answered(self, stat)
 
     def failed(self, failure: Failure) -> None:
-        """Pass a failure on."""
+        """Pass a failure on; the connection is of no more use."""
+        self._connection = None
         self._count(failure)
         self._listener.failed(self)
 
@@ -161,7 +170,6 @@ class PodScraper:
     def _count(self, failure: Failure) -> None:
         self._failures[failure] += 1
         self.failure = failure
-        self._connection = None
         self.waiting = self.trusted = False
         self._in_a_row += 1
         self._skip = back_off(self._in_a_row)

@@ -54,7 +54,7 @@ class FakePod:
     """A server that answers each request with its `behaviour`."""
 
     def __init__(self, concurrency: float = 1.0, behaviour: Behaviour = healthy) -> None:
-        self.stat = Stat("pod", concurrency, 0.0, concurrency * 2, 0.0, 10.0)
+        self.stat = Stat("", concurrency, 0.0, concurrency * 2, 0.0, 10.0)
         self.behaviour = behaviour
         self.host = "127.0.0.1"
         self.port = 0
