@@ -104,7 +104,7 @@ class Passes:
         try:
             if any(body is not None for body in self._children(pa, job)):
                 return True
-            return self._metric_status(pa) is not None or self._status_differs(pa, job)
+            return self._metric_status(pa, job) is not None or self._status_differs(pa, job)
         except NotOwned:
             return True
 
@@ -123,7 +123,7 @@ class Passes:
         newest = self._caches.podautoscalers.get(key, pa)
         await self._statuses.write(newest, lambda stored: self._status(stored, job, sks))
         if metric is None:  # else the status is due when the cache has the new spec
-            await self._write_metric_status(newest)
+            await self._write_metric_status(newest, job)
 
     # What should be.
 
@@ -139,10 +139,11 @@ class Passes:
         there = target is not None and target.replicas == replicas
         return metric, None if there else replicas, sks_body(pa, sks, spec)
 
-    def _metric_status(self, pa: PodAutoscaler) -> dict[str, Any] | None:
+    def _metric_status(self, pa: PodAutoscaler, job: Job) -> dict[str, Any] | None:
         """Return the status to write to the Metric that there is; None is nothing."""
         known = self._caches.metrics.get(pa.key)
-        return None if known is None else metric_status_body(known, None, self._clock())
+        problem = None if isinstance(job, RevisionSettings) else job.problem
+        return None if known is None else metric_status_body(known, problem, self._clock())
 
     def _sks_spec(self, pa: PodAutoscaler, job: cluster.Outcome) -> ServerlessServiceSpec:
         settings = job.settings
@@ -206,9 +207,9 @@ class Passes:
             await self._client.patch_replicas(resource, pa.key.namespace, target.name, replicas)
         _log.info("%s: replicas %d", pa.key, replicas)
 
-    async def _write_metric_status(self, pa: PodAutoscaler) -> None:
+    async def _write_metric_status(self, pa: PodAutoscaler, job: Job) -> None:
         """Write the status of the Metric, last: whether it can be written hinders nothing."""
-        status = self._metric_status(pa)
+        status = self._metric_status(pa, job)
         if status is None:
             return
         try:
