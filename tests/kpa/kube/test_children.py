@@ -9,15 +9,9 @@ from config.autoscaler import AutoscalerConfig
 from config.resolve import RevisionSettings, resolve
 from kpa.kube.children import NotOwned, metric_body, metric_spec, sks_body, sks_spec
 from kpa.kube.conditions import Condition
-from kpa.kube.metric_status import (
-    NO_ENDPOINTS,
-    CollectionFailure,
-    collection_failed,
-    metric_conditions,
-    metric_status_body,
-    no_stat,
-)
+from kpa.kube.metric_status import metric_conditions, metric_status_body
 from kpa.kube.objects import Metric
+from metrics.failure import Problem
 from tests.kpa.kube.kube_samples import (
     METRIC,
     POD_AUTOSCALER,
@@ -200,26 +194,17 @@ def test_a_metric_of_another_owner_is_left_alone() -> None:
 # A Metric's status.
 
 
+REPEATED = Problem("DidNotReceiveStat", "unsuccessful scrape: did not receive stat from an unscraped pod")
+BOOM = Problem("CollectionFailed", "boom")
+
+
 @pytest.mark.parametrize(
-    ("failure", "told"),
+    ("problem", "told"),
     [
         (None, Condition("Ready", "True", since=T0)),
+        (REPEATED, Condition("Ready", "False", "DidNotReceiveStat", REPEATED.text, since=T0)),
         (
-            NO_ENDPOINTS,
-            Condition("Ready", "Unknown", "NoEndpoints", "failed to get endpoints", since=T0),
-        ),
-        (
-            no_stat(),
-            Condition(
-                "Ready",
-                "False",
-                "DidNotReceiveStat",
-                "did not receive stat from an unscraped pod",
-                since=T0,
-            ),
-        ),
-        (
-            collection_failed("boom"),
+            BOOM,
             Condition(
                 "Ready",
                 "False",
@@ -229,28 +214,28 @@ def test_a_metric_of_another_owner_is_left_alone() -> None:
             ),
         ),
     ],
-    ids=["collects", "no endpoints", "no stat", "other"],
+    ids=["collects", "no stat", "other"],
 )
-def test_a_metric_says_whether_load_is_collected(failure: CollectionFailure | None, told: Condition) -> None:
-    assert metric_conditions(metric(), failure, T0 + 0.5) == (told,)
-    body = metric_status_body(metric(), failure, T0 + 0.5)
+def test_a_metric_says_whether_load_is_collected(problem: Problem | None, told: Condition) -> None:
+    assert metric_conditions(metric(), problem, T0 + 0.5) == (told,)
+    body = metric_status_body(metric(), problem, T0 + 0.5)
     assert body is not None
     assert body["status"] == {"observedGeneration": 1, "conditions": [told.to_json()]}
     assert body["metadata"]["resourceVersion"] == "52"
 
 
-def observed(failure: CollectionFailure | None) -> Metric:
-    return replace(metric(), observed_generation=1, conditions=metric_conditions(metric(), failure, T0))
+def observed(problem: Problem | None) -> Metric:
+    return replace(metric(), observed_generation=1, conditions=metric_conditions(metric(), problem, T0))
 
 
-@pytest.mark.parametrize("failure", [None, NO_ENDPOINTS, no_stat(), collection_failed("boom")])
-def test_the_same_result_is_written_once(failure: CollectionFailure | None) -> None:
-    assert metric_status_body(observed(failure), failure, T0 + 60) is None
+@pytest.mark.parametrize("problem", [None, REPEATED, BOOM], ids=["none", "no stat", "other"])
+def test_the_same_result_is_written_once(problem: Problem | None) -> None:
+    assert metric_status_body(observed(problem), problem, T0 + 60) is None
 
 
 def test_another_failure_is_written() -> None:
-    assert metric_status_body(observed(collection_failed("a")), collection_failed("b"), T0 + 60) is not None
-    assert metric_status_body(observed(collection_failed("a")), None, T0 + 60) is not None
+    assert metric_status_body(observed(BOOM), BOOM._replace(text="b"), T0 + 60) is not None
+    assert metric_status_body(observed(BOOM), None, T0 + 60) is not None
 
 
 def test_a_new_generation_is_observed_without_moving_times() -> None:
