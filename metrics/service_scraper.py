@@ -122,7 +122,7 @@ class ServiceScraper:
         self._gone = False
         self._in_a_row = 0  # failures since the last total
         self._skip = 0  # rounds to let pass
-        self._pods = 1
+        self._pods: frozenset[str] = frozenset()
         self._stable_window = 60.0
         self._number = 0  # of the scrape
         self._rounds = 0  # that it has taken; -1 while it waits for its turn
@@ -131,8 +131,8 @@ class ServiceScraper:
         self._sample: ServiceSample | None = None
         self._tries: dict[int, _Try] = {}  # by asker
 
-    def configure(self, pods: int, stable_window: float) -> None:
-        """Set how many ready pods are behind the service, and below which age, in seconds, they are young."""
+    def configure(self, pods: frozenset[str], stable_window: float) -> None:
+        """Set the names of the ready pods behind the service, and the age in seconds below which one is young."""
         self._pods, self._stable_window = pods, stable_window
 
     def ask(self) -> bool:
@@ -174,10 +174,12 @@ class ServiceScraper:
         """Take the outcome of a try."""
         assert self._sample is not None
         del self._tries[asker]
-        if isinstance(outcome, Stat):
-            self._sample.take(asker, outcome)
-        else:
+        if not isinstance(outcome, Stat):
             self._sample.miss(asker, outcome)
+        elif outcome.pod_name and outcome.pod_name not in self._pods:
+            self._sample.miss(asker, Failure.OTHER_POD)
+        else:
+            self._sample.take(asker, outcome)
         if self._sample.done:
             self._finish(self._sample.total())
         elif self._sample.asks_on(asker):
@@ -190,7 +192,7 @@ class ServiceScraper:
             self._finish(Failure.NAME)
             return
         self._addresses = addresses
-        self._sample = ServiceSample(self._pods, self._stable_window)
+        self._sample = ServiceSample(len(self._pods), self._stable_window)
         for asker in range(self._sample.size):
             self._try(asker)
 

@@ -68,7 +68,7 @@ class Watched:
         if access != self._access:
             self._replace_service(access)
         if self._service is not None:
-            self._service.configure(len(targets), stable_window)
+            self._service.configure(frozenset(target.name for target in targets), stable_window)
         self._replace_pods(targets)
 
     def close(self) -> None:

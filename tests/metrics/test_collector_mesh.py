@@ -446,6 +446,20 @@ async def test_a_service_that_knows_only_one_of_two_pods_is_said_to_repeat_itsel
     assert shop.collector.failures[Failure.REPEATED] >= 3
 
 
+async def test_a_service_that_leads_to_another_revisions_pods_gives_no_load(shop: Shop) -> None:
+    await shop.open(1.0)
+    stranger = await shop.pod(99.0)
+    stranger.stat = stranger.stat._replace(pod_name="till-0")
+    shop.service.behaviour = balancing([stranger], in_turn())
+    shop.follow("enabled")
+    await shop.seconds(0, 2)
+    assert A not in shop.records
+    assert set(shop.collector.failures) == {Failure.OTHER_POD}
+    shop.service.behaviour = balancing([stranger, *shop.behind], in_turn())
+    await shop.seconds(3, 9)
+    assert shop.records[A][-1] == (9, 1.0)
+
+
 async def test_old_pods_behind_a_service_stand_for_all(shop: Shop) -> None:
     await shop.open(*[10.0] * 4, *[1.0] * 2)
     for number, pod in enumerate(shop.behind):
