@@ -7,9 +7,10 @@ later. Read as no load, the seconds between would be a falling load:
     second   05 06 07 08 09 | 10 11 12 13  14 15 16 | 17 18
     counts   F  F  F  F  F  | h  h  h  h   +  +  +  | F  F
 
-Held is the mean of the panic window, so neither window moves. It is a lower bound for the second of the
-takeover, of which others may have heard a part, and for two more, in which activators connect again: who
-reports more in them is believed. What reports say of earlier seconds is known already.
+Held is the mean of the last six known seconds (or of a shorter panic window), as one alone may be noise. It is
+a lower bound for the second of the takeover, of which others may have heard a part, and for two more, in which
+activators connect again: who reports more in them is believed. What reports say of earlier seconds is known
+already.
 
 A longer gap than the panic window is left out, as if time had stood still, for nobody knows what was in it;
 then no scale-down is to happen for a stable window. Of a gap beyond the stable window nothing but the memory
@@ -36,6 +37,9 @@ _SAID = 0.92
 _SETTLING = 2
 """Seconds after a takeover within which activators have connected again: Knative's first tries are 0.1 s
 apart."""
+
+_RECENT = 6
+"""Seconds whose mean is held, Knative's default panic window."""
 
 _REMEMBERED = 5
 """Seconds back from the end of a bridge whose values are kept, to compare late reports with."""
@@ -130,10 +134,10 @@ def _shift(gap: int, panic_window: float) -> int:
 
 
 def _mean(panic: History, complete: int) -> NDArray[np.float64]:
-    """Return the mean over the complete seconds of a panic window; zeros without any."""
+    """Return the mean over the last complete seconds; zeros without any."""
     newest = max(panic.last - complete, 0)
     seconds = min(panic.last, complete) - panic.first + 1
-    values = panic.values[:, newest : newest + max(seconds, 0)]
+    values = panic.values[:, newest : newest + min(max(seconds, 0), _RECENT)]
     if not values.size:
         return np.zeros(len(values))
     mean: NDArray[np.float64] = values.mean(axis=1)

@@ -72,6 +72,11 @@ class Serving:
             revisions = (await answer.json())["revisions"]
         return next((each for each in revisions if each["name"] == name), {})
 
+    async def explanation(self, namespace: str, name: str) -> dict[str, Any]:
+        """Read why a revision has the pods it has."""
+        async with self._session.get(f"http://{self.host}:9090/api/revisions/{namespace}/{name}") as answer:
+            return dict(await answer.json())
+
     async def decided(self, name: str, desired: int, seconds: float = 20.0) -> None:
         """Wait until it wants so many pods of a revision."""
         async with asyncio.timeout(seconds):
@@ -138,8 +143,7 @@ class Autoscaler:
         host, log = self._stubs.free_ip(), self.folder / f"serve-{number}.log"
         target = (self.activator.address, str(self.activator.port))
         variables = self._environment(number) | (environment or {})
-        self._hosts[variables["POD_IP"]] = host
-        (self.folder / HOSTS).write_text(json.dumps(self._hosts))
+        self.lead(variables["POD_IP"], host)
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.kube.serving_process", *target),
@@ -155,6 +159,11 @@ class Autoscaler:
         if ready:
             await serving.ready()
         return serving
+
+    def lead(self, address: str, host: str) -> None:
+        """Lead an address that replicas connect to where somebody listens."""
+        self._hosts[address] = host
+        (self.folder / HOSTS).write_text(json.dumps(self._hosts))
 
     def _environment(self, number: int) -> dict[str, str]:
         return {
