@@ -7,10 +7,10 @@ later. Read as no load, the seconds between would be a falling load:
     second   05 06 07 08 09 | 10 11 12 13  14 15 16 | 17 18
     counts   F  F  F  F  F  | h  h  h  h   +  +  +  | F  F
 
-Held is the mean of the last six known seconds (or of a shorter panic window), as one alone may be noise. It is
-a lower bound for the second of the takeover, of which others may have heard a part, and for two more, in which
-activators connect again: who reports more in them is believed. What reports say of earlier seconds is known
-already.
+Held is the mean of the last six known seconds, or of a shorter panic window, as one alone may be noise. It
+is a lower bound for the second of the takeover, of which others may have heard a part, and for two more, in
+which activators connect again: who reports more in them is believed. What reports say of earlier seconds is
+known already.
 
 A longer gap than the panic window is left out, as if time had stood still, for nobody knows what was in it;
 then no scale-down is to happen for a stable window. Of a gap beyond the stable window nothing but the memory
