@@ -132,7 +132,7 @@ class ServiceScraper:
         self._tries: dict[int, _Try] = {}  # by asker
 
     def configure(self, pods: frozenset[str], stable_window: float) -> None:
-        """Set the names of the ready pods behind the service, and the age in seconds below which one is young."""
+        """Set the names of the ready pods behind the service, and the age below which one is young."""
         self._pods, self._stable_window = pods, stable_window
 
     def ask(self) -> bool:
