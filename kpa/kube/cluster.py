@@ -98,6 +98,11 @@ class KubernetesCluster:
             client, PODS, PodInfo.from_json, label_selector=POD_SELECTOR, on_change=self._pod_changed
         )
         self._targets: dict[Resource, Informer[ScaleTarget]] = {}
+        self._informers: dict[Resource, Informer[Any]] = {
+            PODAUTOSCALERS: self._pas,
+            SERVERLESSSERVICES: self._skses,
+            METRICS: self._metrics,
+        }
         self._group: asyncio.TaskGroup | None = None
 
     # Caches of what the cluster has.
@@ -126,6 +131,10 @@ class KubernetesCluster:
     def ready_pods(self, pa: PodAutoscaler) -> int:
         """Return how many pods of a revision take requests."""
         return count_pods(self._pods_of.get(Key(pa.key.namespace, pa.revision), {}).values()).ready
+
+    def learn(self, resource: Resource, written: dict[str, Any]) -> None:
+        """Take what the API server answered a write with; the watches tell of it later."""
+        self._informers[resource].learn(written)
 
     # What goes on.
 
@@ -178,7 +187,7 @@ class KubernetesCluster:
         informer = self._targets.get(resource)
         if informer is None:
             informer = Informer(self._client, resource, ScaleTarget.from_json, on_change=self._target_changed)
-            self._targets[resource] = informer
+            self._targets[resource] = self._informers[resource] = informer
             if self._group is not None:
                 self._group.create_task(informer.run())
         return informer

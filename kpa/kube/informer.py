@@ -82,6 +82,7 @@ class Informer(Generic[T]):
         self.cache: Mapping[Key, T] = MappingProxyType(self._cache)
         self.synced = asyncio.Event()
         self._version = ""  # of the last that was seen; empty while a list is due
+        self._learned: dict[Key, int] = {}  # versions that the watch has yet to come to
         self._limit = _PAGE
         self._failures = 0  # in a row
         self._told = False  # that there is an outage
@@ -100,11 +101,23 @@ class Informer(Generic[T]):
                 self._tell(error)
                 await asyncio.sleep(delay(self._failures, error))
 
+    def learn(self, raw: dict[str, Any]) -> None:
+        """Take an object that a write was answered with, before the watch tells of it.
+
+        What the watch still has to say of earlier versions is passed over; a version that it has come to is
+        known already. Until we follow, nothing is learned: the list will say it.
+        """
+        version = _version_of(raw)
+        if version > _number(self._version) > 0:
+            self._learned[_key(raw)] = version
+            self._take(raw)
+
     # What an API server says.
 
     async def _list(self) -> None:
         """Take all that exists; what was not among it is gone."""
         seen: set[Key] = set()
+        self._learned.clear()
         pages = self._client.pages(self._resource, self._namespace, self._label_selector, self._limit)
         try:
             async for page, at in pages:
@@ -128,10 +141,8 @@ class Informer(Generic[T]):
         try:
             async with aclosing(events):
                 async for kind, raw in events:
-                    if kind == "DELETED":
-                        self._put(_key(raw), None)
-                    elif kind != "BOOKMARK":
-                        self._take(raw)
+                    if kind != "BOOKMARK" and not self._is_old(raw):
+                        self._happen(kind, raw)
                     self._version = raw["metadata"]["resourceVersion"]
                     self._succeed()
             raise Cut(f"watch {self._resource}: the server ended the stream")
@@ -141,6 +152,22 @@ class Informer(Generic[T]):
             raise
 
     # What it means.
+
+    def _is_old(self, raw: dict[str, Any]) -> bool:
+        """Tell whether we have learned of a later version of an object."""
+        learned = self._learned.get(_key(raw)) if self._learned else None
+        if learned is None:
+            return False
+        if _version_of(raw) < learned:
+            return True
+        del self._learned[_key(raw)]
+        return False
+
+    def _happen(self, kind: str, raw: dict[str, Any]) -> None:
+        if kind == "DELETED":
+            self._put(_key(raw), None)
+        else:
+            self._take(raw)
 
     def _take(self, raw: dict[str, Any]) -> Key:
         """Keep an object, trimmed."""
@@ -178,6 +205,15 @@ class Informer(Generic[T]):
         elif not self._told and (self._failures >= _OUTAGE or not error.transient):
             _log.warning("%s are not followed, the last ones stay: %s", self._resource, error)
             self._told = True
+
+
+def _number(version: str) -> int:
+    """Return a resource version as a number, as the storage of API servers counts; 0 if it is none."""
+    return int(version) if version.isdecimal() else 0
+
+
+def _version_of(raw: dict[str, Any]) -> int:
+    return _number(raw["metadata"].get("resourceVersion", ""))
 
 
 def _key(raw: dict[str, Any]) -> Key:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from kpa.kube.errors import Conflict
+from kpa.kube.turns import Superseded, Turn, Turns
 from kpa.revisions import Key
 
 _log = logging.getLogger(__name__)
@@ -21,16 +22,18 @@ class Latest(Generic[T]):
 
     Parameters
     ----------
-    work : callable (key, job)
-        What it raises is logged, and the job is tried again unless a newer one has come.
-    at_a_time : int
-        Jobs that run at most; no more requests are in flight than an API server likes, so that none waits
-        for others until its deadline.
+    work : callable (key, job, turn)
+        Takes its turn before it writes. What it raises is logged, and the job is tried again unless a newer
+        one has come; a newer one also ends it while it waits for its turn.
+    turns : Turns, optional
+        No more requests are in flight than an API server likes, so that none waits for others until its
+        deadline.
     """
 
-    def __init__(self, work: Callable[[Key, T], Awaitable[None]], at_a_time: int = 64) -> None:
+    def __init__(self, work: Callable[[Key, T, Turn], Awaitable[None]], turns: Turns | None = None) -> None:
         self._work = work
-        self._slots = asyncio.Semaphore(at_a_time)
+        self._turns = turns or Turns()
+        self._turn_of: dict[Key, Turn] = {}
         self._waiting: dict[Key, T] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._news: dict[Key, asyncio.Event] = {}
@@ -40,7 +43,7 @@ class Latest(Generic[T]):
         """Have a job done; one that waits for the same key is dropped."""
         self._waiting[key] = job
         if key in self._tasks:
-            self._news[key].set()
+            self._hear(key)
         else:
             self._news[key] = asyncio.Event()
             self._tasks[key] = asyncio.create_task(self._run(key))
@@ -50,7 +53,13 @@ class Latest(Generic[T]):
         self._waiting.pop(key, None)
         if key in self._tasks:
             self._forgotten.add(key)
-            self._news[key].set()
+            self._hear(key)
+
+    def _hear(self, key: Key) -> None:
+        """What is under way, or pauses, is of yesterday."""
+        self._news[key].set()
+        if key in self._turn_of:
+            self._turn_of[key].supersede()
 
     @property
     def busy(self) -> int:
@@ -65,10 +74,10 @@ class Latest(Generic[T]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, key: Key) -> None:
-        retry = _FIRST_RETRY
+        retry, number = _FIRST_RETRY, self._turns.number()
         try:
             while key in self._waiting:
-                if await self._attempt(key):
+                if await self._attempt(key, number):
                     retry = _FIRST_RETRY
                 else:
                     await self._pause(key, retry)
@@ -77,22 +86,25 @@ class Latest(Generic[T]):
             del self._tasks[key], self._news[key]
             self._forgotten.discard(key)
 
-    async def _attempt(self, key: Key) -> bool:
+    async def _attempt(self, key: Key, number: int) -> bool:
         """Do the newest job and tell whether that went well; if not it waits, unless there is a newer one."""
-        async with self._slots:
-            if key not in self._waiting:
-                return True  # forgotten meanwhile
-            job = self._waiting.pop(key)
-            self._forgotten.discard(key)
-            self._news[key].clear()
-            try:
-                await self._work(key, job)
-            except Exception as error:
-                level = logging.INFO if isinstance(error, Conflict) else logging.WARNING
-                _log.log(level, "%s: %s", key, error, exc_info=_log.isEnabledFor(logging.DEBUG))
-                if key not in self._forgotten:
-                    self._waiting.setdefault(key, job)
-                return False
+        job = self._waiting.pop(key)
+        self._forgotten.discard(key)
+        self._news[key].clear()
+        turn = self._turn_of[key] = Turn(self._turns, number)
+        try:
+            await self._work(key, job, turn)
+        except Superseded:
+            return True
+        except Exception as error:
+            level = logging.INFO if isinstance(error, Conflict) else logging.WARNING
+            _log.log(level, "%s: %s", key, error, exc_info=_log.isEnabledFor(logging.DEBUG))
+            if key not in self._forgotten:
+                self._waiting.setdefault(key, job)
+            return False
+        finally:
+            turn.end()
+            del self._turn_of[key]
         return True
 
     async def _pause(self, key: Key, seconds: float) -> None:

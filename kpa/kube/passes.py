@@ -1,8 +1,10 @@
-"""One pass over a PodAutoscaler: Metric, scale, ServerlessService, status, each written only if it differs.
+"""One pass over a PodAutoscaler: scale, Metric, ServerlessService, status, each written only if it differs.
 
-A step that fails ends the pass.
+A step that fails ends the pass. What a write is answered with is known from then on, before a watch tells of
+it: no pass writes over a version of before its own last write.
 
-Source: `knative/serving pkg/reconciler/autoscaling/kpa/kpa.go`, whose order is kept.
+Source: `knative/serving pkg/reconciler/autoscaling/kpa/kpa.go`. There the Metric comes before the scale; here
+nothing does, since a request may wait for it, but the check that the Metric is ours.
 """
 
 import contextlib
@@ -29,7 +31,7 @@ from kpa.kube.objects import (
     ServerlessServiceSpec,
 )
 from kpa.kube.recorder import EventRecorder
-from kpa.kube.resources import METRICS, SERVERLESSSERVICES, resource_of
+from kpa.kube.resources import METRICS, SERVERLESSSERVICES, Resource, resource_of
 from kpa.kube.status import (
     Outcome,
     equal_but_for_times,
@@ -40,6 +42,7 @@ from kpa.kube.status import (
     pa_status_waiting,
 )
 from kpa.kube.status_writer import StatusWriter
+from kpa.kube.turns import Rank, Turn
 from kpa.revisions import Key
 from scaler.bounds import active_threshold
 from scaler.burst import number_of_activators
@@ -69,6 +72,9 @@ class Caches(Protocol):
     def ready_pods(self, pa: PodAutoscaler) -> int:
         """Return how many pods of a revision take requests."""
 
+    def learn(self, resource: Resource, written: dict[str, Any]) -> None:
+        """Take what the API server answered a write with."""
+
 
 Job = cluster.Outcome | RevisionSettings
 """An outcome to carry out, or the settings of a revision whose services do not exist yet."""
@@ -93,7 +99,7 @@ class Passes:
         self._client = client
         self._caches = caches
         self._recorder = EventRecorder(client, instance, clock)
-        self._statuses = StatusWriter(client, self._recorder)
+        self._statuses = StatusWriter(client, self._recorder, caches.learn)
         self._clock = clock
 
     def needed(self, key: Key, job: Job) -> bool:
@@ -108,22 +114,30 @@ class Passes:
         except NotOwned:
             return True
 
-    async def work(self, key: Key, job: Job) -> None:
-        """Carry out a job; raises what made it fail, once the status says so."""
+    async def work(self, key: Key, job: Job, turn: Turn) -> None:
+        """Carry out a job; raises what made it fail, once the status says so.
+
+        Parameters
+        ----------
+        key : Key
+        job : Job
+        turn : Turn
+            Taken before each write; statuses wait for what others need, and fall to a newer job meanwhile.
+        """
         pa = self._caches.podautoscalers.get(key)
         if pa is None or pa.deleted:
             return
         try:
-            metric, *others = self._children(pa, job)
-            sks = await self._write_children(pa, metric, *others)
+            sks = await self._write_children(pa, job, turn)
         except (NotOwned, KubeError) as error:
             with contextlib.suppress(KubeError):
                 await self._failed(pa, error)
             raise
+        await turn.take(Rank.STATUS)
+        sks = _newer(sks, self._caches.serverlessservices.get(key))
         newest = self._caches.podautoscalers.get(key, pa)
         await self._statuses.write(newest, lambda stored: self._status(stored, job, sks))
-        if metric is None:  # else the status is due when the cache has the new spec
-            await self._write_metric_status(newest, job)
+        await self._write_metric_status(newest, job)
 
     # What should be.
 
@@ -182,16 +196,18 @@ class Passes:
 
     # Writing it.
 
-    async def _write_children(
-        self, pa: PodAutoscaler, metric: Any, replicas: Any, sks: Any
-    ) -> ServerlessService | None:
-        """Write what differs, as `_children` gave it; returns the ServerlessService as it is then."""
+    async def _write_children(self, pa: PodAutoscaler, job: Job, turn: Turn) -> ServerlessService | None:
+        """Write what differs; returns the ServerlessService as it is then."""
+        metric, replicas, sks = self._children(pa, job)
+        if replicas is not None:
+            await turn.take(Rank.SCALE)
+            await self._scale(pa, replicas)
+        if metric is not None or sks is not None:
+            await turn.take(Rank.SERVICES)
         if metric is not None:
             exists = self._caches.metrics.get(pa.key) is not None
             with while_doing("error reconciling Metric", f"error {_verb(exists)} metric"):
                 await self._write(METRICS, exists, pa.key, metric)
-        if replicas is not None:
-            await self._scale(pa, replicas)
         known = self._caches.serverlessservices.get(pa.key)
         if sks is None:
             return known
@@ -204,7 +220,8 @@ class Passes:
         resource = resource_of(target.api_version, target.kind)
         what = f"failed to apply scale {replicas} to scale target {target.name}"
         with while_doing("error scaling target", what):
-            await self._client.patch_replicas(resource, pa.key.namespace, target.name, replicas)
+            scaled = await self._client.patch_replicas(resource, pa.key.namespace, target.name, replicas)
+        self._caches.learn(resource, {**scaled, "spec": {"replicas": replicas}})  # a Scale leaves out zero
         _log.info("%s: replicas %d", pa.key, replicas)
 
     async def _write_metric_status(self, pa: PodAutoscaler, job: Job) -> None:
@@ -213,20 +230,26 @@ class Passes:
         if status is None:
             return
         try:
-            await self._client.replace_status(METRICS, pa.key.namespace, pa.key.name, status)
+            written = await self._client.replace_status(METRICS, pa.key.namespace, pa.key.name, status)
+            self._caches.learn(METRICS, written)
         except KubeError as error:
             if not isinstance(error, Conflict | Unreachable | NotFound):
                 text = f'Failed to update status for "{pa.key.name}": {explain(error)}'
                 await self._recorder.warn(Involved.of(status), UPDATE_FAILED, text, METRIC_CONTROLLER)
             raise
 
-    async def _write(self, resource: Any, exists: bool, key: Key, body: dict[str, Any]) -> dict[str, Any]:
+    async def _write(
+        self, resource: Resource, exists: bool, key: Key, body: dict[str, Any]
+    ) -> dict[str, Any]:
         if exists:
-            return await self._client.replace(resource, key.namespace, key.name, body)
-        try:
-            return await self._client.create(resource, key.namespace, body)
-        except AlreadyExists:  # our cache is behind: its event will have us look again
-            return await self._client.get(resource, key.namespace, key.name)
+            written = await self._client.replace(resource, key.namespace, key.name, body)
+        else:
+            try:
+                written = await self._client.create(resource, key.namespace, body)
+            except AlreadyExists:  # our cache is behind
+                written = await self._client.get(resource, key.namespace, key.name)
+        self._caches.learn(resource, written)
+        return written
 
     async def _failed(self, pa: PodAutoscaler, error: NotOwned | KubeError) -> None:
         """Say in the status, and by an Event, that a pass failed.
@@ -254,6 +277,13 @@ def _present_activity(job: cluster.Outcome, ready: int) -> Activity:
         settings.min_scale, settings.initial_scale, plan.life.initialized, settings.reachable
     )
     return next_activity(plan.life.activity, plan.wanted, ready, threshold)
+
+
+def _newer(one: ServerlessService | None, other: ServerlessService | None) -> ServerlessService | None:
+    """Return what is known to be later: our own write, or what was seen while others had their turn."""
+    if one is None or (other is not None and other.generation >= one.generation):
+        return other
+    return one
 
 
 def _verb(exists: bool) -> str:

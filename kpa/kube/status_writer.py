@@ -5,13 +5,14 @@ Source: `knative/pkg reconciler/retry.go` and the reconciler that it generates f
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from kpa.kube.client import KubeClient
 from kpa.kube.errors import Conflict, KubeError, NotFound, Unreachable, explain
 from kpa.kube.events import PA_CONTROLLER, UPDATE_FAILED, Involved
 from kpa.kube.podautoscaler import PodAutoscaler, PodAutoscalerStatus
 from kpa.kube.recorder import EventRecorder
-from kpa.kube.resources import PODAUTOSCALERS
+from kpa.kube.resources import PODAUTOSCALERS, Resource
 from kpa.kube.status import equal_but_for_times, status_body
 
 _ATTEMPTS = 5
@@ -30,11 +31,16 @@ class StatusWriter:
     client : KubeClient
     recorder : EventRecorder
         Takes note of a status that cannot be written.
+    learn : callable (Resource, dict)
+        Takes the object as it is then.
     """
 
-    def __init__(self, client: KubeClient, recorder: EventRecorder) -> None:
+    def __init__(
+        self, client: KubeClient, recorder: EventRecorder, learn: Callable[[Resource, dict[str, Any]], None]
+    ) -> None:
         self._client = client
         self._recorder = recorder
+        self._learn = learn
 
     async def write(self, pa: PodAutoscaler, make: Make) -> None:
         """Write a status if it says anything new; one of a PodAutoscaler that is gone is nobody's.
@@ -68,7 +74,8 @@ class StatusWriter:
             if equal_but_for_times(pa.status, status):
                 return
             try:
-                await self._client.replace_status(PODAUTOSCALERS, namespace, name, status_body(pa, status))
+                body = status_body(pa, status)
+                self._learn(PODAUTOSCALERS, await self._client.replace_status(PODAUTOSCALERS, *pa.key, body))
                 return
             except Conflict:
                 if attempt == _ATTEMPTS - 1:

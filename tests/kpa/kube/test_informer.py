@@ -89,6 +89,62 @@ async def test_changes_are_told_once_each_and_only_if_something_we_keep_changed(
         assert follower.specs() == {"a": 3}
 
 
+async def test_what_a_write_was_answered_with_is_known_at_once_and_told_once(pair: Pair) -> None:
+    api, client = pair
+    api.put("a", 1)
+    async with following(client) as follower:
+        await follower.informer.synced.wait()
+        follower.informer.learn(api.put("a", 2))
+        assert follower.specs() == {"a": 2}
+        follower.informer.learn(api.put("b", 1))
+        api.put("a", 3)
+        api.remove("b")
+        await until(lambda: follower.told[-1:] == [("b", None)])
+        assert follower.told == [("a", 1), ("a", 2), ("b", 1), ("a", 3), ("b", None)]
+
+
+async def test_what_was_before_a_write_of_ours_is_passed_over(pair: Pair) -> None:
+    api, client = pair
+    api.put("a", 1)
+    async with following(client) as follower:
+        await follower.informer.synced.wait()
+        api.put("a", 2)
+        follower.informer.learn(api.put("a", 3))
+        api.put("b", 1)
+        await until(lambda: "b" in follower.specs())
+        assert follower.told == [("a", 1), ("a", 3), ("b", 1)]
+
+
+@pytest.mark.parametrize("change", ["changed", "removed"])
+async def test_an_answer_that_comes_after_later_news_changes_nothing(pair: Pair, change: str) -> None:
+    api, client = pair
+    async with following(client) as follower:
+        await follower.informer.synced.wait()
+        answer = api.put("a", 1)
+        if change == "removed":
+            api.remove("a")
+        else:
+            api.put("a", 2)
+        api.put("b", 1)
+        await until(lambda: "b" in follower.specs())
+        before = follower.specs()
+        follower.informer.learn(answer)
+        assert follower.specs() == before
+
+
+async def test_nothing_is_learned_before_the_first_list_nor_without_a_number(pair: Pair) -> None:
+    api, client = pair
+    informer: Informer[Any] = Informer(client, THINGS, lambda raw: raw["spec"])
+    informer.learn(api.put("a", 1))
+    assert dict(informer.cache) == {}
+    async with following(client) as follower:
+        await follower.informer.synced.wait()
+        follower.informer.learn(
+            {"metadata": {"namespace": "default", "name": "c", "resourceVersion": "x9"}, "spec": 3}
+        )
+        assert follower.specs() == {"a": 1}
+
+
 async def test_objects_of_one_name_in_two_namespaces_are_two(pair: Pair) -> None:
     api, client = pair
     api.put("a", 1)

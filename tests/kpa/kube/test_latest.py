@@ -8,6 +8,7 @@ import pytest
 from kpa.kube import latest
 from kpa.kube.errors import Conflict, Unreachable
 from kpa.kube.latest import Latest
+from kpa.kube.turns import Rank, Turn, Turns
 from kpa.revisions import Key
 
 A, B = Key("shop", "a"), Key("shop", "b")
@@ -23,7 +24,7 @@ class Work:
         self.gate.set()
         self.begun = asyncio.Event()
 
-    async def __call__(self, key: Key, job: int) -> None:
+    async def __call__(self, key: Key, job: int, turn: Turn) -> None:
         self.begun.set()
         await self.gate.wait()
         if self.fails:
@@ -64,7 +65,7 @@ async def test_one_key_waits_for_no_other() -> None:
     hanging = asyncio.Event()
     done = []
 
-    async def work(key: Key, job: int) -> None:
+    async def work(key: Key, job: int, turn: Turn) -> None:
         if key == A:
             await hanging.wait()
         done.append(key)
@@ -79,17 +80,18 @@ async def test_one_key_waits_for_no_other() -> None:
     await jobs.close()
 
 
-async def test_so_many_jobs_run_at_a_time_and_no_more() -> None:
+async def test_so_many_jobs_have_their_turn_at_a_time_and_no_more() -> None:
     running, most = 0, 0
 
-    async def work(key: Key, job: int) -> None:
+    async def work(key: Key, job: int, turn: Turn) -> None:
         nonlocal running, most
+        await turn.take(Rank.STATUS)
         running += 1
         most = max(most, running)
         await asyncio.sleep(0.001)
         running -= 1
 
-    jobs = Latest(work, at_a_time=3)
+    jobs = Latest(work, Turns((5, 4, 3)))
     for number in range(20):
         jobs.submit(Key("shop", str(number)), number)
     await idle(jobs)

@@ -1,5 +1,6 @@
 """One pass over a PodAutoscaler: what is written, in which order, and what happens when a step fails."""
 
+import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from kpa.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, NotFo
 from kpa.kube.objects import Metric, PodAutoscaler, ScaleTarget, ServerlessService
 from kpa.kube.passes import Passes
 from kpa.kube.resource import Resource
+from kpa.kube.turns import Superseded, Turn, Turns
 from kpa.revisions import Key
 from scaler.plan import Plan
 from scaler.zero import Activity, Life
@@ -76,6 +78,7 @@ class World:
         self.metric_body: dict[str, Any] = {}
         self.target: ScaleTarget | None = ScaleTarget(Key("shop", "cart-00002-deployment"), replicas)
         self.ready = ready
+        self.learned: list[str] = []
         self.passes = Passes(self.client, self, "autoscaler-1", lambda: samples.T0)  # type: ignore[arg-type]
 
     def scale_target(self, pa: PodAutoscaler) -> ScaleTarget | None:
@@ -83,6 +86,12 @@ class World:
 
     def ready_pods(self, pa: PodAutoscaler) -> int:
         return self.ready
+
+    def learn(self, resource: Resource, written: dict[str, Any]) -> None:
+        self.learned.append(resource.plural)
+
+    async def work(self, job: Any) -> None:
+        await self.passes.work(KEY, job, Turn(Turns(), 0))
 
     @property
     def pa(self) -> PodAutoscaler:
@@ -127,17 +136,17 @@ async def settled(world: World, job: Any) -> None:
     for _ in range(4):
         if not world.passes.needed(KEY, job):
             return
-        await world.passes.work(KEY, job)
+        await world.work(job)
         world.settle()
     raise AssertionError(f"something is always left to write: {world.client.requests}")
 
 
-async def test_a_first_pass_writes_metric_scale_services_and_status_in_this_order() -> None:
+async def test_a_first_pass_writes_scale_metric_services_and_status_in_this_order() -> None:
     world = World(replicas=1)
-    await world.passes.work(KEY, outcome(replicas=3, proxied=False))
+    await world.work(outcome(replicas=3, proxied=False))
     assert [what for _, what in world.client.requests] == [
-        "metrics",
         "deployments/scale=3",
+        "metrics",
         "serverlessservices",
         "podautoscalers/status",
     ]
@@ -147,21 +156,21 @@ async def test_what_is_as_it_should_be_stays_untouched() -> None:
     world, job = World(), outcome()
     await settled(world, job)
     assert not world.passes.needed(KEY, job)
-    await world.passes.work(KEY, job)
+    await world.work(job)
     assert world.client.requests == []
 
 
 @pytest.mark.parametrize("replicas", [None, 2], ids=["not known", "as they are"])
 async def test_no_scale_is_asked_for_that_is_there_or_not_known(replicas: int | None) -> None:
     world = World(replicas=2)
-    await world.passes.work(KEY, outcome(replicas))
+    await world.work(outcome(replicas))
     assert not [what for _, what in world.client.requests if "/scale" in what]
 
 
 async def test_a_revision_without_services_gets_them_and_nothing_else() -> None:
     world = World()
     world.serverlessservices.clear()
-    await world.passes.work(KEY, settings())
+    await world.work(settings())
     assert world.client.requests == [("create", "serverlessservices"), ("replace", "podautoscalers/status")]
     assert world.client.bodies[0]["spec"]["mode"] == "Proxy"
     assert world.client.bodies[1]["status"]["desiredScale"] == -1
@@ -170,7 +179,7 @@ async def test_a_revision_without_services_gets_them_and_nothing_else() -> None:
 async def test_an_outcome_for_a_revision_that_lost_its_services_waits_for_new_ones() -> None:
     world, job = World(), outcome(replicas=5, proxied=False)
     world.serverlessservices.clear()
-    await world.passes.work(KEY, job)
+    await world.work(job)
     assert [what for _, what in world.client.requests] == ["serverlessservices", "podautoscalers/status"]
     assert world.client.bodies[0]["spec"]["mode"] == "Proxy"
     conditions = {each["type"]: each for each in world.client.bodies[1]["status"]["conditions"]}
@@ -182,7 +191,7 @@ async def test_services_that_the_cache_does_not_know_yet_are_read() -> None:
     world.serverlessservices.clear()
     world.client.stored["serverlessservices"] = samples.SERVERLESS_SERVICE
     world.client.fails["create", "serverlessservices"] = [AlreadyExists("there is one")]
-    await world.passes.work(KEY, settings())
+    await world.work(settings())
     assert world.client.requests[:2] == [("create", "serverlessservices"), ("get", "serverlessservices")]
 
 
@@ -190,9 +199,8 @@ async def test_a_failing_step_ends_the_pass_with_a_status_and_an_event() -> None
     world = World(replicas=1)
     world.client.fails["patch", "deployments/scale=3"] = [Forbidden("patch is forbidden", 403)]
     with pytest.raises(Forbidden):
-        await world.passes.work(KEY, outcome(replicas=3, proxied=False))
+        await world.work(outcome(replicas=3, proxied=False))
     assert [what for _, what in world.client.requests] == [
-        "metrics",
         "deployments/scale=3",
         "podautoscalers/status",
         "events",
@@ -217,7 +225,7 @@ async def test_an_event_names_the_step_in_the_words_of_the_peer(what: str, said:
     verb = "create" if what == "metrics" else "replace"
     world.client.fails[verb, what] = [Forbidden(f"{verb} {what} x: no (403)", 403, said="no")]
     with pytest.raises(Forbidden):
-        await world.passes.work(KEY, outcome(proxied=False))
+        await world.work(outcome(proxied=False))
     assert world.client.requests[-1] == ("create", "events")
     assert world.client.bodies[-1]["message"] == said
     assert world.client.bodies[-1]["source"] == {"component": "podautoscaler-controller"}
@@ -225,11 +233,11 @@ async def test_an_event_names_the_step_in_the_words_of_the_peer(what: str, said:
 
 async def test_a_metric_whose_status_cannot_be_written_hinders_nothing() -> None:
     world, job = World(), outcome()
-    await world.passes.work(KEY, job)
+    await world.work(job)
     world.settle()
     world.client.fails["replace", "metrics/status"] = [Forbidden("no", 403)]
     with pytest.raises(Forbidden):
-        await world.passes.work(KEY, outcome(replicas=7, proxied=False))
+        await world.work(outcome(replicas=7, proxied=False))
     assert [what for _, what in world.client.requests] == [
         "deployments/scale=7",
         "serverlessservices",
@@ -248,7 +256,7 @@ async def test_a_revision_that_fails_again_and_again_has_one_event_that_counts()
     world.client.fails["patch", "deployments/scale=3"] = [Forbidden("no", 403) for _ in range(3)]
     for _ in range(3):
         with pytest.raises(Forbidden):
-            await world.passes.work(KEY, outcome(replicas=3))
+            await world.work(outcome(replicas=3))
     told = [request for request in world.client.requests if request[1] == "events"]
     assert told == [("create", "events"), ("patch", "events"), ("patch", "events")]
     assert world.client.bodies[-1]["count"] == 3
@@ -257,7 +265,7 @@ async def test_a_revision_that_fails_again_and_again_has_one_event_that_counts()
 async def test_one_that_goes_in_the_middle_of_a_pass_is_complained_about_to_nobody() -> None:
     world = World(replicas=1)
     world.client.fails["replace", "podautoscalers/status"] = [NotFound("not found", 404)]
-    await world.passes.work(KEY, outcome(replicas=3))
+    await world.work(outcome(replicas=3))
     assert world.client.requests[-1] == ("replace", "podautoscalers/status")
 
     async def go(*_: Any) -> dict[str, Any]:
@@ -267,7 +275,7 @@ async def test_one_that_goes_in_the_middle_of_a_pass_is_complained_about_to_nobo
     world.client.patch_replicas = go  # type: ignore[assignment, method-assign]
     world.client.requests.clear()
     with pytest.raises(NotFound):
-        await world.passes.work(KEY, outcome(replicas=4))
+        await world.work(outcome(replicas=4))
     assert not [what for _, what in world.client.requests if what != "metrics"]
 
 
@@ -276,7 +284,7 @@ async def test_what_failed_is_raised_even_if_it_cannot_be_said() -> None:
     world.client.fails["patch", "deployments/scale=3"] = [Forbidden("patch is forbidden", 403)]
     world.client.fails["replace", "podautoscalers/status"] = [Forbidden("neither is this", 403)]
     with pytest.raises(Forbidden, match="patch is forbidden"):
-        await world.passes.work(KEY, outcome(replicas=3))
+        await world.work(outcome(replicas=3))
 
 
 @pytest.mark.parametrize(
@@ -286,8 +294,8 @@ async def test_a_conflict_and_an_absent_server_are_told_to_nobody(error: KubeErr
     world = World(replicas=1)
     world.client.fails["patch", "deployments/scale=3"] = [error]
     with pytest.raises(type(error)):
-        await world.passes.work(KEY, outcome(replicas=3))
-    assert [what for _, what in world.client.requests] == ["metrics", "deployments/scale=3"]
+        await world.work(outcome(replicas=3))
+    assert [what for _, what in world.client.requests] == ["deployments/scale=3"]
 
 
 async def test_a_child_of_another_owner_is_left_alone() -> None:
@@ -296,7 +304,7 @@ async def test_a_child_of_another_owner_is_left_alone() -> None:
     world.serverlessservices[KEY] = ServerlessService.from_json(foreign)
     assert world.passes.needed(KEY, outcome())
     with pytest.raises(Exception, match="does not own SKS"):
-        await world.passes.work(KEY, outcome())
+        await world.work(outcome())
     assert [what for _, what in world.client.requests] == ["podautoscalers/status", "events"]
     conditions = {each["type"]: each for each in world.client.bodies[0]["status"]["conditions"]}
     assert (conditions["Active"]["status"], conditions["Active"]["reason"]) == ("False", "NotOwned")
@@ -310,7 +318,7 @@ async def test_a_status_is_written_on_what_somebody_else_stored_meanwhile() -> N
     }
     world.client.stored["podautoscalers"] = newer
     world.client.fails["replace", "podautoscalers/status"] = [Conflict("it changed")] * 2
-    await world.passes.work(KEY, settings())
+    await world.work(settings())
     statuses = [
         body
         for (_, what), body in zip(world.client.requests, world.client.bodies, strict=True)
@@ -324,7 +332,7 @@ async def test_a_status_is_given_up_after_five_conflicts() -> None:
     world.client.stored["podautoscalers"] = samples.POD_AUTOSCALER
     world.client.fails["replace", "podautoscalers/status"] = [Conflict("it changed")] * 5
     with pytest.raises(Conflict):
-        await world.passes.work(KEY, settings())
+        await world.work(settings())
     assert world.client.requests.count(("replace", "podautoscalers/status")) == 5
 
 
@@ -338,7 +346,7 @@ async def test_nothing_is_done_about_one_that_goes(gone: str) -> None:
         leaving = {**samples.POD_AUTOSCALER, "metadata": metadata}
         world.podautoscalers[KEY] = PodAutoscaler.from_json(leaving)
     assert not world.passes.needed(KEY, outcome(replicas=9))
-    await world.passes.work(KEY, outcome(replicas=9))
+    await world.work(outcome(replicas=9))
     assert world.client.requests == []
 
 
@@ -349,7 +357,7 @@ def conditions_written(world: World) -> dict[str, str]:
 
 async def test_an_initial_scale_that_was_reached_counts_even_if_pods_went_before_that_was_written() -> None:
     world = World(ready=0)
-    await world.passes.work(KEY, outcome(replicas=1))  # three were ready when this was decided
+    await world.work(outcome(replicas=1))  # three were ready when this was decided
     assert conditions_written(world)["ScaleTargetInitialized"] == "True"
 
 
@@ -362,6 +370,30 @@ async def test_a_status_fits_the_pods_that_it_counts(decided: Activity, ready: i
     world = World(ready=ready)
     job = outcome()
     plan = replace(job.plan, life=replace(ACTIVE, activity=decided))
-    await world.passes.work(KEY, replace(job, plan=plan))
+    await world.work(replace(job, plan=plan))
     assert world.client.bodies[-1]["status"]["actualScale"] == ready
     assert conditions_written(world)["Active"] == written
+
+
+async def test_what_each_write_was_answered_with_is_learned() -> None:
+    world = World(replicas=1)
+    await world.work(outcome(replicas=3, proxied=False))
+    world.settle()
+    world.target = ScaleTarget(Key("shop", "cart-00002-deployment"), 3)
+    await world.work(outcome(replicas=3, proxied=False))
+    assert world.learned == ["deployments", "metrics", "serverlessservices", "podautoscalers", "metrics"]
+
+
+async def test_a_newer_job_leaves_the_status_to_itself() -> None:
+    world, turns = World(replicas=1), Turns((1, 1, 0))
+    turn = Turn(turns, turns.number())
+    working = asyncio.create_task(world.passes.work(KEY, outcome(replicas=3, proxied=False), turn))
+    await asyncio.sleep(0)
+    turn.supersede()
+    with pytest.raises(Superseded):
+        await working
+    assert [what for _, what in world.client.requests] == [
+        "deployments/scale=3",
+        "metrics",
+        "serverlessservices",
+    ]
