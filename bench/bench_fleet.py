@@ -1,0 +1,135 @@
+"""A fleet under steady load: our autoscaler beside Knative's own, on one API server, in one run.
+
+A real etcd and kube-apiserver hold the revisions; their pods answer at addresses of this machine as
+queue-proxies do. Measured are the take-up of new revisions, memory and CPU time at rest, the time from a
+restart until every pod was asked again, and the time from an activator's first frame for a revision at zero
+until the API server shows its new replica count, at rest and during the take-up. Both autoscalers have the
+same fleet one after the other. Needs Linux, and Go to build the programs (or what tests/kube takes instead).
+
+    python bench/bench_fleet.py --revisions 200,1000 --pods 3
+    python bench/bench_fleet.py --quick
+"""
+
+import argparse
+import asyncio
+import contextlib
+import io
+import json
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet_cluster import Cluster, playing
+from fleet_pods import FleetPods, fleet_pods
+from fleet_probe import fleet_probe
+from fleet_report import plot, table
+from fleet_stages import Figures, Stages
+
+from tests.kube.control_plane import ADMIN_TOKEN, ControlPlane
+from tests.kube.installation import controller_token, install
+from tests.kube.peer_autoscaler import KpaAutoscaler, Running, start_knative
+from tests.kube.serving import autoscaling
+from tests.kube.stub_pods import stub_pods
+
+LOAD = 6.5  # requests in flight at each pod: 3 pods hold 3 pods at Knative's target of 7
+QUICK = 20  # revisions
+
+
+@dataclass
+class Options:
+    """What is measured."""
+
+    pods: int
+    zero: int
+    rest: float
+    peers: tuple[str, ...]
+
+
+async def measure(folder: Path, revisions: int, options: Options) -> list[Figures]:
+    """Measure both autoscalers on one fleet."""
+    control_plane = ControlPlane(folder)
+    with contextlib.ExitStack() as stack:
+        stack.callback(control_plane.stop)
+        control_plane.start()
+        pods = stack.enter_context(fleet_pods())
+        async with control_plane.api() as api:
+            await install(api)
+            cluster = Cluster(api, revisions, options.zero)
+            names = [f"{name}-{number}" for name in cluster.fleet for number in range(options.pods)]
+            pods.start(names, LOAD)
+            async with playing(cluster):
+                began = time.monotonic()
+                await cluster.make(options.pods, pods.ips)
+                print(f"{revisions} x {options.pods} made in {time.monotonic() - began:.1f} s", flush=True)
+                token = await controller_token(api, 7200)
+                kubeconfig = control_plane.kubeconfig(folder / "kubeconfig", token)
+                return [
+                    await _measure_one(control_plane, cluster, pods, kubeconfig, peer, options)
+                    for peer in options.peers
+                ]
+
+
+async def _measure_one(
+    control_plane: ControlPlane,
+    cluster: Cluster,
+    pods: FleetPods,
+    kubeconfig: Path,
+    peer: str,
+    options: Options,
+) -> Figures:
+    figures = Figures(peer, len(cluster.fleet), options.pods)
+    access = (control_plane.url, ADMIN_TOKEN, control_plane.ca_file)
+    with fleet_probe(*access) as probe:
+        async with starter(kubeconfig, peer) as start:
+            stages = Stages(control_plane, cluster, pods, probe, start, options.rest)
+            return await stages.measure(figures)
+
+
+@contextlib.asynccontextmanager
+async def starter(kubeconfig: Path, peer: str) -> AsyncIterator[Callable[[], Awaitable[Running]]]:
+    """Give what starts an autoscaler."""
+    folder = kubeconfig.parent
+    with stub_pods() as addresses, contextlib.redirect_stdout(io.StringIO()):  # their logs
+        async with autoscaling(kubeconfig, folder, addresses) as ours:
+            log, host = folder / "knative.log", addresses.free_ip()
+            if peer == "kpa":
+                yield lambda: KpaAutoscaler(ours).start()
+            else:
+                yield lambda: start_knative(kubeconfig, log, host, ours.activator)
+
+
+def main() -> None:
+    """Measure, print the table, write JSON and, where matplotlib is installed, a plot."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--revisions", default="200,1000", help="sizes of the fleet, with commas between")
+    parser.add_argument("--pods", type=int, default=3, help="of each revision")
+    parser.add_argument(
+        "--zero", type=int, default=60, help="revisions at zero that are asked for, half at rest"
+    )
+    parser.add_argument("--rest", type=float, default=20.0, help="seconds that each is watched at rest")
+    parser.add_argument("--only", choices=["kpa", "knative"], help="measure one of both")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK} revisions: shows that all works")
+    parser.add_argument("--output", type=Path, default=Path(".cache/bench"), help="folder for JSON and plot")
+    arguments = parser.parse_args()
+    peers = (arguments.only,) if arguments.only else ("kpa", "knative")
+    options = Options(arguments.pods, arguments.zero, arguments.rest, peers)
+    sizes = [int(size) for size in arguments.revisions.split(",")]
+    if arguments.quick:
+        sizes, options = [QUICK], Options(arguments.pods, 8, 5.0, peers)
+    figures: list[Figures] = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            figures += asyncio.run(measure(Path(folder), size, options))
+        print(table([each for each in figures if each.revisions == size]), flush=True)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    file = arguments.output / "fleet.json"
+    file.write_text(json.dumps([each.to_json() for each in figures], indent=1))
+    print(f"written: {file}{plot(figures, arguments.output / 'fleet.svg')}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""A fleet on a real control plane, and what the rest of Knative does for it.
+
+Revisions are made in bulk and never change by themselves; ServerlessServices get the status that their
+controller would write. `tests/kube/knative_double.py` plays one revision in full, which takes more of the
+machine than what is measured here.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+
+from tests.kube import objects
+from tests.kube.api import Api, ApiError, Json, path
+from tests.kube.installation import SYSTEM, reset_system
+
+FLEET, ZERO = "fleet", "zero"
+"""Namespaces of revisions under steady load, and of those at zero."""
+
+AT_A_TIME = 32  # requests of ours in flight
+CONTAINER_CONCURRENCY = 10
+UPTIME = 3600.0  # seconds
+
+T = TypeVar("T")
+
+
+class Cluster:
+    """Revisions, their pods, and the status of their services.
+
+    Attributes
+    ----------
+    fleet, zero : list of str
+        Names of revisions under load, and at zero.
+    """
+
+    def __init__(self, api: Api, revisions: int, zero: int) -> None:
+        self._api = api
+        self.fleet = [f"hello-{number:05d}-00001" for number in range(revisions)]
+        self.zero = [f"idle-{number:05d}-00001" for number in range(zero)]
+        self._status: dict[str, dict[str, Json]] = {FLEET: {}, ZERO: {}}
+        self._ready = {FLEET: 0, ZERO: 0}  # pods of each revision
+        self._changed = asyncio.Event()
+
+    async def make(self, pods: int, ips: Sequence[str]) -> None:
+        """Make Deployments and pods, as many for each revision of the fleet, with these addresses."""
+        for namespace in (FLEET, ZERO):
+            await self._api.post(path("namespaces"), {"metadata": {"name": namespace}})
+        self._ready[FLEET] = pods
+        await _each(self.fleet, lambda name: self._deploy(FLEET, name, pods))
+        await _each(self.zero, lambda name: self._deploy(ZERO, name, 0))
+        named = [(name, number) for name in self.fleet for number in range(pods)]
+        await _each(zip(named, ips, strict=True), lambda pod: self._run(*pod[0], pod[1]))
+
+    async def _deploy(self, namespace: str, name: str, replicas: int) -> None:
+        await self._api.post(path("deployments", namespace), objects.deployment(name, uid(name), replicas))
+
+    async def _run(self, revision: str, number: int, ip: str) -> None:
+        name = f"{revision}-deployment-{number:05d}"
+        await self._api.post(path("pods", FLEET), objects.pod(name, revision, uid(revision)))
+        status = {"status": objects.pod_status(ip, True, time.time() - UPTIME)}
+        await self._api.patch(path("pods", FLEET, name, "status"), status)
+
+    async def reset(self) -> None:
+        """Forget every autoscaler: no lease, no PodAutoscaler, nothing made for one; zero is zero again."""
+        await reset_system(self._api)
+        settings = {"data": {"allow-zero-initial-scale": "true"}}
+        await self._api.patch(path("configmaps", SYSTEM, "config-autoscaler"), settings)
+        for kind in ("podautoscalers", "metrics", "serverlessservices"):
+            for namespace in (FLEET, ZERO):
+                await self._api.delete(path(kind, namespace))
+        await _each(
+            self.zero,
+            lambda name: self._api.patch(
+                path("deployments", ZERO, f"{name}-deployment"), {"spec": {"replicas": 0}}
+            ),
+        )
+        self._status = {FLEET: {}, ZERO: {}}
+
+    async def create(self, namespace: str) -> None:
+        """Make the PodAutoscalers of a namespace, as the controller of revisions does."""
+        names, annotations = (self.fleet, {}) if namespace == FLEET else (self.zero, {"initial-scale": "0"})
+        await _each(
+            names,
+            lambda name: self._api.post(
+                path("podautoscalers", namespace),
+                objects.pod_autoscaler(name, uid(name), CONTAINER_CONCURRENCY, annotations, "Reachable"),
+            ),
+        )
+
+    @property
+    def taken_up(self) -> int:
+        """Revisions of the fleet that are ready and whose load has been decided on."""
+        wanted = self._ready[FLEET]
+        return sum(
+            status.get("desiredScale") == wanted and _condition(status, "Ready") == "True"
+            for status in self._status[FLEET].values()
+        )
+
+    @property
+    def at_zero(self) -> int:
+        """Revisions at zero that are known to be there."""
+        return sum(_condition(status, "Active") == "False" for status in self._status[ZERO].values())
+
+    async def until(self, holds: Callable[[], bool], seconds: float) -> float:
+        """Wait until something about PodAutoscalers holds, or time is over; returns the seconds waited."""
+        began = time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not holds():
+                    self._changed.clear()
+                    await self._changed.wait()
+                    await asyncio.sleep(0.05)  # looks at many changes at once
+        return time.monotonic() - began
+
+    # The rest of Knative.
+
+    async def play(self) -> None:
+        """Follow PodAutoscalers, and answer for ServerlessServices, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for namespace in (FLEET, ZERO):
+                group.create_task(self._follow(namespace))
+                group.create_task(self._serve(namespace, group))
+
+    async def _follow(self, namespace: str) -> None:
+        async for change, pa in self._api.watch(path("podautoscalers", namespace)):
+            name = pa["metadata"]["name"]
+            if change == "DELETED":
+                self._status[namespace].pop(name, None)
+            else:
+                self._status[namespace][name] = pa.get("status") or {}
+            self._changed.set()
+
+    async def _serve(self, namespace: str, group: asyncio.TaskGroup) -> None:
+        limit = asyncio.Semaphore(AT_A_TIME)
+        async for change, sks in self._api.watch(path("serverlessservices", namespace)):
+            generation = sks["metadata"]["generation"]
+            if change != "DELETED" and sks.get("status", {}).get("observedGeneration") != generation:
+                group.create_task(self._answer(namespace, sks, limit))
+
+    async def _answer(self, namespace: str, sks: Json, limit: asyncio.Semaphore) -> None:
+        status = {"status": objects.sks_status(sks, self._ready[namespace])}
+        async with limit:
+            with contextlib.suppress(ApiError):  # it was deleted meanwhile
+                name = sks["metadata"]["name"]
+                await self._api.patch(path("serverlessservices", namespace, name, "status"), status)
+
+
+@contextlib.asynccontextmanager
+async def playing(cluster: Cluster) -> AsyncIterator[None]:
+    """Play the rest of Knative for a while."""
+    player = asyncio.create_task(cluster.play())
+    try:
+        yield
+    finally:
+        player.cancel()
+        await asyncio.gather(player, return_exceptions=True)
+
+
+def uid(revision: str) -> str:
+    """Return the uid of a revision."""
+    return f"uid-{revision}"
+
+
+def _condition(status: Json, kind: str) -> str:
+    return next((each["status"] for each in status.get("conditions", ()) if each["type"] == kind), "")
+
+
+async def _each(items: Iterable[T], do: Callable[[T], Awaitable[object]]) -> None:
+    """Do something for all items, some at a time."""
+    rest = iter(items)
+
+    async def work() -> None:
+        for item in rest:
+            await do(item)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_A_TIME):
+            group.create_task(work())
