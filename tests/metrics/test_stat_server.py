@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from aiohttp import WSMsgType
+from aiohttp import WSMsgType, web
 
 from metrics.stat import Stat, StatMessage, encode_messages
 from metrics.stat_server import StatServer
@@ -284,3 +284,25 @@ async def test_a_port_that_is_taken_is_an_error(host: Host) -> None:
     second = StatServer(lambda batch: None)
     with pytest.raises(OSError, match="address already in use"):
         await second.start("127.0.0.1", host.port)
+
+
+async def test_a_page_is_answered_until_the_end_and_its_path_takes_stats_as_well() -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text=f"page {request.query_string}")
+
+    server = StatServer(lambda messages: None, pages={"/page": page})
+    url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}/page"
+    async with aiohttp.ClientSession() as session:
+        async with session.ws_connect(url) as socket:
+            await server.farewell()
+            message = await socket.receive()
+            assert (message.type, message.data) == (WSMsgType.CLOSE, 1012)
+        async with session.get(f"{url}?x") as answer:
+            assert (answer.status, await answer.text()) == (200, "page x")
+        async with session.get(url.replace("/page", "/other")) as answer:
+            assert answer.status == 400
+        async with session.get(url, headers=HANDSHAKE) as answer:
+            assert answer.status == 503, "stats are taken no more"
+        async with session.post(url) as answer:
+            assert answer.status == 400
+    await server.close()

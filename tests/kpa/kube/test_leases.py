@@ -245,3 +245,30 @@ async def test_two_that_claim_at_one_moment_do_not_both_lead() -> None:
     replicas = Replicas(2)
     await asyncio.gather(*(elector.attempt() for elector in replicas.electors))
     assert sum(elector.leading for elector in replicas.electors) == 1
+
+
+async def test_who_releases_a_lease_is_named_on_it_until_somebody_takes_it() -> None:
+    replicas = Replicas(2)
+    first, second = replicas.electors
+    running = asyncio.create_task(first.run())
+    async with asyncio.timeout(10):
+        while not first.leading:
+            await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    metadata = replicas.store.leases["bucket"]["metadata"]
+    assert metadata["annotations"] == {"kpa.dev/handover": "pod-0_10.0.0.0"}
+    await second.attempt()
+    assert (first.predecessor, second.predecessor) == ("", "pod-0_10.0.0.0")
+    assert replicas.store.leases["bucket"]["metadata"]["annotations"] == {}
+
+
+async def test_who_held_a_lease_that_ran_out_is_known() -> None:
+    replicas = Replicas(2)
+    first, second = replicas.electors
+    await first.attempt()
+    await second.attempt()
+    replicas.now += 61
+    for _ in range(3):
+        await second.attempt()
+        assert second.predecessor == "pod-0_10.0.0.0"
