@@ -29,8 +29,12 @@ def test_a_stat_is_written_with_the_field_numbers_of_the_peer() -> None:
 
 def test_load_that_an_activator_reports_itself_is_taken_off() -> None:
     stat = Stat("p", 5.0, 3.0, 9.0, 4.0)
-    assert stat.concurrency == 2.0
-    assert stat.requests == 5.0
+    assert (stat.concurrency, stat.requests) == (2.0, 5.0)
+
+
+def test_load_that_nobody_else_reports_counts_in_full() -> None:
+    stat = Stat("p", 5.0, 3.0, 9.0, 4.0).in_full()
+    assert (stat.concurrency, stat.requests) == (5.0, 9.0)
 
 
 @given(stats)

@@ -31,12 +31,12 @@ SYSTEM = "knative-serving"
 class Told:
     """Settings of a fake API server, and what they told."""
 
-    def __init__(self, api: FakeApi, client: KubeClient) -> None:
+    def __init__(self, api: FakeApi, client: KubeClient, autoscaler: str) -> None:
         self.api = api
         self.changed: list[str] = []
         self.problems: list[tuple[str, list[str]]] = []
         self.maps: list[ConfigMap] = []
-        self.settings = Settings(client, SYSTEM, self.changed.append, self._read)
+        self.settings = Settings(client, SYSTEM, self.changed.append, self._read, autoscaler)
 
     def _read(self, name: str, config_map: ConfigMap, problems: list[str]) -> None:
         self.problems.append((name, problems))
@@ -56,9 +56,9 @@ class Told:
 
 
 @asynccontextmanager
-async def following() -> AsyncIterator[Told]:
+async def following(autoscaler: str = AUTOSCALER) -> AsyncIterator[Told]:
     async with api_and_client() as (api, client):
-        told = Told(api, client)
+        told = Told(api, client, autoscaler)
         task = asyncio.create_task(told.settings.informer.run())
         try:
             await told.settings.informer.synced.wait()
@@ -85,6 +85,14 @@ async def test_a_new_map_is_in_force_at_once() -> None:
     async with following() as told:
         await told.put(AUTOSCALER, {"stable-window": "30s"})
         assert told.settings.autoscaler.stable_window == 30.0
+        assert told.changes == 1
+
+
+async def test_the_settings_may_be_in_a_map_of_another_name() -> None:
+    async with following("config-autoscaler-shadow") as told:
+        told.api.put(AUTOSCALER, None, SYSTEM, data={"stable-window": "30s"})
+        await told.put("config-autoscaler-shadow", {"stable-window": "40s"})
+        assert told.settings.autoscaler.stable_window == 40.0
         assert told.changes == 1
 
 
