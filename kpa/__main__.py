@@ -13,6 +13,7 @@ from kpa.commands import (
     serve,
     simulate,
     status,
+    tune,
 )
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.command("explain")(explain.command)
 app.command("check-config")(check_config.command)
 app.command("replay")(replay.command)
 app.command("simulate")(simulate.command)
+app.command("tune")(tune.command)
 app.command("queue-proxy")(queue_proxy.command)
 app.command("activator")(activator.command)
 

@@ -82,25 +82,27 @@ def _simulate(
 ) -> None:
     from kpa.simulate.model import simulate
     from kpa.simulate.options import check_picture
-    from kpa.simulate.progress import progress
+    from kpa.simulate.progress import stages
 
     for path, option in ((png, "--png"), (html, "--html")):
         check_picture(path, option)
-    scenario, warnings = options.scenario()
-    for warning in warnings:
+    settings = options.settings()
+    scenario = options.scenario(settings.config)
+    for warning in settings.warnings:
         typer.echo(f"warning: {warning}", err=True)
     load = options.read(source)
-    with progress("simulating", load.length) as advance:
-        results = simulate(load, scenario, advance)
+    with stages() as tell:
+        results = simulate(load, scenario, lambda at: tell("simulating", at / load.length))
     assumptions = options.assumptions(load, scenario)
     title = f"{load.name} · {assumptions['settings']}"
     if png or html:
         from kpa.simulate import picture
+        from kpa.simulate.writing import write_whole
 
         if png:
-            picture.write_whole(png, picture.png(picture.draw(results, title)))
+            write_whole(png, picture.png(picture.draw(results, title)))
         if html:
-            picture.write_whole(html, picture.page(results, title, price, assumptions).encode())
+            write_whole(html, picture.page(results, title, price, assumptions).encode())
     from kpa.simulate import report
 
     if json:

@@ -74,7 +74,7 @@ class Model:
             self._cluster,
             scenario.config,
             activator_answers=lambda key: True,
-            observers=Observers(scale=self._recorder.scaled),
+            observers=Observers(scale=lambda before, after: self._recorder.scaled(self._cluster.now)),
             clock=lambda: EPOCH + self._cluster.now,
         )
         continuity = Continuity(KEY, self._record_scrape, self._reconciler.engine.forget_data)

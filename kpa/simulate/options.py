@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from config.autoscaler import AutoscalerConfig
 from config.durations import format_duration, parse_duration
 from kpa.demo.azure import TokenRates
 from kpa.simulate.distributions import parse_times
@@ -14,7 +15,7 @@ from kpa.simulate.errors import InputError
 from kpa.simulate.load import DEFAULT_SERVICE, Load, Reading, read_load
 from kpa.simulate.prometheus import RangeQuery
 from kpa.simulate.scenario import Scenario
-from kpa.simulate.settings import read_annotations, read_settings
+from kpa.simulate.settings import Settings, read_annotations, read_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,27 +42,35 @@ class Options:
     step: str
     seed: int
 
-    def scenario(self) -> tuple[Scenario, list[str]]:
-        """Return what is simulated, and warnings.
+    def settings(self) -> Settings:
+        """Read the ConfigMap and what is set over it.
+
+        Raises
+        ------
+        InputError
+            They cannot be used.
+        """
+        return read_settings(self.config, self.assignments)
+
+    def scenario(self, config: AutoscalerConfig) -> Scenario:
+        """Return what is simulated.
 
         Raises
         ------
         InputError
             An option cannot be used.
         """
-        config, warnings = read_settings(self.config, self.assignments)
-        scenario = Scenario(
+        return Scenario(
             config=config,
             annotations=read_annotations(self.annotations, config),
             container_concurrency=self.container_concurrency,
             start_up=parse_times(self.start_up_time, "--start-up-time"),
-            ready_lag=_seconds(self.ready_lag, "--ready-lag"),
-            drain=_seconds(self.drain_time, "--drain-time"),
-            timeout=_seconds(self.timeout, "--timeout", above=0.0),
+            ready_lag=read_seconds(self.ready_lag, "--ready-lag"),
+            drain=read_seconds(self.drain_time, "--drain-time"),
+            timeout=read_seconds(self.timeout, "--timeout", above=0.0),
             replicas=self.replicas,
             seed=self.seed,
         )
-        return scenario, warnings
 
     def read(self, source: str) -> Load:
         """Read a load.
@@ -107,7 +116,7 @@ class Options:
         start, end = _moment(self.start, "--start"), _moment(self.end, "--end")
         if end <= start:
             raise InputError(f"--end {self.end!r} must be later than --start {self.start!r}")
-        return RangeQuery(self.query, start, end, _seconds(self.step, "--step", above=0.0))
+        return RangeQuery(self.query, start, end, read_seconds(self.step, "--step", above=0.0))
 
 
 def _source_of_service(load: Load, mean: float) -> str:
@@ -120,7 +129,14 @@ def _given(options: Options) -> str:
     return ", ".join(given)
 
 
-def _seconds(text: str, option: str, above: float = -1.0) -> float:
+def read_seconds(text: str, option: str, above: float = -1.0) -> float:
+    """Read a duration up to a day.
+
+    Raises
+    ------
+    InputError
+        It is none, or not more than `above` seconds.
+    """
     try:
         seconds = parse_duration(text)
     except ValueError:
@@ -147,17 +163,26 @@ def _moment(text: str, option: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def check_picture(path: Path | None, option: str) -> None:
-    """See to it that a picture can be made before time is spent on what it shows.
+def check_file(path: Path | None, option: str) -> None:
+    """See to it that a file can be written before time is spent on what goes into it.
 
     Raises
     ------
     InputError
-        The file's folder does not exist, it is a folder itself, or what draws is not installed.
+        Its folder does not exist, or it is a folder itself.
     """
-    if path is None:
-        return
-    if find_spec("matplotlib") is None:
-        raise InputError(f"{option} needs matplotlib, which pip install 'kpa[simulate]' brings")
-    if path.is_dir() or not path.parent.is_dir():
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
         raise InputError(f"{option} {path}: cannot be written; must be a file in a folder that exists")
+
+
+def check_picture(path: Path | None, option: str) -> None:
+    """See to it that a picture can be drawn and written.
+
+    Raises
+    ------
+    InputError
+        It cannot be written, or what draws is not installed.
+    """
+    if path is not None and find_spec("matplotlib") is None:
+        raise InputError(f"{option} needs matplotlib, which pip install 'kpa[simulate]' brings")
+    check_file(path, option)

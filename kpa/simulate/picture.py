@@ -4,7 +4,6 @@ import html
 import io
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -152,10 +151,3 @@ def _html_rows(texts: Mapping[str, str]) -> str:
         f"<tr><th scope='row'>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>\n"
         for name, text in texts.items()
     )
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that nobody sees half of it."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)

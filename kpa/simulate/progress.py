@@ -8,12 +8,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 @contextmanager
-def progress(what: str, total: float) -> Iterator[Callable[[float], None]]:
-    """Show a bar while a block runs, in a terminal only; yields what is to be told how far it is."""
+def stages() -> Iterator[Callable[[str, float], None]]:
+    """Show a bar while a block runs, in a terminal only.
+
+    Yields
+    ------
+    callable (str, float)
+        To be told what goes on, and which part of it is done (0..1).
+    """
     console = Console(stderr=True)
     with Progress(
-        TextColumn(what), BarColumn(), TimeRemainingColumn(), console=console, transient=True,
-        disable=not console.is_terminal,
+        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console,
+        transient=True, disable=not console.is_terminal,
     ) as bar:  # fmt: skip
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        task = bar.add_task("", total=1.0)
+        yield lambda what, part: bar.update(task, description=what, completed=part)

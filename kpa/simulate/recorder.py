@@ -33,17 +33,17 @@ class Recorder:
     Attributes
     ----------
     states : list of State
-    scalings : int
-        Times at which another number of replicas was asked for.
+    scalings : list of float
+        Seconds at which another number of replicas was asked for.
     """
 
     def __init__(self) -> None:
         self.states: list[State] = []
-        self.scalings = 0
+        self.scalings: list[float] = []
 
-    def scaled(self, before: int, after: int) -> None:
-        """Count a scaling."""
-        self.scalings += 1
+    def scaled(self, now: float) -> None:
+        """Keep that another number of replicas was asked for."""
+        self.scalings.append(now)
 
     def note(self, now: float, cluster: SimulatedCluster, panicking: bool, proxied: bool) -> None:
         """Keep how things are, if they changed."""

@@ -1,5 +1,6 @@
 """What came of a simulation: arrays, and the numbers that people compare."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -73,7 +74,8 @@ class Results:
     cold : ndarray, shape (n,), bool
     states : tuple of State
         The first one is of the start.
-    scalings : int
+    scalings : tuple of float
+        Seconds at which another number of replicas was asked for.
     """
 
     length: float
@@ -83,7 +85,7 @@ class Results:
     status: NDArray[np.int16]
     cold: NDArray[np.bool_]
     states: tuple[State, ...]
-    scalings: int
+    scalings: tuple[float, ...]
 
     def series(self, name: str, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a field of the states at some times."""
@@ -91,11 +93,11 @@ class Results:
         values = np.array([getattr(state, name) for state in self.states], np.float64)
         return values[np.maximum(np.searchsorted(at, times, side="right") - 1, 0)]
 
-    def integral(self, name: str) -> float:
-        """Return the integral of a field of the states over time, in seconds."""
+    def integral(self, name: str, begin: float = 0.0, end: float = math.inf) -> float:
+        """Return the integral of a field of the states over time, from one second to another."""
         at = np.array([state.at for state in self.states] + [self.length])
         values = np.array([getattr(state, name) for state in self.states], np.float64)
-        return float((values * np.diff(at)).sum())
+        return float((values * np.diff(np.clip(at, begin, end))).sum())
 
     def in_flight(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the requests in flight at some times, waiting ones included."""
@@ -125,13 +127,13 @@ class Results:
             latency=percentiles(self.latencies()),
             replica_minutes=self.integral("pods") / 60,
             panic_seconds=self.integral("panicking"),
-            scalings=self.scalings,
+            scalings=len(self.scalings),
             most_ready=max(state.ready for state in self.states),
             mean_ready=self.integral("ready") / self.length,
         )
 
 
-def collect(length: float, requests: Requests, states: list[State], scalings: int) -> Results:
+def collect(length: float, requests: Requests, states: list[State], scalings: list[float]) -> Results:
     """Return the results of a simulation, of requests that came within its length."""
     return Results(
         length,
@@ -141,7 +143,7 @@ def collect(length: float, requests: Requests, states: list[State], scalings: in
         np.array(requests.status, np.int16),
         np.array(requests.cold, np.bool_),
         tuple(states),
-        scalings,
+        tuple(scalings),
     )
 
 

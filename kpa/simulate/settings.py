@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from config.annotations import PREFIX, unknown_annotations, validate
 from config.autoscaler import SETTINGS, AutoscalerConfig, unknown_keys
@@ -11,7 +12,15 @@ from config.problems import ConfigError, nearest
 from kpa.simulate.errors import InputError
 
 
-def read_settings(file: str | None, assignments: Iterable[str]) -> tuple[AutoscalerConfig, list[str]]:
+class Settings(NamedTuple):
+    """What was read: the settings, their keys and texts, and warnings about keys that nothing reads."""
+
+    config: AutoscalerConfig
+    data: dict[str, str]
+    warnings: list[str]
+
+
+def read_settings(file: str | None, assignments: Iterable[str]) -> Settings:
     """Read a ConfigMap and set keys over it.
 
     Parameters
@@ -20,12 +29,6 @@ def read_settings(file: str | None, assignments: Iterable[str]) -> tuple[Autosca
         YAML with the ConfigMap `config-autoscaler`; `-` is standard input, None a ConfigMap without keys.
     assignments : iterable of str
         Each `key=value`.
-
-    Returns
-    -------
-    AutoscalerConfig
-    list of str
-        Warnings about keys of the file that nothing reads.
 
     Raises
     ------
@@ -45,7 +48,7 @@ def read_settings(file: str | None, assignments: Iterable[str]) -> tuple[Autosca
             raise InputError(f"--set {key}={value}: unknown key{_hint(key, SETTINGS)}")
         given[key] = value
     try:
-        return AutoscalerConfig.from_config_map(data | given), warnings
+        return Settings(AutoscalerConfig.from_config_map(data | given), data | given, warnings)
     except ConfigError as error:
         place = f"{file}, --set" if file and given else file or "--set"
         raise InputError(f"{place}: {_one_line(error)}") from error

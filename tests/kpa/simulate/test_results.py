@@ -23,7 +23,7 @@ RESULTS = Results(
         State(6.0, 3, 3, 3, True, False),
         State(8.0, 1, 1, 2, False, False),
     ),
-    scalings=2,
+    scalings=(4.0, 8.0),
 )
 
 
@@ -40,6 +40,10 @@ def test_a_summary_adds_up_what_had_to_be_paid() -> None:
     assert told.replica_minutes == pytest.approx((4 * 1 + 2 * 3 + 2 * 3 + 2 * 2) / 60)
     assert told.panic_seconds == pytest.approx(4.0)
     assert told.mean_ready == pytest.approx((4 + 2 + 6 + 2) / 10)
+
+
+def test_an_integral_may_be_of_a_part() -> None:
+    assert RESULTS.integral("ready", 3.0, 7.0) == pytest.approx(1 + 2 + 3)
 
 
 def test_a_series_holds_until_the_next_state() -> None:

@@ -21,19 +21,20 @@ def written(folder: Path, data: str) -> str:
 
 
 def test_without_anything_the_defaults_hold() -> None:
-    assert read_settings(None, ()) == (AutoscalerConfig(), [])
+    assert read_settings(None, ()) == (AutoscalerConfig(), {}, [])
 
 
 def test_what_is_set_wins_over_the_file(tmp_path: Path) -> None:
     file = written(tmp_path, "stable-window: 2m, scale-down-delay: 5s")
-    config, warnings = read_settings(file, ["stable-window=30s", "defaults=knative"])
+    config, data, warnings = read_settings(file, ["stable-window=30s", "defaults=knative"])
     assert (config.stable_window, config.scale_down_delay, config.max_scale_up_rate) == (30.0, 5.0, 1000.0)
+    assert data == {"stable-window": "30s", "scale-down-delay": "5s", "defaults": "knative"}
     assert warnings == []
 
 
 def test_a_key_of_the_file_that_nothing_reads_is_a_warning(tmp_path: Path) -> None:
     file = written(tmp_path, "stable-windw: 2m")
-    _, warnings = read_settings(file, ())
+    warnings = read_settings(file, ()).warnings
     assert warnings == [f"{file}: stable-windw = '2m': unknown key, ignored; did you mean stable-window?"]
 
 

@@ -1,0 +1,156 @@
+"""`kpa tune`: which settings a load would have liked best."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kpa.commands import simulation_options as given
+
+if TYPE_CHECKING:
+    from kpa.simulate.options import Options
+    from kpa.tune.tuner import Effort, Tuning
+
+
+def command(
+    load: Annotated[list[str], typer.Option(metavar="LOAD", help=given.LOAD_HELP + " Repeatable.")],
+    objective: Annotated[
+        str, typer.Option(help="Limits and a goal, such as 'queue p99 < 1s, min replica-minutes'.")
+    ],
+    config: given.Config = None,
+    set_: given.Assignments = None,
+    annotation: given.Annotations = None,
+    container_concurrency: given.ContainerConcurrency = 0,
+    service_time: given.ServiceTime = None,
+    prefill_rate: given.PrefillRate = 8000,
+    decode_rate: given.DecodeRate = 75,
+    start_up_time: given.StartUpTime = "10s",
+    ready_lag: given.ReadyLag = "1s",
+    drain_time: given.DrainTime = "30s",
+    timeout: given.Timeout = "300s",
+    replicas: given.Replicas = None,
+    unit: given.Unit = "rps",
+    even: given.Even = False,
+    query: given.Query = None,
+    start: given.Start = None,
+    end: given.End = None,
+    step: given.Step = "15s",
+    seed: given.Seed = 1,
+    candidates: Annotated[
+        int, typer.Option(min=10, max=100_000, metavar="N", help="Of the first round; twice as many in all.")
+    ] = 2000,
+    held_out: Annotated[
+        float,
+        typer.Option(min=5, max=90, metavar="PERCENT", help="Of each load, its end, kept for the check."),
+    ] = 40,
+    warm_up: Annotated[
+        str, typer.Option(metavar="TIME", help="Not counted; at most a tenth of a load.")
+    ] = "5m",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    png: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a picture of all candidates.")
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the recommended ConfigMap.")
+    ] = None,
+) -> None:
+    """Find settings that serve an objective, and show what they would change.
+
+    Thousands of candidates are simulated as one fleet, the best of them exactly, as kpa simulate does. What
+    is recommended is checked on the end of each load, which the search does not see. Files are written only
+    when all went well.
+
+    Exit code 1 if the limits do not hold on the part not seen, 2 if something given cannot be used.
+    """
+    from kpa.simulate.errors import InputError
+    from kpa.simulate.options import Options, read_seconds
+    from kpa.tune.tuner import Effort
+
+    options = Options(
+        config=config,
+        assignments=set_ or (),
+        annotations=annotation or (),
+        container_concurrency=container_concurrency,
+        service_time=service_time,
+        prefill_rate=prefill_rate,
+        decode_rate=decode_rate,
+        start_up_time=start_up_time,
+        ready_lag=ready_lag,
+        drain_time=drain_time,
+        timeout=timeout,
+        replicas=replicas,
+        unit=unit,
+        even=even,
+        query=query,
+        start=start,
+        end=end,
+        step=step,
+        seed=seed,
+    )
+    try:
+        effort = Effort(
+            candidates=candidates, held_out=held_out / 100, warm_up=read_seconds(warm_up, "--warm-up")
+        )
+        tuning = _tune(options, load, objective, effort, png, write)
+    except InputError as error:
+        typer.echo(f"kpa tune: {error}", err=True)
+        raise typer.Exit(2) from None
+    _tell(tuning, json)
+    raise typer.Exit(0 if tuning.holds else 1)
+
+
+def _tune(
+    options: "Options",
+    sources: list[str],
+    objective: str,
+    effort: "Effort",
+    png: Path | None,
+    write: Path | None,
+) -> "Tuning":
+    from kpa.simulate.options import check_file, check_picture
+    from kpa.simulate.progress import stages
+    from kpa.simulate.writing import write_whole
+    from kpa.tune import report
+    from kpa.tune.objective import parse_objective
+    from kpa.tune.tuner import tune
+
+    check_picture(png, "--png")
+    check_file(write, "--write")
+    wanted = parse_objective(objective)
+    settings = options.settings()
+    scenario = options.scenario(settings.config)
+    for warning in settings.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    loads = [options.read(source) for source in sources]
+    with stages() as tell:
+        tuning = tune(loads, scenario, settings.data, wanted, effort, tell)
+    if png:
+        from kpa.simulate.picture import png as drawn
+        from kpa.tune.picture import draw
+
+        write_whole(png, drawn(draw(tuning)))
+    if write:
+        write_whole(write, report.config_map(tuning).encode())
+    return tuning
+
+
+def _tell(tuning: "Tuning", json: bool) -> None:
+    from rich.console import Console
+
+    from kpa.tune import report
+
+    if json:
+        typer.echo(report.document(tuning))
+        return
+    console = Console(highlight=False)
+    console.print(f"[b]Objective[/b] {tuning.task.objective}\n")
+    console.print(report.verdicts(tuning))
+    console.print(f"\n{report.sentence(tuning)}\n")
+    console.print(f"[b]Front[/b]: {tuning.task.objective.goal} against {tuning.task.objective.quality}")
+    console.print(report.front(tuning))
+    console.print("\n[b]Changes[/b]")
+    console.print(report.changes(tuning))
+    console.print("\n[b]ConfigMap[/b]\n" + report.config_map(tuning), soft_wrap=True)
+    console.print(
+        "[b]Annotations[/b] of one service, in place of the same keys\n" + report.annotations(tuning)
+    )
