@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.kube import objects
 from tests.kube.api import Api, ApiError, Json, path
-from tests.kube.stub_pods import StubPod, StubPods
+from tests.kube.stub_pods import Mode, StubPod, StubPods
 
 NEVER = math.inf
 
@@ -38,6 +38,8 @@ class RevisionDouble:
     ----------
     start_seconds, drain_seconds : float
         Time from a pod's creation until it is ready, and from its deletion until it is gone.
+    pod_mode : str
+        How the queue-proxies of new pods answer (`tests.kube.stub_pods.StubPod`).
     follows : bool
         Whether pods follow the Deployment; turn it off to add and remove pods by hand.
     pods : dict
@@ -56,6 +58,7 @@ class RevisionDouble:
         self.api, self.stubs, self.namespace, self.name = api, stubs, namespace, name
         self.uid = str(uuid.uuid4())
         self.start_seconds = self.drain_seconds = 0.0
+        self.pod_mode: Mode = "ok"
         self.follows = True
         self.pods: dict[str, PodDouble] = {}
         self.objects: dict[str, Json] = {}
@@ -160,6 +163,7 @@ class RevisionDouble:
         """Start a pod that began to run `uptime` seconds ago."""
         name = f"{self.name}-deployment-{self._number:05d}"
         pod = PodDouble(name, self.stubs.add(name, uptime=uptime))
+        pod.stub.mode = self.pod_mode
         try:
             await self._make(objects.pod(name, self.name, self.uid))
             await self.set_ready(pod, ready, uptime)
