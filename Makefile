@@ -6,13 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test e2e lint format bench clean
 
 demo: $(READY)  ## a service of this machine from zero to many replicas and back, in about two minutes
 	$(BIN)/kpa demo
 
 test: $(READY)  ## all tests, real processes and Knative's own programs included
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=xml
+
+e2e: $(READY)  ## on the cluster that KUBECONFIG names: replaces its autoscaler, and puts it back (E2E: further options)
+	$(BIN)/python -m pytest -m cluster tests/e2e/cluster --timeout=900 -s $(E2E)
 
 lint: $(READY)  ## linter, formatter, types, import contracts
 	$(BIN)/ruff check .
