@@ -12,23 +12,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.go_programs import ROOT
 from tests.kube import audit
+from tests.kube.api import path
 from tests.kube.control_plane import ControlPlane
-from tests.kube.installation import controller_token
+from tests.kube.installation import SYSTEM, controller_token
 from tests.kube.knative_double import Knative, playing
 from tests.kube.peer_autoscaler import ActivatorReports, in_charge, start_knative
 from tests.kube.plays import CLUSTER
 from tests.kube.revision_double import RevisionDouble
-from tests.kube.serving import Serving, autoscaling
+from tests.kube.serving import Autoscaler, Serving, autoscaling
 from tests.kube.stub_activator import activator
 from tests.kube.stub_pods import StubPods
 from tests.peer.programs import program
 
 pytestmark = [pytest.mark.kube, pytest.mark.peer, pytest.mark.timeout(600)]
 
+CALM = {"panic-threshold-percentage": "1000"}
 OWN_SETTINGS = "config-autoscaler-shadow"
 STEP = 3.5
 """Seconds by which the two may say the same at different times: a tick, a scrape, and the writing."""
@@ -117,7 +120,7 @@ async def begin(knative: Knative, reports: ActivatorReports) -> None:
             name,
             replicas=0 if name == "zero" else 1,
             container_concurrency=10,
-            annotations={**each, "panic-threshold-percentage": "1000"},
+            annotations={**each, **CALM},
             start_seconds=0.5,
         )
     mixed, proxied, zero = knative.revisions.values()
@@ -176,6 +179,27 @@ async def status(shadow: Serving) -> str:
     )
     output, _ = await process.communicate()
     return output.decode()
+
+
+async def test_beside_another_kpa_it_is_no_replica_of_it(
+    control_plane: ControlPlane, stubs: StubPods, knative: Knative, autoscaler: Autoscaler, tmp_path: Path
+) -> None:
+    await knative.configure("config-autoscaler", CLUSTER)
+    token = await controller_token(knative.api, account="kpa-shadow")
+    (tmp_path / "shadow").mkdir()
+    config = control_plane.kubeconfig(tmp_path / "shadow" / "kubeconfig", token)
+    await autoscaler.start()
+    revision = await knative.create("steady", container_concurrency=10, annotations=CALM)
+    revision.load(20.0, proxied=10.0)
+    await knative.until(lambda: wanted(revision) == 2, "two pods wanted")
+    async with autoscaling(config, tmp_path / "shadow", stubs) as shadows:
+        shadow = await shadows.start("--dry-run")
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await shadow.report(knative.namespace, "steady", 50.0)
+        found = await compared_for(shadow, "steady", 3.0)
+    assert (found["ours"], found["theirs"]) == (3, 2), "the activator that sent 10 of 20 reports to nobody"
+    holders = {lease["spec"]["holderIdentity"] for lease in await knative.api.items(path("leases", SYSTEM))}
+    assert holders == {"autoscaler-5d4f-00001_192.0.2.1"}
 
 
 def test_nothing_is_written(run: Run) -> None:
