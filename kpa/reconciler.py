@@ -183,7 +183,8 @@ class Reconciler:
         self.engine.add(
             key, member.settings, now, len(revision.ready_pods), member.scraped, hold=served_before
         )
-        self.resumption.begin(key, member)
+        if self.resumption.begin(key, member):
+            self._pokes.add(key)
         self._follow_pods(key, member)
         self._touch(key)
 

@@ -55,11 +55,11 @@ class Resumption:
                 self._offered[name] = one
         self._offered_until = self._clock() + _OFFERED
 
-    def begin(self, key: Key, member: Member) -> None:
-        """Let a revision that was just added to the engine go on from what was offered, if anything was."""
+    def begin(self, key: Key, member: Member) -> bool:
+        """Let a revision that was just added go on from what was offered; tells whether anything was."""
         saved = self._offered.pop(str(key), None)
         if saved is None:
-            return
+            return False
         now = self._clock()
         resumed = resume(saved, member.scraped, now)
         self._engine.restore(key, resumed.saved, now, resumed.hold)
@@ -67,6 +67,7 @@ class Resumption:
         if resumed.bridge is not None:
             self._bridges[key] = resumed.bridge
             self.bridging, self._bridged_until = True, now + _BRIDGED
+        return True
 
     def beyond(self, key: Key, second: int, concurrency: float, requests: float) -> tuple[float, float]:
         """Return what a report says beyond what is known of its second."""
