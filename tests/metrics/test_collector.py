@@ -120,7 +120,7 @@ async def test_a_refusing_pod_delays_nobody(rig: Rig) -> None:
     rig.watch(A, [await rig.pod(3.0), refusing])
     await rig.begin(0)
     assert rig.records[A] == [(0, 6.0)]
-    assert rig.collector.failures == {"connect": 1}
+    assert +rig.collector.failures == {"connect": 1}
 
 
 async def test_under_hold_an_outage_is_bridged_for_a_panic_window_and_then_forgotten(rig: Rig) -> None:
