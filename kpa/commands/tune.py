@@ -148,6 +148,9 @@ def _tell(tuning: "Tuning", json: bool) -> None:
     console.print(f"\n{report.sentence(tuning)}\n")
     console.print(f"[b]Front[/b]: {tuning.task.objective.goal} against {tuning.task.objective.quality}")
     console.print(report.front(tuning))
+    if not tuning.changes():
+        console.print("\nToday's settings serve the objective best; nothing is to be changed.")
+        return
     console.print("\n[b]Changes[/b]")
     console.print(report.changes(tuning))
     console.print("\n[b]ConfigMap[/b]\n" + report.config_map(tuning), soft_wrap=True)

@@ -73,6 +73,10 @@ class Objective(NamedTuple):
             total += np.maximum(metrics[metric] - tight, 0.0) / max(tight, 1e-9)
         return total
 
+    def holds(self, values: Mapping[str, float]) -> bool:
+        """Tell whether all limits hold for one candidate."""
+        return all(values[metric] < below for metric, below in self.limits)
+
     def order(self, metrics: Metrics, margin: float = 0.0) -> NDArray[np.intp]:
         """Return the candidates, best first: limits before the goal, less of it before more."""
         excess = self.excess(metrics, margin)

@@ -12,47 +12,56 @@ from config.config_map import NAME
 from kpa.tune.knobs import annotation_of
 from kpa.tune.objective import Objective, text_of
 from kpa.tune.search import pareto
+from kpa.tune.today import text_in
 from kpa.tune.tuner import Tuning, Verdict
 
 _FRONT = 10
 """Lines of the front that are shown."""
 
+_HEADINGS = {
+    "stable-window": "stable window",
+    "panic-window-percentage": "panic window %",
+    "panic-threshold-percentage": "panic from %",
+    "container-concurrency-target-percentage": "target %",
+    "max-scale-up-rate": "up rate",
+    "max-scale-down-rate": "down rate",
+    "scale-rate-period": "rate period",
+    "scale-down-delay": "down delay",
+    "scale-to-zero-pod-retention-period": "reten- tion",
+    "min-scale": "min",
+}
+"""Short names of the settings."""
+
 
 def verdicts(tuning: Tuning) -> Table:
     """Lay out what was recommended beside today's settings and the profiles, on both parts of the load."""
     objective = tuning.task.objective
-    names = columns(objective)
+    told = [tuning.chosen, *tuning.named]
     grid = Table(box=None, pad_edge=False)
-    grid.add_column("settings")
-    for part in ("seen", "not seen"):
-        for name in names:
-            grid.add_column(f"{name}\n{part}", justify="right")
-    grid.add_column("limits, not seen")
-    for heading, verdict in [
-        ("recommended", tuning.chosen),
-        *((one.candidate.name, one) for one in tuning.named),
-    ]:
-        texts = [text_of(name, part[name]) for part in (verdict.seen, verdict.unseen) for name in names]
-        grid.add_row(heading, *texts, "hold" if _holds(objective, verdict) else "broken")
+    grid.add_column("")
+    for heading in ("recommended", *(one.candidate.name for one in tuning.named)):
+        grid.add_column(heading, justify="right")
+    for title, parts in (
+        ("the part that the search saw", [one.seen for one in told]),
+        ("the later part, not seen", [one.unseen for one in told]),
+    ):
+        grid.add_row(f"[b]{title}[/b]")
+        for name in columns(objective):
+            grid.add_row(f"  {name}", *(text_of(name, part[name]) for part in parts))
+        grid.add_row("  limits", *("hold" if objective.holds(part) else "broken" for part in parts))
     return grid
 
 
 def front(tuning: Tuning) -> Table:
     """Lay out what less of the goal would cost in quality: exact figures of the part seen, cheapest first."""
     objective = tuning.task.objective
-    found = front_of(tuning)
-    keys = [knob.key for knob in tuning.task.knobs]
     grid = Table(box=None, pad_edge=False)
-    for name in (objective.goal, objective.quality):
-        grid.add_column(name, justify="right")
-    grid.add_column("settings that differ from today's", overflow="fold")
-    for verdict in found[:_FRONT]:
+    for heading in (objective.goal, objective.quality, *(_HEADINGS[knob.key] for knob in tuning.task.knobs)):
+        grid.add_column(heading, justify="right", overflow="fold")
+    for verdict in front_of(tuning)[:_FRONT]:
         values = [text_of(name, verdict.seen[name]) for name in (objective.goal, objective.quality)]
-        data = verdict.candidate.data
-        today = tuning.task.today
-        grid.add_row(
-            *values, ", ".join(f"{key}={data[key]}" for key in keys if data.get(key) != today.get(key))
-        )
+        config = verdict.candidate.config
+        grid.add_row(*values, *(text_in(config, knob.key) for knob in tuning.task.knobs))
     return grid
 
 
@@ -77,7 +86,7 @@ def changes(tuning: Tuning) -> Table:
 
 def config_map(tuning: Tuning) -> str:
     """Write today's ConfigMap with what is recommended."""
-    data = tuning.task.today | {knob.key: after for knob, _, after in tuning.changes()}
+    data = {**tuning.task.today, **{knob.key: after for knob, _, after in tuning.changes()}}
     document = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -103,15 +112,20 @@ def columns(objective: Objective) -> list[str]:
 
 def sentence(tuning: Tuning) -> str:
     """Say how sure the recommendation is."""
-    objective, chosen = tuning.task.objective, tuning.chosen
-    goal = objective.goal
-    words = f"{len(tuning.tried)} candidates were simulated as one fleet, "
-    words += f"{len(tuning.finalists)} of them exactly. "
+    objective, goal = tuning.task.objective, tuning.task.objective.goal
     limits = "its limits hold" if tuning.holds else "its limits do NOT hold"
-    words += f"On the part of the load that the search did not see {limits}, with {goal} "
-    words += text_of(goal, chosen.unseen[goal])
-    others = [f"{text_of(goal, one.unseen[goal])} {_of(objective, one)}" for one in tuning.named]
-    return f"{words} ({', '.join(others)})."
+    others = [
+        f"{text_of(goal, one.unseen[goal])} with {one.candidate.name}"
+        + ("" if objective.holds(one.unseen) else ", which breaks them")
+        for one in tuning.named
+    ]
+    tried, exact = len(tuning.tried), len(tuning.finalists)
+    return (
+        f"{tried} candidates were simulated as one fleet, {exact} of them exactly, where {goal} came out "
+        f"{100 * tuning.disagreement:.1f}% different (median). "
+        f"On the part that the search did not see {limits}, with {goal} "
+        f"{text_of(goal, tuning.chosen.unseen[goal])} ({'; '.join(others)})."
+    )
 
 
 def document(tuning: Tuning) -> str:
@@ -120,6 +134,7 @@ def document(tuning: Tuning) -> str:
     everything: dict[str, Any] = {
         "objective": str(tuning.task.objective),
         "holds": tuning.holds,
+        "disagreement": round(tuning.disagreement, 6),
         "config_map": {knob.key: after for knob, _, after in tuning.changes()},
         "annotations": yaml.safe_load(annotations(tuning)),
         "verdicts": {name: {"seen": _plain(one.seen), "not_seen": _plain(one.unseen)} for name, one in told},
@@ -131,14 +146,3 @@ def document(tuning: Tuning) -> str:
 
 def _plain(values: dict[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else round(value, 6) for name, value in values.items()}
-
-
-def _of(objective: Objective, verdict: Verdict) -> str:
-    suffix = "" if _holds(objective, verdict) else ", limits broken"
-    return (
-        f"with {verdict.candidate.name}{' settings' if verdict.candidate.name.endswith('s') else ''}{suffix}"
-    )
-
-
-def _holds(objective: Objective, verdict: Verdict) -> bool:
-    return all(verdict.unseen[metric] < below for metric, below in objective.limits)

@@ -1,6 +1,6 @@
 """The search: candidates spread evenly over all knobs, then nearer and nearer to the best ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,7 @@ class Task:
 
     loads: Sequence[Load]
     scenario: Scenario
-    today: dict[str, str]
+    today: Mapping[str, str]
     knobs: Sequence[Knob]
     objective: Objective
     replicas: int

@@ -1,13 +1,13 @@
 """From loads and an objective to a recommendation: search, exact figures, fewer changes, a part not seen."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from config.annotations import ANNOTATIONS
-from config.autoscaler import SETTINGS, AutoscalerConfig, field_name
+from config.autoscaler import AutoscalerConfig
 from config.resolve import resolve
 from kpa.simulate.errors import InputError
 from kpa.simulate.load import Load
@@ -16,6 +16,7 @@ from kpa.tune.exact import Part, simulate_exactly
 from kpa.tune.knobs import Candidate, Knob, knobs_for
 from kpa.tune.objective import UNITS, Metrics, Objective
 from kpa.tune.search import Task, combine, pareto, search
+from kpa.tune.today import fold_annotations, named_candidates, text_in
 
 MARGIN = 0.1
 """Part by which limits are tightened on the part seen: a later part is never quite like it."""
@@ -52,6 +53,8 @@ class Tuning:
     named : list of Verdict
         Today's settings, and both profiles.
     chosen : Verdict
+    disagreement : float
+        Median difference of the finalists' goal between both models, as a part of it.
     """
 
     task: Task
@@ -60,17 +63,18 @@ class Tuning:
     finalists: list[Verdict]
     named: list[Verdict]
     chosen: Verdict
+    disagreement: float
 
     def changes(self) -> list[tuple[Knob, str, str]]:
         """Return the settings that differ from today's: knob, text of today, text that is recommended."""
         today, chosen = self.task.scenario.config, self.chosen.candidate.config
-        texts = [(knob, _text(today, knob.key), _text(chosen, knob.key)) for knob in self.task.knobs]
+        texts = [(knob, text_in(today, knob.key), text_in(chosen, knob.key)) for knob in self.task.knobs]
         return [(knob, before, after) for knob, before, after in texts if before != after]
 
     @property
     def holds(self) -> bool:
         """All limits hold on the part that the search did not see."""
-        return not self.task.objective.excess(_columns([self.chosen.unseen])).any()
+        return self.task.objective.holds(self.chosen.unseen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +99,7 @@ class Effort:
 def tune(
     loads: Sequence[Load],
     scenario: Scenario,
-    today: dict[str, str],
+    today: Mapping[str, str],
     objective: Objective,
     effort: Effort,
     progress: Progress,
@@ -107,7 +111,7 @@ def tune(
     loads : sequence of Load
     scenario : Scenario
         Today's settings, and what stays as it is.
-    today : dict
+    today : Mapping
         Keys of today's ConfigMap.
     objective : Objective
     effort : Effort
@@ -118,32 +122,51 @@ def tune(
     InputError
         A load has no requests in the part to be seen or in the part kept from the search.
     """
-    settings = resolve(scenario.config, scenario.annotations, scenario.container_concurrency)
-    knobs = knobs_for(loads, settings.total_value)
-    if settings.metric == "rps":
-        raise InputError("only services that scale on concurrency can be tuned, not metric: rps")
-    scenario, today = _fold_annotations(scenario, today, knobs)
-    warm_up = min(effort.warm_up, *(load.length / 10 for load in loads))
     splits = [load.length * (1 - effort.held_out) for load in loads]
+    task = _task(loads, splits, scenario, today, objective, effort.warm_up)
+    named = named_candidates(task.scenario.config, task.today, task.knobs)
+    tried, metrics = search(task, effort.candidates, named[:1], lambda part: progress("searching", part))
+    judge = _Judge(task, loads, splits)
+    places = _finalists(metrics, objective)
+    finalists = []
+    for number, place in enumerate(places):
+        progress("simulating the best exactly", number / len(places))
+        finalists.append(judge.verdict(tried[place]))
+    exact = _columns([one.seen for one in finalists])
+    best = finalists[int(objective.order(exact, MARGIN)[0])]
+    return Tuning(
+        task=task,
+        tried=tried,
+        metrics=metrics,
+        finalists=finalists,
+        named=[judge.verdict(one) for one in named],
+        chosen=_simplified(best, task, judge, lambda part: progress("dropping needless changes", part)),
+        disagreement=_disagreement(metrics[objective.goal][places], exact[objective.goal]),
+    )
+
+
+def _task(
+    loads: Sequence[Load],
+    splits: Sequence[float],
+    scenario: Scenario,
+    today: Mapping[str, str],
+    objective: Objective,
+    warm_up: float,
+) -> Task:
+    """Put together what the search needs to know, and nothing of the later parts."""
+    settings = resolve(scenario.config, scenario.annotations, scenario.container_concurrency)
+    if settings.metric == "rps":
+        raise InputError("only a service that scales on concurrency can be tuned; this one has metric rps")
+    warm_up = min(warm_up, *(load.length / 10 for load in loads))
     for load, split in zip(loads, splits, strict=True):
         _check_parts(load, split, warm_up)
     seen = [load.between(0.0, split) for load, split in zip(loads, splits, strict=True)]
-    busy = max(load.between(0.0, warm_up).concurrency for load in loads)
-    replicas = (
-        scenario.replicas if scenario.replicas is not None else max(1, round(busy / settings.target_value))
-    )
-    task = Task(seen, scenario, today, knobs, objective, replicas, warm_up)
-    named = _named(task)
-    tried, metrics = search(task, effort.candidates, named, lambda part: progress("searching", part))
-    judge = _Judge(task, loads, splits)
-    finals = _finalists(tried, metrics, objective)
-    finalists = []
-    for number, candidate in enumerate(finals):
-        progress("simulating the best exactly", number / len(finals))
-        finalists.append(judge.verdict(candidate))
-    best = finalists[int(objective.order(_columns([one.seen for one in finalists]), MARGIN)[0])]
-    chosen = _simplified(best, task, judge, lambda part: progress("dropping needless changes", part))
-    return Tuning(task, tried, metrics, finalists, [judge.verdict(one) for one in named], chosen)
+    knobs = knobs_for(seen, settings.total_value)
+    scenario, data = fold_annotations(scenario, today, knobs)
+    busy = max(load.between(0.0, warm_up).concurrency for load in seen)
+    begin = max(1, round(busy / settings.target_value))
+    replicas = begin if scenario.replicas is None else scenario.replicas
+    return Task(seen, scenario, data, knobs, objective, replicas, warm_up)
 
 
 class _Judge:
@@ -174,8 +197,8 @@ def _simplified(best: Verdict, task: Task, judge: _Judge, progress: Callable[[fl
     """Put settings back to today's, one after the other, where that does no harm on the part seen."""
     for number, knob in enumerate(task.knobs):
         progress(number / len(task.knobs))
-        before = _text(task.scenario.config, knob.key)
-        if _text(best.candidate.config, knob.key) == before:
+        before = text_in(task.scenario.config, knob.key)
+        if text_in(best.candidate.config, knob.key) == before:
             continue
         data = {**best.candidate.data, knob.key: before}
         config = AutoscalerConfig.from_config_map({**task.today, **data})
@@ -187,46 +210,13 @@ def _simplified(best: Verdict, task: Task, judge: _Judge, progress: Callable[[fl
     return best
 
 
-def _finalists(tried: Sequence[Candidate], metrics: Metrics, objective: Objective) -> list[Candidate]:
-    """Return the best candidates, with and without margin, and some along the front of cost and quality."""
+def _finalists(metrics: Metrics, objective: Objective) -> list[int]:
+    """Return the places of the best candidates, with and without margin, and of some along the front."""
     order = objective.order(metrics, MARGIN)[: _BEST // 2].tolist()
     order += objective.order(metrics)[: _BEST // 2].tolist()
     front = pareto(metrics[objective.goal], metrics[objective.quality])
     order += front[np.linspace(0, len(front) - 1, _ALONG).astype(np.intp)].tolist()
-    return [tried[index] for index in dict.fromkeys(order)]
-
-
-def _named(task: Task) -> list[Candidate]:
-    """Return today's settings and both profiles, which keep what is not to be changed."""
-    kept = {key: text for key, text in task.today.items() if key not in {knob.key for knob in task.knobs}}
-    found = [Candidate("today's", task.today, task.scenario.config)]
-    for name in ("inference", "knative"):
-        data = kept | {"defaults": name}
-        config = AutoscalerConfig.from_config_map(data)
-        if config != task.scenario.config:
-            found.append(Candidate(f"profile {name}", data, config))
-    return found
-
-
-def _fold_annotations(
-    scenario: Scenario, today: dict[str, str], knobs: Sequence[Knob]
-) -> tuple[Scenario, dict[str, str]]:
-    """Move today's annotations of what is tried into the ConfigMap, where candidates have theirs."""
-    annotations, data = dict(scenario.annotations), dict(today)
-    by_key = {each.otherwise: each for each in ANNOTATIONS.values()}
-    for knob in knobs:
-        annotation = by_key.get(knob.key) or ANNOTATIONS.get(_ANNOTATION_OF.get(knob.key, ""))
-        found = annotation.find(annotations) if annotation else None
-        if annotation and found:
-            data[knob.key] = found[1]
-            for name in annotation.names:
-                annotations.pop(name, None)
-    config = AutoscalerConfig.from_config_map(data)
-    return replace(scenario, config=config, annotations=annotations), data
-
-
-_ANNOTATION_OF = {"container-concurrency-target-percentage": "target_utilization_percentage"}
-"""Values of annotations that are not named after the one key they stand for."""
+    return list(dict.fromkeys(order))
 
 
 def _check_parts(load: Load, split: float, warm_up: float) -> None:
@@ -238,9 +228,9 @@ def _check_parts(load: Load, split: float, warm_up: float) -> None:
         )
 
 
-def _columns(values: Sequence[dict[str, float]]) -> dict[str, "np.ndarray[tuple[int], np.dtype[np.float64]]"]:
+def _columns(values: Sequence[dict[str, float]]) -> dict[str, NDArray[np.float64]]:
     return {name: np.array([one[name] for one in values]) for name in UNITS}
 
 
-def _text(config: AutoscalerConfig, key: str) -> str:
-    return SETTINGS[key].kind.format(getattr(config, field_name(key)))
+def _disagreement(stepped: NDArray[np.float64], exact: NDArray[np.float64]) -> float:
+    return float(np.median(np.abs(stepped - exact) / np.maximum(exact, 1e-9)))
