@@ -52,16 +52,17 @@ class Resolver:
         self._names: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def find(self, name: str, then: Callable[[Sequence[str]], None]) -> None:
-        """Have `then` called with the addresses of a name, none if it has none; never before this returns."""
-        loop = asyncio.get_running_loop()
-        known = self._found.get(name)
-        if known is not None:
-            loop.call_soon(then, known[0])
-        if known is None or self._clock() >= known[1]:
-            self._begin(name, loop)
-            if known is None:
-                self._waiting[name].append(then)
+    def find(self, name: str, then: Callable[[Sequence[str]], None]) -> Sequence[str]:
+        """Return the addresses of a name, if they are known already.
+
+        Otherwise there are none yet, and `then` is called with them later; with none if the name has none.
+        """
+        addresses, until = self._found.get(name, ((), 0.0))
+        if not addresses:
+            self._begin(name).append(then)
+        elif self._clock() >= until:
+            self._begin(name)
+        return addresses
 
     def forget(self, name: str) -> None:
         """Drop what is known of a name; who waits for it is not called any more."""
@@ -74,15 +75,17 @@ class Resolver:
         for _ in self._threads:
             self._names.put(None)
 
-    def _begin(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
-        if name in self._waiting:
-            return
-        self._waiting[name] = []
-        self._names.put(name)
-        if len(self._threads) < min(_THREADS, len(self._waiting)):
-            thread = threading.Thread(target=self._serve, args=(loop,), name="resolver", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+    def _begin(self, name: str) -> list[Callable[[Sequence[str]], None]]:
+        """Have a name looked up, and return who waits for it."""
+        if name not in self._waiting:
+            self._waiting[name] = []
+            self._names.put(name)
+            if len(self._threads) < min(_THREADS, len(self._waiting)):
+                loop = asyncio.get_running_loop()
+                thread = threading.Thread(target=self._serve, args=(loop,), name="resolver", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        return self._waiting[name]
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look names up, in a thread."""

@@ -80,9 +80,8 @@ class Route:
         self._tried: Sequence[Askable] = ()
 
     def configure(self, access: Access, service: Askable | None) -> None:
-        """Set the ways there are; what was found out lasts as long as they do."""
-        if access != self._access:
-            self.by_service = self._fell_back = False
+        """Set the ways there are; what was found out before is forgotten."""
+        self.by_service = self._fell_back = False
         self._access, self._service = access, service
 
     def choose(self, pods: Sequence[Askable]) -> Sequence[Askable]:
@@ -100,7 +99,7 @@ class Route:
         """Return whom to ask in the place of ready pods that all failed; None if that is no mesh's doing."""
         if self._access.mode != "auto" or self._access.addressable:
             return None
-        if any(pod.waiting or pod.failure is not Failure.UNAVAILABLE for pod in pods):
+        if any(pod.failure is not Failure.UNAVAILABLE for pod in pods):
             return None
         self._fell_back = True
         return self._service

@@ -14,7 +14,7 @@ Source: `knative/serving pkg/autoscaler/metrics/stats_scraper.go` (`scrapeServic
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -77,15 +77,12 @@ class Means:
     resolver : Resolver
     failures : Counter of Failure
         Counts scrapes that failed.
-    hurry : callable
-        Has connections opened soon.
     gate : Gate
     """
 
     connector: Connector
     resolver: Resolver
     failures: Counter[Failure]
-    hurry: Callable[[], None]
     gate: Gate = field(default_factory=Gate)
 
 
@@ -168,7 +165,9 @@ class ServiceScraper:
     def begin(self) -> None:
         """Go through the gate."""
         self._rounds = 0
-        self._means.resolver.find(self._access.service, partial(self._found, self._number))
+        addresses = self._means.resolver.find(self._access.service, partial(self._found, self._number))
+        if addresses:
+            self._start(addresses)
 
     def heard(self, asker: int, outcome: Stat | Failure) -> None:
         """Take the outcome of a try."""
@@ -188,9 +187,12 @@ class ServiceScraper:
     def _found(self, number: int, addresses: Sequence[str]) -> None:
         if number != self._number:
             return
-        if not addresses:
+        if addresses:
+            self._start(addresses)
+        else:
             self._finish(Failure.NAME)
-            return
+
+    def _start(self, addresses: Sequence[str]) -> None:
         self._addresses = addresses
         self._sample = ServiceSample(len(self._pods), self._stable_window)
         for asker in range(self._sample.size):
@@ -202,7 +204,6 @@ class ServiceScraper:
         address = self._addresses[self._turn % len(self._addresses)], self._access.port
         self._tries[asker] = _Try(self, asker, address)
         self._means.connector.want(self._tries[asker], later=True)
-        self._means.hurry()
 
     def _let_pass(self) -> None:
         """Count a round that a scrape has taken; what is overdue ends as soon as we may tell of it."""

@@ -96,8 +96,7 @@ class Watched:
 
     def _replace_service(self, access: Access) -> None:
         before, self._access = self._service, access
-        has_use = access.service and access.mode != "disabled"
-        self._service = ServiceScraper(access, self.round, self._means) if has_use else None
+        self._service = ServiceScraper(access, self.round, self._means) if access.service else None
         self.round.route.configure(access, self._service)
         if before is not None:
             before.close()

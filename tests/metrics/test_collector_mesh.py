@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import logging
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
@@ -97,6 +98,7 @@ async def test_in_mode_enabled_only_the_service_is_asked(shop: Shop) -> None:
     assert shop.service.connections == 12, "each try has a connection of its own"
     assert b"Host: cart-private.shop:%d\r\n" % shop.service.port in shop.service.requests[0]
     assert b"Accept: application/protobuf\r\n" in shop.service.requests[0]
+    assert b"Connection: close\r\n" in shop.service.requests[0]
     assert b"Knative-Direct-Lb" not in shop.service.requests[0]
     assert shop.asked == (0, 12)
 
@@ -248,6 +250,61 @@ async def test_a_service_that_fails_gives_way_to_pods_that_answer_at_once(shop: 
     assert shop.asked == (4, 0)
 
 
+async def test_while_the_service_fails_one_pod_that_answers_is_enough(shop: Shop) -> None:
+    await shop.open(1.0, 2.0, behaviour=MESH)
+    shop.follow()
+    await shop.seconds(0, 3)
+    shop.behind[0].behaviour = healthy
+    shop.service.behaviour = status(500)
+    await shop.seconds(4, 9)
+    shop.asked  # noqa: B018
+    await shop.seconds(10, 11)
+    assert shop.records[A][-1] == (11, 2.0)
+    assert shop.asked[1] == 0
+
+
+async def test_pods_that_answer_again_are_not_given_up_for_a_service_that_answers_late(shop: Shop) -> None:
+    await shop.open(1.0, 2.0, behaviour=MESH)
+    answer = asyncio.Event()
+
+    async def late(service: FakePod, writer: asyncio.StreamWriter) -> None:
+        await answer.wait()
+        await balancing(shop.behind, in_turn())(service, writer)
+
+    shop.service.behaviour = late
+    shop.follow()
+    await shop.seconds(0, 0, [shop.service])
+    shop.answer(healthy)
+    await shop.seconds(1, 1, [shop.service])
+    await shop.begin(2, [shop.service])
+    answer.set()
+    await shop.end(2)
+    shop.asked  # noqa: B018
+    await shop.seconds(3, 6)
+    assert shop.asked == (8, 0)
+    assert shop.records[A][-1] == (6, 3.0)
+
+
+async def test_a_scrape_of_a_service_that_nobody_waits_for_any_more_is_given_up(shop: Shop) -> None:
+    await shop.open(1.0, behaviour=MESH)
+    shop.service.behaviour = silent
+    shop.follow()
+    await shop.begin(0, [shop.service])
+    await shop.until(lambda: shop.service.open)
+    await shop.end(0, [shop.service])
+    shop.answer(healthy)
+    await shop.seconds(1, 4, [shop.service])
+    await until(lambda: not shop.service.open)
+
+
+async def test_a_service_that_keeps_failing_is_asked_less_and_less(shop: Shop) -> None:
+    await shop.open(1.0)
+    shop.service.behaviour = status(500)
+    shop.follow("enabled")
+    await shop.seconds(0, 11)
+    assert len(shop.service.requests) == 10 * len({0, 1, 2, 4, 7, 11})
+
+
 async def test_a_revision_whose_pods_and_service_fail_comes_back_with_either(shop: Shop) -> None:
     await shop.open(1.0, 2.0, behaviour=MESH)
     shop.service.behaviour = MESH
@@ -352,9 +409,9 @@ async def test_a_hanging_service_is_given_up_after_three_rounds(shop: Shop) -> N
     shop.service.behaviour = silent
     shop.follow("enabled")
     await shop.seconds(0, 2, [shop.service])
-    assert not shop.collector.failures
+    assert not shop.collector.failures.total()
     await shop.begin(3, [shop.service])
-    await shop.until(lambda: shop.collector.failures == {Failure.TIMEOUT: 1})
+    await shop.until(lambda: shop.collector.failures == Counter({Failure.TIMEOUT: 1}))
     await until(lambda: not shop.service.open)
 
 
@@ -377,7 +434,7 @@ async def test_a_pod_that_hangs_behind_a_service_costs_a_try_and_not_the_scrape(
     assert A not in shop.records
     await shop.begin(2, [shop.service])
     await shop.until(lambda: shop.records.get(A) == [(2, 1.0)])
-    assert not shop.collector.failures
+    assert not shop.collector.failures.total()
 
 
 async def test_an_answer_of_a_service_after_the_deadline_serves_the_next_second(shop: Shop) -> None:
@@ -402,7 +459,12 @@ async def test_an_answer_of_a_service_after_the_deadline_serves_the_next_second(
 async def test_a_name_that_is_looked_up_for_ever_delays_nobody(shop: Shop) -> None:
     await shop.open(1.0)
     answer = threading.Event()
-    shop.collector._resolver._look_up = lambda name: [str(answer.wait(30))]
+
+    def slow(name: str) -> list[str]:
+        assert answer.wait(30)
+        return [shop.service.host]
+
+    shop.collector._resolver._look_up = slow
     other = await shop.pod(5.0)
     shop.follow("enabled")
     shop.watch(B, [other])
@@ -410,8 +472,11 @@ async def test_a_name_that_is_looked_up_for_ever_delays_nobody(shop: Shop) -> No
         await shop.begin(second, [shop.service])
         assert shop.records[B][-1] == (second, 5.0)
         await shop.end(second, [shop.service])
-    await shop.until(lambda: shop.collector.failures == {Failure.NAME: 1})
+    await shop.until(lambda: shop.collector.failures == Counter({Failure.NAME: 1}))
     answer.set()
+    await shop.until(lambda: shop.service.requests)
+    await shop.seconds(5, 6)
+    assert shop.service.connections == 3, "a scrape that was given up does not come back"
 
 
 async def test_a_service_without_address_is_a_problem_until_it_has_one(shop: Shop) -> None:
@@ -454,7 +519,7 @@ async def test_a_service_that_leads_to_another_revisions_pods_gives_no_load(shop
     shop.follow("enabled")
     await shop.seconds(0, 2)
     assert A not in shop.records
-    assert set(shop.collector.failures) == {Failure.OTHER_POD}
+    assert set(+shop.collector.failures) == {Failure.OTHER_POD}
     shop.service.behaviour = balancing([stranger, *shop.behind], in_turn())
     await shop.seconds(3, 9)
     assert shop.records[A][-1] == (9, 1.0)

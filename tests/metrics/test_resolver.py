@@ -30,10 +30,11 @@ class Dns:
 
     async def find(self, name: str) -> Sequence[str]:
         found: list[Sequence[str]] = []
-        self.resolver.find(name, found.append)
+        known = self.resolver.find(name, found.append)
         assert not found, "nobody is called before find returns"
-        await until(lambda: found)
-        return found[0]
+        if not known:
+            await until(lambda: found)
+        return known or found[0]
 
     async def idle(self) -> None:
         await until(lambda: not self.resolver._waiting)

@@ -16,6 +16,7 @@ from kpa.kube.passes import Passes
 from kpa.kube.resource import Resource
 from kpa.kube.turns import Superseded, Turn, Turns
 from kpa.revisions import Key
+from metrics.failure import Problem
 from scaler.plan import Plan
 from scaler.zero import Activity, Life
 from tests.kpa.kube import kube_samples as samples
@@ -150,6 +151,20 @@ async def test_a_first_pass_writes_scale_metric_services_and_status_in_this_orde
         "serverlessservices",
         "podautoscalers/status",
     ]
+
+
+async def test_the_metric_says_once_that_its_load_cannot_be_collected_and_once_that_it_can() -> None:
+    world, job = World(), outcome()
+    await settled(world, job)
+    failing = replace(job, problem=Problem("CollectionFailed", "pods exhausted: connect"))
+    for current, status, reason in [(failing, "False", "CollectionFailed"), (job, "True", "")]:
+        assert world.passes.needed(KEY, current)
+        await world.work(current)
+        assert [what for _, what in world.client.requests] == ["metrics/status"]
+        world.settle()
+        (condition,) = world.metrics[KEY].conditions
+        assert (condition.status, condition.reason) == (status, reason)
+        assert not world.passes.needed(KEY, current)
 
 
 async def test_what_is_as_it_should_be_stays_untouched() -> None:
