@@ -103,8 +103,7 @@ class Collector:
         self._on_problem = on_problem
         self._connector = Connector()
         self._resolver = Resolver(look_up)
-        self._means = Means(self._connector, self._resolver, self.failures, self._hurry)
-        self._hurried = False
+        self._means = Means(self._connector, self._resolver, self.failures)
         self._slots: Slots[Round] = Slots(_SLOTS, _SLOTS // 2)
         self._watched: dict[Key, Watched] = {}
         self._deadlines: deque[tuple[float, Round, int]] = deque()
@@ -208,16 +207,6 @@ class Collector:
             due = min(due, self._deadlines[0][0])
         slot = self._slots.next_due()
         return due if slot is None else min(due, slot)
-
-    def _hurry(self) -> None:
-        """Have connections opened at the next turn of the event loop instead of ours."""
-        if not self._hurried:
-            self._hurried = True
-            asyncio.get_running_loop().call_soon(self._open_connections)
-
-    def _open_connections(self) -> None:
-        self._hurried = False
-        self._connector.turn(self._clock())
 
     def _forget(self, key: Key) -> None:
         counts = ", ".join(f"{kind} {count}" for kind, count in sorted(self.failures.items())) or "none"
