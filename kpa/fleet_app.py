@@ -22,6 +22,7 @@ from kpa.kube.cluster import KubernetesCluster
 from kpa.kube.objects import PodAutoscaler
 from kpa.kube.settings import LOGGING, ConfigMap, Settings
 from kpa.logs import set_level
+from kpa.process import settle_memory
 from kpa.profiling import serve_no_profiles
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
@@ -121,6 +122,7 @@ class FleetApp(ABC):
         await self._cluster.wait_synced()
 
     def _is_ready(self) -> None:
+        settle_memory()
         self._synced = True
         _log.info("%d PodAutoscalers are known", len(self._cluster.podautoscalers))
 

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from config.autoscaler import AutoscalerConfig
@@ -26,6 +26,7 @@ from kpa.logs import log_decision
 from kpa.member import Member
 from kpa.resumption import Resumption
 from kpa.revisions import Key, Revision
+from kpa.slices import LENGTH, Slice
 from kpa.status import RevisionStatus
 from metrics.collector import Collector, Target
 from metrics.resolver import LookUp, look_up
@@ -114,6 +115,7 @@ class Reconciler:
         self._clock = clock
         self._members: dict[Key, Member] = {}
         self._dirty: set[Key] = set()
+        self._outdated: set[Key] = set()
         self._pokes: set[Key] = set()
         self._deadlines = Deadlines()
         self._next_tick = 0.0
@@ -157,7 +159,7 @@ class Reconciler:
         progress_deadline: float = PROGRESS_DEADLINE,
         network: NetworkConfig | None = None,
     ) -> None:
-        """Put other settings in force, on live revisions too.
+        """Put other settings in force, from the next step on, on live revisions too.
 
         Parameters
         ----------
@@ -169,9 +171,8 @@ class Reconciler:
         """
         self.config, self._progress_deadline = config, progress_deadline
         self._network = network or NetworkConfig()
-        for key, member in self._members.items():
-            self._reconfigure(key, member)
-            self._touch(key)
+        self._outdated.update(self._members)
+        self._wake.set()
 
     def _begin(self, key: Key, revision: Revision) -> None:
         now = self._clock()
@@ -195,6 +196,7 @@ class Reconciler:
         self.engine.remove(key)
         self.resumption.forget(key)
         self._dirty.discard(key)
+        self._outdated.discard(key)
         self._pokes.discard(key)
         self._deadlines.set(key, None)
         if member.scraped:
@@ -260,23 +262,34 @@ class Reconciler:
         """Follow the cluster until cancelled."""
         self._cluster.watch(self.on_revision)
         while True:
-            self.step(self._clock())
+            self.step(self._clock(), Slice(LENGTH))
             await self._sleep()
+            await asyncio.sleep(0)
 
-    def step(self, now: float) -> None:
+    def step(self, now: float, slice: Slice | None = None) -> None:
         """Do all that is due at a unix time: decide, and ask the cluster for what the decisions say.
 
-        Revisions at zero that have load now are decided on at once, all others at the next tick.
+        Revisions at zero that have load now are decided on and looked at first, all others are decided on
+        at the next tick. What a slice has no time for is due at the next step.
         """
+        slice = slice or Slice()
+        while self._outdated and not slice.over:
+            key = self._outdated.pop()
+            self._reconfigure(key, self._members[key])
+            self._touch(key)
         if not self._next_tick - self.config.tick_interval <= now < self._next_tick:
             self._tick(now)
         elif self._pokes:
             self._decide(now, self._pokes)
-        self._pokes = set()
-        due, self._dirty = self._dirty.union(self._deadlines.take_due(now)), set()
-        for key in due:
-            if key in self._members:
-                self._look_at(key, self._members[key], now)
+        urgent, self._pokes = self._pokes & self._dirty, set()
+        due, self._dirty = self._dirty.union(self._deadlines.take_due(now)) - urgent, set()
+        for key in urgent:
+            self._look_at(key, now)
+        while due and not slice.over:
+            self._look_at(due.pop(), now)
+        self._dirty |= due
+        if due or self._outdated:
+            self._wake.set()
 
     def _tick(self, now: float) -> None:
         """Decide for the whole fleet."""
@@ -292,8 +305,11 @@ class Reconciler:
     def _decide(self, now: float, keys: Iterable[Key] | None = None) -> None:
         self._dirty.update(key for key in self.engine.tick(now, keys) if isinstance(key, Key))
 
-    def _look_at(self, key: Key, member: Member, now: float) -> None:
+    def _look_at(self, key: Key, now: float) -> None:
         """Make a revision's plan anew and have it carried out."""
+        member = self._members.get(key)
+        if member is None:
+            return
         decision = self.engine.decision(key)
         member.dark = member.is_dark(decision, now)
         member.plan = plan(
@@ -354,9 +370,11 @@ class Reconciler:
         """Return what another process needs to go on with some of them (`kpa.resumption`)."""
         return self.resumption.payloads([key for key in keys if key in self._members], self._members)
 
-    def statuses(self) -> Iterable[RevisionStatus]:
-        """Return what is known of all revisions now."""
-        return [member.status(self.engine.decision(key)) for key, member in self._members.items()]
+    def statuses(self) -> Iterator[RevisionStatus]:
+        """Give what is known of all revisions that there are now, each as it is when it is asked for."""
+        for key in list(self._members):
+            if key in self._members:
+                yield self._members[key].status(self.engine.decision(key))
 
     def history(self, key: Key) -> Samples | None:
         """Return the last hour of a revision; None if there is no such revision."""

@@ -28,6 +28,7 @@ from kpa.kube.read_only import ReadOnlyClient
 from kpa.kube.resources import CONFIGMAPS
 from kpa.kube.settings import LEADER_ELECTION, ConfigMap, read_leader_election
 from kpa.logs import configure
+from kpa.process import new_event_loop, raise_file_limit
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
 from kpa.serve_options import Options, ServeError
@@ -221,7 +222,9 @@ def run(
         options = Options.from_environment(
             os.environ, legacy_metrics=legacy_metrics, host=host, log_level=log_level
         )
-        asyncio.run(_look_on(options) if dry_run else _run(options))
+        raise_file_limit()
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_look_on(options) if dry_run else _run(options))
     except (ServeError, CredentialsError, KubeError, OSError) as error:
         log.error("%s", error)
         return 2

@@ -23,6 +23,7 @@ from config.durations import format_duration
 from kpa.api import explanation_to_json, fleet_to_json
 from kpa.explain import Explanation
 from kpa.revisions import Key
+from kpa.slices import LENGTH, Slice
 from kpa.status import RevisionStatus
 from kpa.telemetry import Telemetry
 
@@ -170,7 +171,7 @@ class Server:
         return application
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        statuses = tuple(self._read())
+        statuses = await self._statuses()
         accept = request.headers.get("Accept", "")
         compress = gzip_accepted(request.headers.get("Accept-Encoding", ""))
         body, content_type = await self._in_thread(
@@ -188,7 +189,7 @@ class Server:
         return _verdict(self._ready())
 
     async def _revisions(self, request: web.Request) -> web.Response:
-        now, profile, statuses = time.time(), self._profile(), tuple(self._read())
+        now, profile, statuses = time.time(), self._profile(), await self._statuses()
         text = await self._in_thread(lambda: fleet_to_json(now, profile, statuses))
         return web.Response(text=text, content_type="application/json")
 
@@ -233,6 +234,16 @@ class Server:
     async def _end_streams(self, application: web.Application) -> None:
         for stream in self._streams:
             stream.cancel()
+
+    async def _statuses(self) -> list[RevisionStatus]:
+        """Read all, with pauses in which the event loop goes on."""
+        statuses, slice = [], Slice(LENGTH)
+        for status in self._read():
+            statuses.append(status)
+            if slice.over:
+                await asyncio.sleep(0)
+                slice = Slice(LENGTH)
+        return statuses
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, work)

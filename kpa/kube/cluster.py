@@ -7,6 +7,7 @@ informers ──> caches ──> revisions ──> listener (the reconciler)
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,6 +38,7 @@ from kpa.kube.resources import (
 )
 from kpa.kube.status import life_from_status
 from kpa.revisions import Key, Pod, Revision
+from kpa.slices import LENGTH, Slice
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +89,7 @@ class KubernetesCluster:
         self._listeners: list[Listener] = []
         self._told: dict[Key, Revision] = {}
         self._dirty: set[Key] = set()
+        self._due: deque[Key] = deque()  # the same, in order
         self._pods_of: dict[Key, dict[Key, PodInfo]] = {}
         self._revision_of: dict[Key, Key] = {}
         self._passes = Passes(client, self, instance, clock)
@@ -198,7 +201,9 @@ class KubernetesCluster:
         """Look at a revision soon: many changes of one moment are looked at once."""
         if not self._dirty:
             asyncio.get_running_loop().call_soon(self._look)
-        self._dirty.add(key)
+        if key not in self._dirty:
+            self._dirty.add(key)
+            self._due.append(key)
 
     def _pod_changed(self, key: Key, pod: PodInfo | None) -> None:
         before = self._revision_of.pop(key, None)
@@ -216,13 +221,20 @@ class KubernetesCluster:
         self._touch(Key(key.namespace, key.name.removesuffix("-deployment")))
 
     def _look(self) -> None:
-        dirty, self._dirty = self._dirty, set()
-        for key in dirty:
-            pa = self._pas.cache.get(key)
-            if pa is None or pa.deleted or not self._owns(key):
-                self._forget(key)
-            else:
-                self._look_at(key, pa)
+        """Look at what changed; if that takes long, go on once the event loop has seen to the rest."""
+        slice = Slice(LENGTH)
+        try:
+            while self._due and not slice.over:
+                key = self._due.popleft()
+                self._dirty.discard(key)
+                pa = self._pas.cache.get(key)
+                if pa is None or pa.deleted or not self._owns(key):
+                    self._forget(key)
+                else:
+                    self._look_at(key, pa)
+        finally:
+            if self._due:
+                asyncio.get_running_loop().call_soon(self._look)
 
     def _forget(self, key: Key) -> None:
         self._jobs.forget(key)

@@ -354,6 +354,7 @@ async def test_other_settings_apply_to_live_revisions(world: World) -> None:
     await world.run(10, 18.0)
     assert world.status().desired == 2
     world.reconciler.apply_config(CONFIG.model_copy(update={"container_concurrency_target_percentage": 50.0}))
+    await world.step()
     assert world.status().target == 5.0
     await world.run(2, 18.0)
     assert world.status().desired == 4
@@ -385,10 +386,12 @@ async def test_pods_are_scraped_unless_activators_see_everything(world: World) -
     world.revision(ready=1)
     assert KEY in watched
     world.reconciler.apply_config(CONFIG.model_copy(update={"target_burst_capacity": -1.0}))
+    await world.step()
     assert KEY not in watched
     world.ready(2)
     assert KEY not in watched
     world.reconciler.apply_config(CONFIG)
+    await world.step()
     assert KEY in watched
 
 
@@ -400,6 +403,7 @@ async def test_pods_are_reached_as_the_network_settings_say_now(world: World) ->
     assert watched._access == Access("hello-private.default", "auto", False)
     for mode, addressable in [("enabled", False), ("disabled", True), ("auto", True)]:
         world.reconciler.apply_config(CONFIG, network=NetworkConfig(mode, addressable))  # type: ignore[arg-type]
+        await world.step()
         assert watched._access == Access("hello-private.default", mode, addressable)  # type: ignore[arg-type]
 
 

@@ -4,15 +4,20 @@ The names of services are those of a cluster's DNS, which a test does not have. 
 no machine has, lead to where the file that `KPA_TEST_HOSTS` names says.
 """
 
+import asyncio
 import json
 import os
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from kpa import process
 from kpa.__main__ import main
 
 CLUSTER_DOMAIN = "kpa.test"
@@ -32,6 +37,19 @@ def lead_to(address: str, port: int) -> None:
         return _getaddrinfo(host, *arguments, **keywords)
 
     socket.getaddrinfo = getaddrinfo
+    process.new_event_loop = _loop_that_asks(process.new_event_loop)
+
+
+def _loop_that_asks(make: Callable[[], asyncio.AbstractEventLoop]) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Make loops ask Python for addresses: uvloop has a way of its own to the system."""
+    with closing(make()) as loop:
+        kind = type(loop)
+
+    class Loop(kind):  # type: ignore[misc, valid-type]
+        async def getaddrinfo(self, host: Any, port: Any, **hints: Any) -> Any:
+            return await self.run_in_executor(None, partial(socket.getaddrinfo, host, port, **hints))
+
+    return Loop
 
 
 def hosts() -> dict[str, str]:

@@ -66,7 +66,7 @@ async def pair() -> AsyncIterator[Pair]:
 
 async def test_what_exists_is_told_before_the_cache_counts_as_synced(pair: Pair) -> None:
     api, client = pair
-    for number in range(1203):  # three pages
+    for number in range(1203):  # several pages
         api.put(f"a{number:04}", number)
     async with following(client) as follower:
         assert not follower.informer.synced.is_set()
@@ -295,4 +295,4 @@ async def test_a_list_whose_pages_take_too_long_is_asked_for_as_a_whole(pair: Pa
         await asyncio.wait_for(follower.informer.synced.wait(), DEADLINE)
         assert len(follower.cache) == 1100
         lists = [request.query.get("limit") for request in api.requests if "watch" not in request.query]
-        assert lists == ["500", "500", None]
+        assert lists == ["250", "250", None]

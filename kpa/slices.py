@@ -1,0 +1,26 @@
+"""Long work in slices, so that the event loop is never held up for long."""
+
+import math
+import time
+
+LENGTH = 0.005
+"""Seconds of a slice; the event loop lags behind by one at most, whatever is to do."""
+
+
+class Slice:
+    """Time for part of the work; by default without an end.
+
+    Parameters
+    ----------
+    seconds : float
+    """
+
+    __slots__ = ("_ends_at",)
+
+    def __init__(self, seconds: float = math.inf) -> None:
+        self._ends_at = time.perf_counter() + seconds
+
+    @property
+    def over(self) -> bool:
+        """The rest is for another slice."""
+        return time.perf_counter() >= self._ends_at
