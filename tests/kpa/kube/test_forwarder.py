@@ -199,6 +199,11 @@ async def test_a_holder_that_restarts_gets_what_came_meanwhile(rig: Rig) -> None
 
 @pytest.mark.parametrize("shakes_hands", [False, True], ids=["no handshake", "never reads"])
 async def test_a_stuck_holder_delays_its_own_bucket_only(rig: Rig, shakes_hands: bool) -> None:
+    """Knative forwards all buckets by one queue of 1,000 and one worker.
+
+    The worker dials a dead peer for up to a second, for each of its stats, and has a stat that failed wait for
+    its next try in the queue: the second bucket would wait for minutes behind the first one.
+    """
     [alive, _] = rig.replicas
     stuck = Stuck("127.0.0.13", shakes_hands=shakes_hands)
     await stuck.start(rig.port)
@@ -206,15 +211,11 @@ async def test_a_stuck_holder_delays_its_own_bucket_only(rig: Rig, shakes_hands:
     rig.forwarder.set_holder(SECOND, alive.identity)
     await rig.connected(1 + shakes_hands)
 
-    slowest = 0.0
     for number in range(1, 31):
-        began = time.monotonic()
         rig.forwarder.forward(FIRST, rig.stats(500, reporter="a" * 500))
         rig.forwarder.forward(SECOND, rig.stats(10))
         await alive.has(10 * number)
-        slowest = max(slowest, time.monotonic() - began)
 
-    assert slowest < 1.0  # a Knative forwarder dials for as long, and then a hundred times
     assert rig.forwarder.outcomes["sent"] < 15_300
     await stuck.stop()
 
@@ -231,6 +232,7 @@ async def test_a_holder_that_stopped_reading_is_given_up(rig: Rig, monkeypatch: 
 
 
 async def test_a_bucket_that_nobody_takes_keeps_the_newest(rig: Rig) -> None:
+    """Knative drops nothing that it could not send, and tries each stat every 0.5 s: they only get more."""
     [holder, _] = rig.replicas
     stats = rig.stats(20_000, reporter="a" * 500)
     for start in range(0, 20_000, 1000):
