@@ -201,7 +201,7 @@ async def test_a_holder_that_restarts_gets_what_came_meanwhile(rig: Rig) -> None
 async def test_a_stuck_holder_delays_its_own_bucket_only(rig: Rig, shakes_hands: bool) -> None:
     """Knative forwards all buckets by one queue of 1,000 and one worker.
 
-    The worker dials a dead peer for up to a second, for each of its stats, and has a stat that failed wait for
+    The worker dials a dead peer for up to a second, for each of its stats, and has one that failed wait for
     its next try in the queue: the second bucket would wait for minutes behind the first one.
     """
     [alive, _] = rig.replicas
