@@ -114,8 +114,7 @@ class Route:
     def _found_mesh(self, service: Askable, pods: Sequence[Askable]) -> bool:
         """Draw conclusions from the answers so far."""
         if self.by_service:
-            enough = all if service.failure is None else any  # one pod is better than a service that fails
-            if self._tried and enough(pod.trusted for pod in self._tried):
+            if self._tried and all(pod.trusted for pod in self._tried):
                 self._switch(False)
         elif self._fell_back:
             if service.trusted:

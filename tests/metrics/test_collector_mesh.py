@@ -265,11 +265,11 @@ async def test_while_the_service_fails_one_pod_that_answers_is_enough(shop: Shop
 
 async def test_pods_that_answer_again_are_not_given_up_for_a_service_that_answers_late(shop: Shop) -> None:
     await shop.open(1.0, 2.0, behaviour=MESH)
-    answer = asyncio.Event()
+    answer, lead_on = asyncio.Event(), shop.service.behaviour
 
     async def late(service: FakePod, writer: asyncio.StreamWriter) -> None:
         await answer.wait()
-        await balancing(shop.behind, in_turn())(service, writer)
+        await lead_on(service, writer)
 
     shop.service.behaviour = late
     shop.follow()
