@@ -122,7 +122,7 @@ async def test_a_clock_that_is_minutes_ahead_stops_no_window(services: tuple[Ser
     plain, spoiled = services
     for load in LOADS:
         await plain.second([plain.frame(load)])
-        await spoiled.second([spoiled.frame(load, later=600)])
+        await spoiled.second([spoiled.frame(load / 2, later=600), spoiled.frame(load / 2)])
     assert spoiled.decisions == plain.decisions
 
 

@@ -116,7 +116,6 @@ async def test_only_the_last_events_are_remembered(rig: Rig, monkeypatch: pytest
         await rig.warn(name=f"cart-{number:05d}")
     await rig.warn(name="cart-00049")
     await rig.warn(name="cart-00000")
-    counts = [event["count"] for event in rig.client.events.values()]
-    assert sum(counts) == 52
-    assert max(counts) == 2, "the one that was remembered"
-    assert len(rig.client.events) == 51, "the other one was forgotten"
+    again = [event["involvedObject"]["name"] for event in rig.client.events.values() if event["count"] == 2]
+    assert again == ["cart-00049"], "the last one was remembered"
+    assert len(rig.client.events) == 51, "the first one was forgotten"
