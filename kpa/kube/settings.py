@@ -145,8 +145,8 @@ class Settings:
             problems = [str(error)]
         self._on_read(key.name, config_map, problems)
         if before != self.values:
-            _log.info("settings of %s are in force", key.name)
             self._on_change(key.name)
+            _log.info("settings of %s are in force", key.name)
 
 
 # A reader for each map: values as they were and data give values as they are, or an error that says why not.
