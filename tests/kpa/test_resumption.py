@@ -92,7 +92,9 @@ async def test_an_offer_has_an_end() -> None:
     after = World(CALM)
     after.now = before.now
     after.reconciler.resumption.offer(saved(before.reconciler))
+    assert after.reconciler.resumption._offered
     await after.run(70)
+    assert not after.reconciler.resumption._offered
     after.cluster.put(before.cluster.revisions[KEY])
     assert next(iter(after.reconciler.statuses())).desired == -1
 

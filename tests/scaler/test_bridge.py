@@ -83,6 +83,18 @@ def test_a_takeover_is_no_falling_load(settings: RevisionSettings, gap: int, scr
         assert (decision.desired, decision.excess) == (last.desired, last.excess)
 
 
+@pytest.mark.parametrize("gap", [30, 50])
+def test_a_gap_longer_than_the_panic_window_is_left_out(gap: int) -> None:
+    engine = Engine()
+    engine.add("a", LONG, START, 8)
+    for second in range(300):
+        engine.record("a", START + second, 90.0 if second < 200 else 51.0, 0.0)
+    engine.tick(START + 299.92)
+    before = engine.decision("a")
+    after = Successor(saved(engine), LONG, START + 300.0 + gap).tick(START + 300.92 + gap)
+    assert after.stable == pytest.approx(before.stable, abs=1.0)
+
+
 def test_noise_is_held_by_its_mean() -> None:
     engine = Engine()
     engine.add("a", PLAIN, START, 8)
@@ -127,6 +139,7 @@ def test_without_load_nothing_is_held() -> None:
     assert (successor.hold, successor.bridge) == (False, None)
     successor.report(START + 303, 7.0)
     assert successor.tick(START + 303.92).panic > 1.0
+    assert Successor(saved(led(PLAIN, 0.0)), PLAIN, START + 309.0).hold, "nobody knows what was in so long"
 
 
 def test_load_that_ended_before_does_not_come_back() -> None:

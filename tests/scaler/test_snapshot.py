@@ -200,3 +200,57 @@ def test_a_delay_that_there_was_not_holds_the_last_answer() -> None:
         other.record(key, START + second, 0.0, 0.0)
     other.tick(START + 270)
     assert other.decision(key).desired == 10
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_delays_rates_and_totals_live_on(seed: int) -> None:
+    """Second by second, with ticks twice a step of the delay, as pokes make them."""
+    drawn = random.Random(seed)
+    settings = replace(
+        INFERENCE, scale_down_delay=60.0, scale_rate_period=15.0, max_scale_down_rate=1.1, stable_window=30.0,
+        panic_window=3.0, panic_threshold=10.0,
+    )  # fmt: skip
+    live, key = Engine(), "default/service-00000-00001"
+    live.add(key, settings, START, 3)
+    level = 50.0
+
+    def play(engines: list[Engine], second: int) -> None:
+        nonlocal level
+        if second % 20 == 0:
+            level = drawn.choice([0.0, 20.0, 60.0, 150.0])
+        load, ready = level * drawn.random(), drawn.randint(1, 12)
+        for engine in engines:
+            engine.set_ready(key, ready)
+            engine.record(key, START + second, load, 1.0)
+            engine.tick(START + second + 0.92)
+
+    taken_at = 150 + drawn.randrange(40)
+    for second in range(taken_at):
+        play([live], second)
+    other = Engine()
+    other.add(key, settings, START + taken_at, 3)
+    other.restore(key, saved_alone(live), START + taken_at)
+    assert totals(other) == totals(live)
+    for second in range(taken_at, taken_at + 150):
+        play([live, other], second)
+        assert other.decision(key) == live.decision(key), second
+
+
+def totals(engine: Engine) -> list[float]:
+    ((block, columns),) = engine.by_block(["default/service-00000-00001"])
+    stable, panic = block.windows.histories(columns)
+    return [*stable.totals[:, 0], *panic.totals[:, 0]]
+
+
+def test_a_panic_window_that_knows_less_than_the_stable_one_stays_so() -> None:
+    live, key = loaded(PLAIN, None), "default/service-00000-00001"
+    longer = replace(PLAIN, panic_window=20.0)
+    live.update(key, longer, START + 200.0)
+    other = Engine()
+    other.add(key, longer, START + 200.0, 3)
+    other.restore(key, saved_alone(live), START + 200.0)
+    for engine in (live, other):
+        engine.record(key, START + 200, 7.0, 7.0)
+        engine.tick(START + 200.92)
+    assert other.decision(key) == live.decision(key)
+    assert other.decision(key).panic < 0.7 * other.decision(key).stable
