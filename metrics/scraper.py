@@ -1,29 +1,21 @@
-"""One kept-alive HTTP connection to a pod's queue-proxy: one protocol object, no task, one answer at a time.
+"""One kept-alive HTTP connection to a pod's queue-proxy: no task, no callback, one answer at a time.
 
-Source: `knative/serving pkg/autoscaler/metrics/http_scrape_client.go`. Of an answer only status 2xx with the
-exact type `application/protobuf` and at most 336 bytes of body is taken. Whatever breaks a rule ends the
-connection at once, so that neither a huge nor an endless body costs more than one read.
+Source: `knative/serving pkg/autoscaler/metrics/http_scrape_client.go`. Whatever breaks a rule of
+`Answer` ends the connection at once, so that neither a huge nor an endless body costs more than a few reads.
 """
 
-import asyncio
-from typing import Protocol, cast
+import select
+import socket
+from contextlib import suppress
+from typing import Protocol
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
-
+from metrics.answer import Answer, read_whole
 from metrics.failure import Failure
-from metrics.plausible import is_plausible
+from metrics.poller import Poller
 from metrics.stat import Stat
 
-_CONTENT_TYPE = b"application/protobuf"
-
-_LONGEST_BODY = 336
-"""Bytes; `pkg/autoscaler/metrics/http_scrape_client.go`, from the longest stat plus room for later fields."""
-
-_LONGEST_RESPONSE = 8192
-"""Bytes of status line, headers and body together; queue-proxies send about 200."""
-
-_MESH = (502, 503)
-"""Statuses by which a mesh refuses what does not come through it (`knative/networking pkg/http/error.go`)."""
+_READ = 1024
+"""Bytes; an answer is about 200 long, at most 8 KiB are read of any."""
 
 
 def request_bytes(host: str, port: int, *, through: str = "", keep: bool = True) -> bytes:
@@ -64,143 +56,119 @@ class Client(Protocol):
         """The other side closed; `unheard` if a request got no byte of an answer after earlier ones had."""
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """A connection that asks for stats.
 
     Parameters
     ----------
     client : Client
-        Told of answers and of the end.
+        Told of answers and of the end, always by the poller's turn.
     request : bytes
         What to send for a stat.
+    sock : socket
+        Connected and not blocking; ours from now on.
+    poller : Poller
+        Calls `ready` and `check_idle`.
     """
 
-    __slots__ = (
-        "_body", "_busy", "_client", "_complete", "_content_type", "_failure", "_keep", "_parser",
-        "_received", "_request", "_served", "_transport",
-    )  # fmt: skip
+    __slots__ = ("_answer", "_busy", "_client", "_poller", "_request", "_served", "_socket")
 
-    def __init__(self, client: Client, request: bytes) -> None:
+    def __init__(self, client: Client, request: bytes, sock: socket.socket, poller: Poller) -> None:
         self._client: Client | None = client
         self._request = request
-        self._transport: asyncio.Transport | None = None
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._socket = sock
+        self._poller = poller
+        self._answer: Answer | None = None  # what came in parts so far
         self._busy = False
         self._served = False
-        self._keep = True
-        self._received = 0
-        self._body = b""
-        self._content_type: bytes | None = None
-        self._failure: Failure | None = None
-        self._complete = False
+        poller.add(sock.fileno(), self)
 
     def ask(self) -> None:
         """Send the request; the one before must have been answered."""
-        assert self._transport is not None
         self._busy = True
-        self._complete = False
-        self._received = 0
-        self._body = b""
-        self._content_type = None
-        self._transport.write(self._request)
+        try:
+            sent = self._socket.send(self._request)
+        except OSError:
+            sent = 0
+        if sent != len(self._request):
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)  # read as a connection that was closed
+        self._poller.asked.append(self)
+
+    def ready(self) -> None:
+        """Read what came; called by the poller after a request."""
+        if self._client is None:
+            return
+        data = self._read()
+        if data is None:
+            self._poller.wait(self._socket.fileno(), self, select.POLLIN)
+        elif not data:
+            self.drop()
+        elif self._answer is None and (stat := read_whole(data)) is not None:
+            self._finish(stat)
+        else:
+            self._take_parts(data)
+
+    def check_idle(self) -> None:
+        """Drop a connection that was closed, or spoke unasked."""
+        if not self._busy and self._client is not None:
+            self.drop()
 
     def close(self) -> None:
         """End the connection without a word to the client."""
-        self._client = None
-        self._parser = None  # the parser holds our methods: without it no cycle is left to the collector
-        self._busy = False
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
+        if self._client is not None:
+            self._client = self._answer = None
+            self._busy = False
+            self._poller.remove(self._socket.fileno())
+            self._socket.close()
 
     def drop(self) -> None:
         """End the connection and tell the client that it is lost."""
         client = self._client
-        unheard = self._busy and self._served and not self._received
+        unheard = self._busy and self._served and self._answer is None
         self.close()
         if client is not None:
             client.lost(self, unheard)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = cast(asyncio.Transport, transport)
-        if self._client is None:
-            self.close()
-        else:
-            self._client.connected(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Read a part of an answer."""
-        if self._parser is None:
-            return
-        if not self._busy:
-            self.drop()
-            return
-        self._received += len(data)
-        if self._received > _LONGEST_RESPONSE:
-            self._fail(Failure.TOO_LARGE)
-            return
+    def _read(self) -> bytes | None:
+        """Return what came: nothing if the connection was closed, None if there may be more later."""
         try:
-            self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade):
-            self._failure = self._failure or Failure.NOT_HTTP
-        if self._failure is not None:
-            self._fail(self._failure)
-        elif self._complete:
-            self._finish()
+            return self._socket.recv(_READ)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the client, unless we ended it ourselves."""
-        self.drop()
+    def _take_parts(self, data: bytes) -> None:
+        """Read on until the verdict, or until nothing is there."""
+        answer = self._answer = self._answer or Answer()
+        part: bytes | None = data
+        while part:
+            verdict = answer.feed(part)
+            if isinstance(verdict, Failure):
+                self._fail(verdict)
+                return
+            if verdict is not None:
+                self._answer = None
+                self._finish(verdict, answer.keep)
+                return
+            part = self._read()
+        if part is None:
+            self._poller.wait(self._socket.fileno(), self, select.POLLIN)
+        else:
+            self.drop()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser."""
-        name = name.lower()
-        if name == b"content-type":
-            self._content_type = value
-        elif name == b"content-length" and value.isdigit() and int(value[:20]) > _LONGEST_BODY:
-            self._failure = Failure.TOO_LARGE
-
-    def on_headers_complete(self) -> None:
-        """Called by the parser."""
-        assert self._parser is not None
-        status = self._parser.get_status_code()
-        if not 200 <= status < 300:
-            self._failure = Failure.UNAVAILABLE if status in _MESH else Failure.STATUS
-        elif self._content_type != _CONTENT_TYPE:
-            self._failure = Failure.CONTENT_TYPE
-
-    def on_body(self, body: bytes) -> None:
-        """Called by the parser."""
-        self._body += body
-        if len(self._body) > _LONGEST_BODY:
-            self._failure = Failure.TOO_LARGE
-
-    def on_message_complete(self) -> None:
-        """Called by the parser."""
-        assert self._parser is not None
-        self._complete = True
-        self._keep = self._parser.should_keep_alive()
-
-    def _finish(self) -> None:
+    def _finish(self, stat: Stat, keep: bool = True) -> None:
         client = self._client
         assert client is not None
-        try:
-            stat = Stat.decode(self._body)
-        except ValueError:
-            self._fail(Failure.UNDECODABLE)
-            return
-        if not is_plausible(stat):
-            self._fail(Failure.IMPLAUSIBLE)
-            return
         self._busy = False
         self._served = True
         client.answered(stat)
-        if not self._keep:
+        if not keep:
             self.drop()
 
     def _fail(self, failure: Failure) -> None:
         client = self._client
+        assert client is not None
         self.close()
-        if client is not None:
-            client.failed(failure)
+        client.failed(failure)

@@ -5,6 +5,7 @@ are described in code, so no generated file has to be kept in step with a compil
 """
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -75,9 +76,7 @@ class Stat(NamedTuple):
         ValueError
             The bytes are not such a message.
         """
-        message = _StatMessage()
-        _parse(message, data, "Stat")
-        return _from_message(message)
+        return _from_message(_parse(_StatMessage, data, "Stat"))
 
 
 class StatMessage(NamedTuple):
@@ -105,36 +104,29 @@ def decode_messages(data: bytes) -> list[StatMessage]:
     ValueError
         The bytes are not a `WireStatMessages`.
     """
-    batch = _BatchMessage()
-    _parse(batch, data, "WireStatMessages")
     return [
         StatMessage(message.namespace, message.name, _from_message(message.stat))
-        for message in batch.messages
+        for message in _parse(_BatchMessage, data, "WireStatMessages").messages
         if message.HasField("stat")
     ]
 
 
-def _parse(message: Any, data: bytes, kind: str) -> None:
+def _parse(kind: Any, data: bytes, name: str) -> Any:
     try:
-        message.ParseFromString(data)
+        return kind.FromString(data)
     except DecodeError as error:
-        raise ValueError(f"not a {kind} message: {error}") from error
+        raise ValueError(f"not a {name} message: {error}") from error
 
 
 def _to_message(stat: Stat) -> Any:
     return _StatMessage(**stat._asdict())
 
 
+_fields = attrgetter(*Stat._fields)
+
+
 def _from_message(message: Any) -> Stat:
-    return Stat(
-        message.pod_name,
-        message.average_concurrent_requests,
-        message.average_proxied_concurrent_requests,
-        message.request_count,
-        message.proxied_request_count,
-        message.process_uptime,
-        message.timestamp,
-    )
+    return tuple.__new__(Stat, _fields(message))  # half the time of `Stat(...)`
 
 
 def _messages() -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ Left out: rounds (test_rounds), several pods (test_collector).
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -53,11 +53,21 @@ class Asker:
         return True
 
     async def settle(self) -> None:
-        def settled() -> bool:
-            self.connector.turn(0.0)
-            return not self.scraper.waiting
+        await self.until(lambda: not self.scraper.waiting)
 
-        await until(settled)
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Turn until the condition holds."""
+
+        def holds() -> object:
+            self.turn()
+            return condition()
+
+        await until(holds)
+
+    def turn(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self.connector.poller.turn(now)
+        self.connector.turn(now)
 
 
 @pytest.fixture
@@ -116,9 +126,10 @@ async def test_pods_have_ipv6_addresses() -> None:
 
 
 def _body(length: int) -> bytes:
-    """Encode a stat of that length (139 bytes or more, or about that length below)."""
+    """Encode a stat of that length, filled up with a field that we do not know."""
     stat = Stat("", 1.0).encode()
-    return Stat("x" * (length - len(stat) - 3), 1.0).encode()
+    filler = b"x" * (length - len(stat) - 3)
+    return stat + bytes((15 << 3 | 2, 0x80 | len(filler) & 0x7F, len(filler) >> 7)) + filler
 
 
 def _chunks(body: bytes) -> bytes:
@@ -208,7 +219,7 @@ async def test_garbage_after_an_answer_ends_the_connection_only(pod: FakePod, as
     await asker.ask()
     for writer in pod.open:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/protobuf\r\nContent-Length: 0\r\n\r\n")
-    await until(lambda: not pod.open)
+    await asker.until(lambda: not pod.open)
     await asker.ask()
     assert asker.answers == [pod.stat] * 2
     assert not asker.failures
@@ -218,6 +229,14 @@ async def test_nobody_listening_is_a_failure_to_connect(pod: FakePod, asker: Ask
     await pod.stop()
     await asker.ask()
     assert asker.failures == {Failure.CONNECT: 1}
+
+
+async def test_a_name_stands_for_the_first_of_its_addresses_that_accepts(pod: FakePod) -> None:
+    pod.host = "localhost"  # perhaps ::1 before 127.0.0.1, where the pod listens
+    asker = Asker(pod)
+    await asker.ask()
+    assert asker.answers == [pod.stat]
+    asker.scraper.close()
 
 
 async def test_a_name_that_is_none_is_a_failure_to_connect() -> None:
@@ -308,8 +327,7 @@ async def test_a_request_stays_open_for_three_rounds_then_the_connection_is_give
 ) -> None:
     pod.behaviour = silent
     assert asker.scraper.ask()
-    asker.connector.turn(0.0)
-    await until(lambda: pod.requests)
+    await asker.until(lambda: pod.requests)
     assert asker.scraper.ask()
     assert asker.scraper.ask()
     assert not asker.failures
@@ -329,8 +347,7 @@ async def test_slow_headers_are_a_timeout(pod: FakePod, asker: Asker) -> None:
 
     pod.behaviour = slow
     asker.scraper.ask()
-    asker.connector.turn(0.0)
-    await until(lambda: pod.requests)
+    await asker.until(lambda: pod.requests)
     for _ in range(3):
         asker.scraper.ask()
     assert asker.failures == {Failure.TIMEOUT: 1}
@@ -364,8 +381,7 @@ async def test_a_pod_out_of_every_sample_loses_its_connection_after_a_minute(
 async def test_rest_gives_up_what_is_overdue_and_counts_down_the_back_off(pod: FakePod, asker: Asker) -> None:
     pod.behaviour = silent
     asker.scraper.ask()
-    asker.connector.turn(0.0)
-    await until(lambda: pod.requests)
+    await asker.until(lambda: pod.requests)
     for _ in range(3):
         asker.scraper.rest()
     assert asker.failures == {Failure.TIMEOUT: 1}
@@ -379,8 +395,7 @@ async def test_rest_gives_up_what_is_overdue_and_counts_down_the_back_off(pod: F
 async def test_a_pod_that_left_is_disconnected_and_never_asked_again(pod: FakePod, asker: Asker) -> None:
     pod.behaviour = silent
     asker.scraper.ask()
-    asker.connector.turn(0.0)
-    await until(lambda: pod.requests)
+    await asker.until(lambda: pod.requests)
     asker.scraper.close()
     assert asker.losses == 1, "a round that waits for it learns that it is gone"
     await until(lambda: not pod.open)
@@ -389,10 +404,10 @@ async def test_a_pod_that_left_is_disconnected_and_never_asked_again(pod: FakePo
 
 async def test_a_pod_that_leaves_while_connecting_gets_no_request(pod: FakePod, asker: Asker) -> None:
     asker.scraper.ask()
-    asker.connector.turn(0.0)
+    asker.turn()
     asker.scraper.close()
     await until(lambda: pod.connections)
-    await until(lambda: not pod.open)
+    await asker.until(lambda: not pod.open)
     assert pod.requests == []
 
 

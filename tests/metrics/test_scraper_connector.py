@@ -14,6 +14,7 @@ class Wisher:
     """Wants a connection to a port where nobody listens."""
 
     address = ("127.0.0.1", 9)
+    request = b""
     wants_connection = True
 
     def __init__(self, name: str, log: list[str]) -> None:
@@ -38,16 +39,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of pods in the order in which connections were begun, none of which is really opened."""
     opened: list[str] = []
 
-    async def open_(pod: Wisher) -> None:
+    def begin(connector: Connector, pod: Wisher, addresses: object, now: float) -> None:
         opened.append(pod.name)
 
-    monkeypatch.setattr("metrics.connector._open", open_)
+    monkeypatch.setattr(Connector, "_begin", begin)
     return opened
-
-
-async def _turn(connector: Connector, now: float) -> None:
-    connector.turn(now)
-    await asyncio.sleep(0)
 
 
 async def test_the_rate_of_connections_is_bounded(opened: list[str]) -> None:
@@ -56,7 +52,7 @@ async def test_the_rate_of_connections_is_bounded(opened: list[str]) -> None:
         connector.want(Wisher(str(number), opened), later=False)
     counts = []
     for now in (0.0, 0.0, 0.01, 0.05, 0.05, 10.0):
-        await _turn(connector, now)
+        connector.turn(now)
         counts.append(len(opened))
     assert counts == [10, 10, 11, 15, 15, 25]
     assert connector.busy
@@ -69,7 +65,7 @@ async def test_a_clock_set_back_neither_stops_nor_floods(opened: list[str]) -> N
     for number in range(10):
         connector.want(Wisher(str(number), opened), later=False)
     for now in (1000.0, 10.0, 10.015):
-        await _turn(connector, now)
+        connector.turn(now)
     assert len(opened) == 3
 
 
@@ -77,8 +73,8 @@ async def test_pods_that_keep_failing_come_after_the_others(opened: list[str]) -
     connector = Connector(rate=100.0, burst=2.0)
     for name, later in [("bad", True), ("new", False), ("worse", True), ("newer", False)]:
         connector.want(Wisher(name, opened), later=later)
-    await _turn(connector, 0.0)
-    await _turn(connector, 1.0)
+    connector.turn(0.0)
+    connector.turn(1.0)
     assert opened == ["new", "newer", "bad", "worse"]
 
 
@@ -88,17 +84,20 @@ async def test_who_left_the_queue_costs_nothing(opened: list[str]) -> None:
     gone.wants_connection = False
     connector.want(gone, later=False)
     connector.want(Wisher("here", opened), later=False)
-    await _turn(connector, 0.0)
+    connector.turn(0.0)
     assert opened == ["here"]
 
 
-async def test_closing_ends_what_is_being_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def open_(pod: Wisher) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr("metrics.connector._open", open_)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"], ids=["being opened", "being resolved"])
+async def test_closing_ends_what_is_under_way(host: str) -> None:
+    log: list[str] = []
     connector = Connector()
-    connector.want(Wisher("slow", []), later=False)
-    await _turn(connector, 0.0)
+    pod = Wisher("slow", log)
+    pod.address = host, 9
+    connector.want(pod, later=False)
+    connector.turn(0.0)
     await connector.close()
+    connector.poller.turn(0.0)
+    assert not connector.busy
     assert len(asyncio.all_tasks()) == 1
+    assert log == []
