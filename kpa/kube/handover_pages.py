@@ -67,6 +67,7 @@ class HandoverPages:
             return web.Response(status=404, text=f"bucket {bucket!r} is not ours\n")
         response = web.Response(body=data, content_type=CONTENT_TYPE)
         if self._final.pop(bucket, None) is not None and not self._final:
+            _log.info("all is handed over")
             asyncio.get_running_loop().call_later(0.1, self._fetched.set)  # after the answer is written
         return response
 
@@ -105,7 +106,6 @@ class HandoverPages:
         try:
             async with asyncio.timeout(seconds):
                 await self._fetched.wait()
-            _log.info("all is handed over")
         except TimeoutError:
             _log.info("nobody came within %g s to take over", seconds)
 

@@ -236,6 +236,24 @@ def test_delays_rates_and_totals_live_on(seed: int) -> None:
         assert other.decision(key) == live.decision(key), second
 
 
+def test_a_step_of_the_delay_that_has_begun_keeps_its_largest_answer() -> None:
+    abrupt = replace(
+        PLAIN, stable_window=1.0, panic_window=1.0, scale_down_delay=60.0, panic_threshold=1e9,
+        max_scale_down_rate=1000.0,
+    )  # fmt: skip
+    live, other, key = Engine(), Engine(), "default/service-00000-00001"
+    live.add(key, abrupt, START, 1)
+    for second in range(199):
+        live.record(key, START + second, 70.0 if second == 198 else 7.0, 0.0)
+        live.tick(START + second + 0.92)
+    other.add(key, abrupt, START + 199.0, 1)
+    other.restore(key, saved_alone(live), START + 199.0)
+    for second in (199, 200, 250):
+        other.record(key, START + second, 7.0, 0.0)
+        other.tick(START + second + 0.92)
+        assert other.decision(key).desired == 10
+
+
 def totals(engine: Engine) -> list[float]:
     ((block, columns),) = engine.by_block(["default/service-00000-00001"])
     stable, panic = block.windows.histories(columns)
