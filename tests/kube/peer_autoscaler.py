@@ -47,7 +47,7 @@ class Running(Protocol):
     def log(self) -> Path: ...
 
     async def stop(self) -> float:
-        """End it by SIGTERM."""
+        """End it."""
 
 
 class KnativeAutoscaler:
@@ -130,8 +130,8 @@ class KpaAutoscaler:
         return self
 
     async def stop(self) -> float:
-        """End it by SIGTERM and return the seconds that it took."""
-        return await self._serving.stop()
+        """End it as a terminal does, so that it waits for no successor; return the seconds that it took."""
+        return await self._serving.stop(signal.SIGINT)
 
 
 class ActivatorReports:
