@@ -61,7 +61,8 @@ class Played:
 
 async def falling(knative: Knative, leader: Serving, name: str = "hello-00001") -> Played:
     """Play a load of 48 for a while, then of 8: for a stable window it shows who remembers."""
-    played = Played(await knative.create(name, replicas=6, container_concurrency=10))
+    annotations = {"min-scale": "6"}  # whatever the windows say
+    played = Played(await knative.create(name, replicas=6, container_concurrency=10, annotations=annotations))
     played.load(48.0)
     await knative.until(lambda: played.revision.condition("Ready") == ("True", ""), "ready")
     await leader.decided(name, 6)
@@ -113,7 +114,7 @@ async def test_a_killed_leader_under_steady_load_changes_nothing_and_its_windows
         for count in (1, 4)
     ]
     for played in steady:
-        played.load(7.5 * int(played.revision.name[-5:]))
+        played.load(9.5 * int(played.revision.name[-5:]))
 
     async def report() -> None:
         """Activators report to whoever is there."""
@@ -123,7 +124,7 @@ async def test_a_killed_leader_under_steady_load_changes_nothing_and_its_windows
                 if played.revision.name.startswith("proxied"):
                     with contextlib.suppress(OSError):
                         await serving.report(
-                            knative.namespace, played.revision.name, 7.5 * int(played.revision.name[-5:])
+                            knative.namespace, played.revision.name, 9.5 * int(played.revision.name[-5:])
                         )
             await asyncio.sleep(1.0)
 
