@@ -16,6 +16,7 @@ import yaml
 from aiohttp import web
 
 from tests.kube.control_plane import ControlPlane
+from tests.kube.serving import Autoscaler, Serving
 
 PASSED_ON = ("Authorization", "Content-Type", "Accept")
 
@@ -160,3 +161,12 @@ async def proxying(control_plane: ControlPlane, token: str) -> AsyncIterator[Api
         yield proxy
     finally:
         await proxy.close()
+
+
+async def start_behind(autoscaler: Autoscaler, proxy: ApiProxy, ready: bool = True) -> Serving:
+    """Start a replica that has the API server through a proxy, and wait until it leads."""
+    file = proxy.kubeconfig(autoscaler.folder / "through-the-proxy")
+    serving = await autoscaler.start(ready=ready, environment={"KUBECONFIG": str(file)})
+    if ready:
+        await serving.logs("we lead")
+    return serving

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.kube.api import path
-from tests.kube.api_proxy import ApiProxy
+from tests.kube.api_proxy import ApiProxy, start_behind
 from tests.kube.audit import Requests
 from tests.kube.knative_double import Knative
 from tests.kube.serving import Autoscaler, Serving
@@ -28,15 +28,6 @@ async def spoiled(knative: Knative, autoscaler: Autoscaler, proxy: ApiProxy) -> 
     await knative.configure("config-autoscaler", QUICK)
     await knative.configure("config-leader-election", SHORT_LEASES)
     return await start_behind(autoscaler, proxy)
-
-
-async def start_behind(autoscaler: Autoscaler, proxy: ApiProxy, ready: bool = True) -> Serving:
-    """Start a replica that has the API server through the proxy; it leads once it is ready."""
-    file = proxy.kubeconfig(autoscaler.folder / "through-the-proxy")
-    serving = await autoscaler.start(ready=ready, environment={"KUBECONFIG": str(file)})
-    if ready:
-        await serving.logs("we lead")
-    return serving
 
 
 async def test_streams_that_are_cut_every_second_hide_nothing(

@@ -2,8 +2,11 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 
+from tests.kube.api import path
+from tests.kube.installation import SYSTEM, config_maps
 from tests.kube.knative_double import Knative
 from tests.kube.serving import Autoscaler, Serving
 
@@ -33,7 +36,7 @@ async def test_nonsense_leaves_the_last_good_settings_in_force(
 
 
 async def test_settings_that_are_not_there_are_the_defaults(knative: Knative, autoscaler: Autoscaler) -> None:
-    for name in ("config-autoscaler", "config-deployment", "config-leader-election"):
+    for name in config_maps():
         await knative.unconfigure(name)
     serving = await autoscaler.start()
     revision = await knative.create("hello-00001", annotations={"min-scale": "2"})
@@ -45,6 +48,71 @@ async def test_settings_that_are_not_there_are_the_defaults(knative: Knative, au
     await knative.unconfigure("config-autoscaler")
     await asyncio.sleep(1.0)
     assert _stable_window(revision.metric) == 8.0, "a deleted ConfigMap changes nothing"
+
+
+async def test_a_bad_configmap_says_so_on_itself_once_and_that_it_is_good_again(
+    knative: Knative, autoscaler: Autoscaler
+) -> None:
+    replicas = [await autoscaler.start(), await autoscaler.start()]
+    bad = {"stable-window": "soon"}
+    await knative.configure("config-autoscaler", bad)
+    for serving in replicas:
+        await serving.logs("ConfigMap config-autoscaler: ")
+    await knative.configure("config-autoscaler", {**bad, "_example": "an edit that nobody reads"})
+    await knative.configure("config-autoscaler", {"stable-window": "7s"})
+    for serving in replicas:
+        await serving.logs("settings of config-autoscaler are in force")
+    restarted = await autoscaler.start()
+    await knative.configure("config-logging", {"loglevel.autoscaler": "loud"})
+    await restarted.logs("ConfigMap config-logging: loglevel.autoscaler must be one of ")
+
+    async def told() -> list[tuple[str, str, str, int]]:
+        events = await knative.api.items(path("events", SYSTEM))
+        found = [each for each in events if each["involvedObject"]["kind"] == "ConfigMap"]
+        found.sort(key=lambda each: int(each["metadata"]["resourceVersion"]))
+        return [
+            (each["involvedObject"]["name"], each["type"], each["reason"], each["count"]) for each in found
+        ]
+
+    expected = [
+        ("config-autoscaler", "Warning", "InvalidConfiguration", 1),
+        ("config-autoscaler", "Normal", "ValidConfiguration", 1),
+        ("config-logging", "Warning", "InvalidConfiguration", 1),
+    ]
+    async with asyncio.timeout(20):
+        while await told() != expected:
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(1.0)
+    assert await told() == expected
+    stored = await knative.api.get(path("configmaps", SYSTEM, "config-autoscaler"))
+    [event, *_] = await knative.api.items(path("events", SYSTEM))
+    assert event["involvedObject"]["uid"] == stored["metadata"]["uid"], "kubectl describe finds it"
+    assert event["message"].startswith("stable-window = 'soon': must be ")
+
+
+async def test_the_log_level_is_followed(knative: Knative, autoscaler: Autoscaler) -> None:
+    serving = await autoscaler.start()
+    await serving.logs("we lead")
+    await knative.configure("config-logging", {"loglevel.autoscaler": "error"})
+    await asyncio.sleep(1.0)
+    quiet = await knative.create("quiet-00001", annotations={"min-scale": "2"})
+    await knative.until(lambda: quiet.condition("Ready") == ("True", ""), "ready")
+    assert "quiet-00001" not in serving.log.read_text()
+    await knative.configure("config-logging", {"loglevel.autoscaler": ""})
+    await serving.logs("settings of config-logging are in force")
+    await quiet.annotate(min_scale="3")
+    await serving.logs("quiet-00001: replicas 3")
+
+
+async def test_the_port_of_profiles_has_none(knative: Knative, autoscaler: Autoscaler) -> None:
+    serving = await autoscaler.start()
+    await knative.configure("config-observability", {"runtime-profiling": "enabled"})
+    await serving.logs("port 8008 answers 404 always")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{serving.host}:8008/debug/pprof/") as answer,
+    ):
+        assert answer.status == 404
 
 
 async def test_a_bad_leader_election_ends_it_with_the_reason(
