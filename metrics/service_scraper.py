@@ -13,7 +13,7 @@ Source: `knative/serving pkg/autoscaler/metrics/stats_scraper.go` (`scrapeServic
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,50 +21,16 @@ from functools import partial
 from metrics.asking import Listener, Target, back_off
 from metrics.connector import Connector
 from metrics.failure import Failure
+from metrics.gate import Gate
 from metrics.resolver import Resolver
 from metrics.route import Access
-from metrics.scraper import Connection, request_bytes
+from metrics.scraper import request_bytes
 from metrics.service_sample import ServiceSample
+from metrics.service_try import Try
 from metrics.stat import Stat
-
-_AT_ONCE = 64
-"""Scrapes of services at a time, with at most 16 connections each."""
 
 _LONGEST_TRY, _LONGEST_SCRAPE = 2, 3
 """Rounds; the peer gives a try 3 s, and a scrape ten times that."""
-
-
-class Gate:
-    """Lets a bounded number of scrapes go on at a time, in the order in which they came.
-
-    Parameters
-    ----------
-    at_once : int
-    """
-
-    def __init__(self, at_once: int = _AT_ONCE) -> None:
-        self._at_once = at_once
-        self._inside: set[ServiceScraper] = set()
-        self._waiting: deque[ServiceScraper] = deque()
-
-    def enter(self, scraper: "ServiceScraper") -> None:
-        """Have a scraper begin as soon as there is room."""
-        self._waiting.append(scraper)
-        self._admit()
-
-    def leave(self, scraper: "ServiceScraper") -> None:
-        """Make room for the next; one that still waits waits no longer."""
-        if scraper in self._inside:
-            self._inside.remove(scraper)
-            self._admit()
-        else:
-            self._waiting.remove(scraper)
-
-    def _admit(self) -> None:
-        while self._waiting and len(self._inside) < self._at_once:
-            scraper = self._waiting.popleft()
-            self._inside.add(scraper)
-            scraper.begin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +65,14 @@ class ServiceScraper:
     """
 
     __slots__ = (
-        "_access", "_addresses", "_gone", "_in_a_row", "_listener", "_means", "_number", "_pods", "_rounds",
+        "_access", "_addresses", "_gone", "_in_a_row", "_listener", "_means", "_number", "_pods", "_request", "_rounds",
         "_sample", "_skip", "_stable_window", "_tries", "_turn", "asked_in", "awaited", "failure", "late",
-        "request", "target", "trusted", "waiting",
+        "target", "trusted", "waiting",
     )  # fmt: skip
 
     def __init__(self, access: Access, listener: Listener, means: Means) -> None:
         self.target = Target(access.service, access.service, access.port, 0.0)
-        self.request = request_bytes(access.service, access.port, keep=False)
+        self._request = request_bytes(access.service, access.port, keep=False)
         self.trusted = True
         self.waiting = False
         self.asked_in = 0
@@ -126,7 +92,7 @@ class ServiceScraper:
         self._addresses: Sequence[str] = ()
         self._turn = 0
         self._sample: ServiceSample | None = None
-        self._tries: dict[int, _Try] = {}  # by asker
+        self._tries: dict[int, Try] = {}  # by asker
 
     def configure(self, pods: frozenset[str], stable_window: float) -> None:
         """Set the names of the ready pods behind the service, and the age below which one is young."""
@@ -202,7 +168,7 @@ class ServiceScraper:
         """Queue a connection; with several addresses each try takes the next."""
         self._turn += 1
         address = self._addresses[self._turn % len(self._addresses)], self._access.port
-        self._tries[asker] = _Try(self, asker, address)
+        self._tries[asker] = Try(self, asker, address, self._request)
         self._means.connector.want(self._tries[asker], later=True)
 
     def _let_pass(self) -> None:
@@ -243,58 +209,3 @@ class ServiceScraper:
             each.close()
         self._tries.clear()
         self._means.gate.leave(self)
-
-
-class _Try:
-    """One request on a connection of its own: a `metrics.connector.Connectable`."""
-
-    __slots__ = ("_asker", "_connection", "_scraper", "address", "rounds")
-
-    def __init__(self, scraper: ServiceScraper, asker: int, address: tuple[str, int]) -> None:
-        self.address = address
-        self.rounds = 0
-        self._scraper: ServiceScraper | None = scraper
-        self._asker = asker
-        self._connection: Connection | None = None
-
-    @property
-    def request(self) -> bytes:
-        return b"" if self._scraper is None else self._scraper.request
-
-    @property
-    def wants_connection(self) -> bool:
-        return self._scraper is not None and self._connection is None
-
-    def connected(self, connection: Connection) -> None:
-        if self.wants_connection:
-            self._connection = connection
-            connection.ask()
-        else:
-            connection.close()
-
-    def connect_failed(self) -> None:
-        self.end(Failure.CONNECT)
-
-    def answered(self, stat: Stat) -> None:
-        self.end(stat)
-
-    def failed(self, failure: Failure) -> None:
-        self.end(failure)
-
-    def lost(self, connection: Connection, unheard: bool) -> None:
-        if connection is self._connection:
-            self.end(Failure.CLOSED)
-
-    def end(self, outcome: Stat | Failure) -> None:
-        """Hang up and say what came of it, once."""
-        scraper = self._scraper
-        self.close()
-        if scraper is not None:
-            scraper.heard(self._asker, outcome)
-
-    def close(self) -> None:
-        """Hang up without a word."""
-        self._scraper = None
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from metrics.gate import Gate
 from metrics.route import Access
-from metrics.service_scraper import Gate
 from tests.metrics.fake_pods import silent
 from tests.metrics.rig import Rig
 
@@ -27,15 +27,15 @@ def test_scrapers_go_through_a_gate_in_order_and_a_bounded_number_at_a_time() ->
     gate, begun = Gate(at_once=2), list[str]()
     scrapers = {name: Scraper(name, begun) for name in "abcde"}
     for scraper in scrapers.values():
-        gate.enter(scraper)  # type: ignore[arg-type]
+        gate.enter(scraper)
     assert begun == ["a", "b"]
-    gate.leave(scrapers["c"])  # type: ignore[arg-type]
+    gate.leave(scrapers["c"])
     assert begun == ["a", "b"], "who waited makes no room"
-    gate.leave(scrapers["b"])  # type: ignore[arg-type]
+    gate.leave(scrapers["b"])
     assert begun == ["a", "b", "d"]
-    gate.leave(scrapers["a"])  # type: ignore[arg-type]
-    gate.leave(scrapers["d"])  # type: ignore[arg-type]
-    gate.leave(scrapers["e"])  # type: ignore[arg-type]
+    gate.leave(scrapers["a"])
+    gate.leave(scrapers["d"])
+    gate.leave(scrapers["e"])
     assert begun == ["a", "b", "d", "e"]
     assert not gate._inside
     assert not gate._waiting
