@@ -65,9 +65,9 @@ class ServiceScraper:
     """
 
     __slots__ = (
-        "_access", "_addresses", "_gone", "_in_a_row", "_listener", "_means", "_number", "_pods", "_request", "_rounds",
-        "_sample", "_skip", "_stable_window", "_tries", "_turn", "asked_in", "awaited", "failure", "late",
-        "target", "trusted", "waiting",
+        "_access", "_addresses", "_gone", "_in_a_row", "_listener", "_means", "_number", "_pods", "_request",
+        "_rounds", "_sample", "_skip", "_stable_window", "_tries", "_turn", "asked_in", "awaited", "failure",
+        "late", "target", "trusted", "waiting",
     )  # fmt: skip
 
     def __init__(self, access: Access, listener: Listener, means: Means) -> None:
