@@ -197,6 +197,10 @@ async def test_beside_another_kpa_it_is_no_replica_of_it(
         with pytest.raises(aiohttp.ClientConnectionError):
             await shadow.report(knative.namespace, "steady", 50.0)
         found = await compared_for(shadow, "steady", 3.0)
+        await knative.create("late")  # at first without services, which somebody must make
+        async with asyncio.timeout(30):
+            while not await shadow.revision("late"):
+                await asyncio.sleep(0.05)
     assert (found["ours"], found["theirs"]) == (3, 2), "the activator that sent 10 of 20 reports to nobody"
     holders = {lease["spec"]["holderIdentity"] for lease in await knative.api.items(path("leases", SYSTEM))}
     assert holders == {"autoscaler-5d4f-00001_192.0.2.1"}
