@@ -273,10 +273,12 @@ class Reconciler:
         at the next tick. What a slice has no time for is due at the next step.
         """
         slice = slice or Slice()
-        while self._outdated and not slice.over:
+        while self._outdated:
             key = self._outdated.pop()
             self._reconfigure(key, self._members[key])
             self._touch(key)
+            if slice.over:
+                break
         if not self._next_tick - self.config.tick_interval <= now < self._next_tick:
             self._tick(now)
         elif self._pokes:
@@ -285,8 +287,10 @@ class Reconciler:
         due, self._dirty = self._dirty.union(self._deadlines.take_due(now)) - urgent, set()
         for key in urgent:
             self._look_at(key, now)
-        while due and not slice.over:
+        while due:
             self._look_at(due.pop(), now)
+            if slice.over:
+                break
         self._dirty |= due
         if due or self._outdated:
             self._wake.set()

@@ -143,12 +143,12 @@ class KubernetesCluster:
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
+        self._follow(DEPLOYMENTS)
         try:
             async with asyncio.TaskGroup() as group:
-                self._group = group
-                for informer in (self._pas, self._skses, self._metrics, self._pods):
+                for informer in (*self._informers.values(), self._pods):
                     group.create_task(informer.run())
-                self._follow(DEPLOYMENTS)
+                self._group = group
         finally:
             self._group = None
             await self._jobs.close()

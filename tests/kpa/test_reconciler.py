@@ -21,6 +21,7 @@ from config.network import NetworkConfig
 from kpa.cluster import Listener, Outcome
 from kpa.reconciler import Observers, Reconciler, following_tick
 from kpa.revisions import Key, Pod, Revision
+from kpa.slices import Slice
 from kpa.status import NextEvent, RevisionStatus
 from metrics.failure import Problem
 from metrics.route import Access
@@ -344,6 +345,45 @@ async def test_one_that_cannot_be_scaled_is_in_nobodys_way(world: World) -> None
         world.revision(key, annotations=minimum)
     await world.step()
     assert sorted(status.replicas for status in world.reconciler.statuses()) == [0, 2]
+
+
+# A large fleet, a slice at a time.
+
+
+async def test_what_a_slice_has_no_time_for_is_done_in_the_next_ones(world: World) -> None:
+    minimum = {"autoscaling.knative.dev/min-scale": "2"}
+    keys = [Key("default", f"cart-{number}") for number in range(10)]
+    for key in keys:
+        world.revision(key, annotations=minimum)
+    world.reconciler.step(world.now, Slice(0.0))
+    assert len(world.cluster.asked) == 1
+    for _ in range(40):
+        world.reconciler.step(world.now, Slice(0.0))
+    assert sorted(world.cluster.asked) == [(key, 2) for key in keys]
+
+
+async def test_other_settings_reach_a_large_fleet_in_slices(world: World) -> None:
+    keys = [Key("default", f"cart-{number}") for number in range(10)]
+    for key in keys:
+        world.revision(key, ready=1)
+    await world.step()
+    world.reconciler.apply_config(CONFIG.model_copy(update={"min_scale": 3}))
+    world.reconciler.step(world.now, Slice(0.0))
+    assert sum(status.min_scale == 3 for status in world.reconciler.statuses()) == 1
+    for _ in range(20):
+        world.reconciler.step(world.now, Slice(0.0))
+    assert sorted(world.cluster.asked) == [(key, 3) for key in keys]
+
+
+async def test_a_revision_at_zero_with_load_is_looked_at_before_all_others(world: World) -> None:
+    for number in range(10):
+        world.revision(Key("default", f"cart-{number}"), ready=1)
+    world.revision()
+    await world.step()
+    world.reconciler.apply_config(CONFIG.model_copy(update={"min_scale": 3}))
+    world.load(1.0)
+    world.reconciler.step(world.now, Slice(0.0))
+    assert world.cluster.asked[0] == (KEY, 1)
 
 
 # Settings changed live.
