@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet_cluster import Cluster, playing
+from fleet_cluster import Cluster, playing, pod_name
 from fleet_pods import FleetPods, fleet_pods
 from fleet_probe import fleet_probe
 from fleet_report import plot, table
@@ -57,8 +57,8 @@ async def measure(folder: Path, revisions: int, options: Options) -> list[Figure
         async with control_plane.api() as api:
             await install(api)
             cluster = Cluster(api, revisions, options.zero)
-            names = [f"{name}-{number}" for name in cluster.fleet for number in range(options.pods)]
-            pods.start(names, LOAD)
+            named = [pod_name(name, number) for name in cluster.fleet for number in range(options.pods)]
+            pods.start(named, LOAD)
             async with playing(cluster):
                 began = time.monotonic()
                 await cluster.make(options.pods, pods.ips)

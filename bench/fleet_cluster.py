@@ -56,7 +56,7 @@ class Cluster:
         await self._api.post(path("deployments", namespace), objects.deployment(name, uid(name), replicas))
 
     async def _run(self, revision: str, number: int, ip: str) -> None:
-        name = f"{revision}-deployment-{number:05d}"
+        name = pod_name(revision, number)
         await self._api.post(path("pods", FLEET), objects.pod(name, revision, uid(revision)))
         status = {"status": objects.pod_status(ip, True, time.time() - UPTIME)}
         await self._api.patch(path("pods", FLEET, name, "status"), status)
@@ -155,6 +155,11 @@ async def playing(cluster: Cluster) -> AsyncIterator[None]:
     finally:
         player.cancel()
         await asyncio.gather(player, return_exceptions=True)
+
+
+def pod_name(revision: str, number: int) -> str:
+    """Return the name of a pod, which it says of itself as well."""
+    return f"{revision}-deployment-{number:05d}"
 
 
 def uid(revision: str) -> str:
