@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from config.resolve import RevisionSettings
 from metrics.windows import ColumnHistory
 from scaler.block import Block
@@ -74,6 +72,3 @@ def put_back(
     if settings.scale_down_delay > 0 and not saved.delayed and saved.desired >= 0:
         states.change_windows(column, saved.desired, now)
     block.desired[column], block.excess[column] = saved.desired, saved.excess
-    seen = block.windows.observe(np.array([column]), now)
-    for name in ("stable", "panic", "valid"):
-        getattr(block.observed, name)[column] = getattr(seen, name)[0]

@@ -98,8 +98,8 @@ class Handover:
         try:
             async with asyncio.timeout(_FINISH):
                 await self.pages.finish(buckets)
-                if self._file is not None:
-                    await self._file.write(await self._everything())
+                if self._file is not None and (data := await self._everything()):
+                    await self._file.write(data)
         except TimeoutError:
             _log.warning("the last snapshot took more than %g s: it is incomplete", _FINISH)
 

@@ -45,10 +45,11 @@ class StateFile:
             self._failed = True
 
     async def keep(self, take: Callable[[], Awaitable[bytes]], seconds: float) -> None:
-        """Write every so many seconds what `take` gives, until cancelled."""
+        """Write every so many seconds what `take` gives, if that is anything, until cancelled."""
         while True:
             await asyncio.sleep(seconds)
-            await self.write(await take())
+            if data := await take():
+                await self.write(data)
 
     def _replace(self, data: bytes) -> None:
         new = self._path.with_suffix(".new")

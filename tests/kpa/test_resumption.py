@@ -82,6 +82,7 @@ async def test_of_two_offers_the_newer_counts() -> None:
         after.reconciler.resumption.offer(first)
         after.reconciler.resumption.offer(second)
         after.cluster.put(before.cluster.revisions[KEY])
+        await after.step()
         status = next(iter(after.reconciler.statuses()))
         assert status.stable is not None
         assert status.stable < 30.0, "half of it is the later load"
