@@ -23,8 +23,8 @@ def is_plausible(stat: Stat) -> bool:
     """
     _, concurrency, proxied, requests, proxied_requests, _, _ = stat
     return (
-        0 <= concurrency <= _LARGEST
-        and 0 <= proxied <= _LARGEST
+        0.0 <= concurrency <= _LARGEST
+        and 0.0 <= proxied <= _LARGEST
         and -_LARGEST <= requests <= _LARGEST
-        and 0 <= proxied_requests <= _LARGEST
+        and 0.0 <= proxied_requests <= _LARGEST
     )

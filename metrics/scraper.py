@@ -97,17 +97,20 @@ class Connection:
 
     def ready(self) -> None:
         """Read what came; called by the poller after a request."""
-        if self._client is None:
+        client = self._client
+        if client is None:
             return
         data = self._read()
         if data is None:
             self._poller.wait(self._socket.fileno(), self, select.POLLIN)
-        elif not data:
-            self.drop()
         elif self._answer is None and (stat := read_whole(data)) is not None:
-            self._finish(stat)
-        else:
+            self._busy = False
+            self._served = True
+            client.answered(stat)
+        elif data:
             self._take_parts(data)
+        else:
+            self.drop()
 
     def check_idle(self) -> None:
         """Drop a connection that was closed, or spoke unasked."""
@@ -158,7 +161,7 @@ class Connection:
         else:
             self.drop()
 
-    def _finish(self, stat: Stat, keep: bool = True) -> None:
+    def _finish(self, stat: Stat, keep: bool) -> None:
         client = self._client
         assert client is not None
         self._busy = False

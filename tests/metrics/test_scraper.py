@@ -36,6 +36,7 @@ class Asker:
         self.failures: Counter[Failure] = Counter()
         self.answers: list[Stat] = []
         self.losses = 0
+        self.turns = 0
         self.connector = Connector()
         self.scraper = PodScraper(pod.target(), self, self.connector, self.failures)
 
@@ -65,9 +66,9 @@ class Asker:
         await until(holds)
 
     def turn(self) -> None:
-        now = asyncio.get_running_loop().time()
-        self.connector.poller.turn(now)
-        self.connector.turn(now)
+        self.turns += 1
+        self.connector.poller.turn(self.turns)
+        self.connector.turn(asyncio.get_running_loop().time())
 
 
 @pytest.fixture
