@@ -7,6 +7,7 @@ for Knative (`knative/pkg configmap/parser/parse.go`).
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 NANOSECONDS = 1_000_000_000  # in a second
 _MAX = 2**63 - 1  # nanoseconds that Go's 64 bits hold
@@ -72,6 +73,7 @@ def format_duration(seconds: float) -> str:
     return sign + "".join(parts)
 
 
+@lru_cache(maxsize=1024)  # few windows are in use, by many revisions
 def nanoseconds(seconds: float) -> int:
     """Whole nanoseconds nearest to a number of seconds, without the error that a product of floats has.
 

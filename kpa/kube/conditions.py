@@ -68,9 +68,14 @@ class Condition:
         }
         return {name: value for name, value in written.items() if value}
 
+    @property
+    def said(self) -> tuple[str, str, str, str, str]:
+        """All but its time."""
+        return self.type, self.status, self.reason, self.message, self.severity
+
     def says(self, other: "Condition | None") -> bool:
         """It is the same but for its time."""
-        return other is not None and replace(self, since=other.since) == other
+        return other is not None and self.said == other.said
 
 
 def read_conditions(status: Json) -> tuple[Condition, ...]:
@@ -85,11 +90,7 @@ def condition(conditions: Iterable[Condition], type_: str) -> Condition | None:
 
 def same_but_for_times(before: Iterable[Condition], after: Iterable[Condition]) -> bool:
     """Return whether conditions say the same, whenever they began to."""
-    return _timeless(before) == _timeless(after)
-
-
-def _timeless(conditions: Iterable[Condition]) -> list[Condition]:
-    return sorted((replace(each, since=None) for each in conditions), key=lambda each: each.type)
+    return sorted(each.said for each in before) == sorted(each.said for each in after)
 
 
 class ConditionPass:

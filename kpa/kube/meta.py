@@ -1,10 +1,11 @@
 """Times and owners, as objects of the Kubernetes API write them."""
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+import orjson
 
 from kpa.revisions import Key
 
@@ -79,10 +80,10 @@ def packed_metadata(body: Json) -> str:
     Whole but for `managedFields`, which the API server keeps by itself and which are the larger part.
     """
     kept = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
-    return json.dumps(kept, separators=(",", ":"))
+    return orjson.dumps(kept).decode()
 
 
 def unpacked_metadata(text: str) -> dict[str, Any]:
     """Return what `packed_metadata` packed."""
-    metadata: dict[str, Any] = json.loads(text)
+    metadata: dict[str, Any] = orjson.loads(text)
     return metadata

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -161,13 +162,13 @@ class Passes:
 
     def _sks_spec(self, pa: PodAutoscaler, job: cluster.Outcome) -> ServerlessServiceSpec:
         settings = job.settings
-        activators = number_of_activators(
-            np.array([float(self._caches.ready_pods(pa))]),
-            np.array([settings.total_value]),
-            np.array([settings.target_burst_capacity]),
-            np.array([settings.activator_capacity]),
+        activators = _activators(
+            float(self._caches.ready_pods(pa)),
+            settings.total_value,
+            settings.target_burst_capacity,
+            settings.activator_capacity,
         )
-        return sks_spec(pa, self._proxied(pa, job), int(activators[0]))
+        return sks_spec(pa, self._proxied(pa, job), activators)
 
     def _proxied(self, pa: PodAutoscaler, job: cluster.Outcome) -> bool:
         """Return whether activators belong in the path; while nothing is known it stays as it is."""
@@ -277,6 +278,12 @@ def _present_activity(job: cluster.Outcome, ready: int) -> Activity:
         settings.min_scale, settings.initial_scale, plan.life.initialized, settings.reachable
     )
     return next_activity(plan.life.activity, plan.wanted, ready, threshold)
+
+
+@lru_cache(maxsize=4096)  # revisions have much in common, and each is asked for many times
+def _activators(ready: float, total: float, burst: float, capacity: float) -> int:
+    """Return the number of activators for one revision."""
+    return int(number_of_activators(*(np.array([each]) for each in (ready, total, burst, capacity)))[0])
 
 
 def _newer(one: ServerlessService | None, other: ServerlessService | None) -> ServerlessService | None:
