@@ -43,6 +43,11 @@ def exported() -> dict[str, tuple[str, set[str]]]:
     return found
 
 
+def labels(word: str) -> set[str]:
+    """What a word in the column of labels stands for."""
+    return LABELS[word] if word in LABELS else set(re.findall(r"`(\w+)`", word))
+
+
 def documented() -> dict[str, tuple[str, set[str]]]:
     rows = [match.groupdict() for match in ROW.finditer(DOCUMENT)]
     names = [row["name"] for row in rows]
@@ -50,7 +55,7 @@ def documented() -> dict[str, tuple[str, set[str]]]:
     return {
         row["name"]: (
             row["type"],
-            LABELS.get(row["labels"].strip(), set(re.findall(r"`(\w+)`", row["labels"]))),
+            {label for word in row["labels"].split(",") for label in labels(word.strip())},
         )
         for row in rows
     }
