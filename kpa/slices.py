@@ -3,8 +3,8 @@
 import math
 import time
 
-LENGTH = 0.005
-"""Seconds of a slice; the event loop lags behind by one at most, whatever is to do."""
+LENGTH = 0.003
+"""Seconds of a slice; several kinds of work may each have one in a turn of the event loop."""
 
 
 class Slice:
