@@ -104,11 +104,11 @@ class Follower:
         while True:
             began = loop.time()
             data = await self._fetch(bucket, identity)
-            if data is None:
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            else:
+            if data is not None:
                 self._kept[bucket] = data
                 pause = min(max(_EVERY, _SHARE * (loop.time() - began)), _LONGEST_PAUSE)
+            else:
+                pause = min(2 * pause, _LONGEST_PAUSE) if bucket in self._silent else _EVERY
             await asyncio.sleep(pause * random.uniform(0.9, 1.1))
 
     async def _fetch(self, bucket: str, identity: str) -> bytes | None:
@@ -126,6 +126,9 @@ class Follower:
                     data = await answer.read()
                     self._silent.pop(bucket, None)
                     return data
+                if answer.status == 404:  # one of us, which is about to take over itself
+                    self._silent.pop(bucket, None)
+                    return None
                 reason = f"HTTP status {answer.status}"
         except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
             reason = str(error) or "no answer in time"

@@ -196,6 +196,22 @@ async def test_a_peer_without_hand_overs_is_asked_ever_more_rarely_and_that_is_s
     assert {record.levelno for record in caplog.records} == {logging.INFO}
 
 
+async def test_a_holder_that_is_about_to_know_is_asked_again_soon(
+    leader: Leader, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(handover_follower, "_EVERY", 0.01)
+    monkeypatch.setattr(handover_follower, "_LONGEST_PAUSE", 3600.0)
+    leader.led.clear()
+    follower = Follower(HERE, leader.port)
+    follower.set_holder(ONE, THERE)
+    await asyncio.sleep(0.2)  # it would pause for a minute by now
+    leader.led.add(ONE)
+    await until(lambda: follower._kept)
+    assert caplog.messages == []
+    await follower.close()
+
+
 @pytest.mark.parametrize("identity", ["nobody", "pod_10.0.0.300", "_"])
 async def test_an_identity_without_an_address_is_no_holder(
     identity: str, caplog: pytest.LogCaptureFixture
@@ -228,6 +244,7 @@ async def test_a_bucket_is_inherited_with_all_that_is_known(leader: Leader, tmp_
     await successor.handover.inherit(ONE, THERE)
     successor.world.now = leader.world.now
     successor.world.revision(ready=2)
+    await successor.world.step()
     known = {status.key: status for status in leader.world.reconciler.statuses()}[KEY]
     assert next(iter(successor.world.reconciler.statuses())).stable == pytest.approx(known.stable)
     await successor.handover.close()
