@@ -241,7 +241,8 @@ class Reconciler:
         )
 
     def _record_scrape(self, key: tuple[str, str], stat: Stat, second: int) -> None:
-        self._record(Key(*key), stat if self._in_charge else stat.in_full(), second)
+        assert isinstance(key, Key)  # the collector hands back what `watch` was given
+        self._record(key, stat if self._in_charge else stat.in_full(), second)
 
     def _record(self, key: Key, stat: Stat, second: int) -> None:
         concurrency, requests = stat.concurrency, stat.requests
