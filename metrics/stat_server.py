@@ -154,6 +154,8 @@ class StatServer:
                     self._take(message.data)
                 elif message.type is WSMsgType.TEXT:
                     self._drop("text")
+        except ConnectionError:  # who called has gone before we could answer
+            return web.Response()
         finally:
             self._sockets.discard(socket)
         return socket

@@ -134,7 +134,7 @@ async def test_a_leader_that_lost_its_lease_keeps_no_series_no_connection_and_wr
         assert not any("hello-00001" in name for name in await spoiled.telemetry())
         await follower.decided("hello-00001", 1)
         stub = revision.ready[0].stub
-        assert len(stub.connections) == 1, "of the new leader"
+        await knative.until(lambda: len(stub.connections) == 1, "the new leader's connection alone")
         revision.load(34.0)
         await knative.until(lambda: revision.replicas == 5, "the new leader scales")
     await knative.until(lambda: (revision.pa or {})["status"].get("actualScale") == 5, "counted")

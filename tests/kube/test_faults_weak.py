@@ -19,13 +19,15 @@ async def test_a_panic_ends_when_all_pods_crash(knative: Knative, autoscaler: Au
     revision = await knative.create("hello-00001", container_concurrency=10)
     revision.load(5.0)
     await knative.until(lambda: revision.condition("Ready") == ("True", ""), "ready")
+    await serving.decided("hello-00001", 1)
     revision.load(34.0)
     await knative.until(lambda: revision.replicas == 5 and len(revision.ready) == 5, "five pods, in panic")
     assert (await serving.revision("hello-00001"))["mode"] == "panic"
     revision.start_seconds = 600.0
     for pod in revision.ready:
         await revision.set_ready(pod, False)
-    await knative.until(lambda: revision.replicas == 0, "nothing is left", 40)
+    await serving.decided("hello-00001", 0)
+    assert (await serving.revision("hello-00001"))["mode"] != "panic"
 
 
 async def test_activators_that_hang_keep_no_other_revision_waiting(

@@ -6,6 +6,8 @@ Left out: Knative's own activator as the client (tests/peer).
 import asyncio
 import contextlib
 import logging
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -306,3 +308,18 @@ async def test_a_page_is_answered_until_the_end_and_its_path_takes_stats_as_well
         async with session.post(url) as answer:
             assert answer.status == 400
     await server.close()
+
+
+async def test_who_called_and_has_gone_is_no_error(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    lines = [
+        "GET / HTTP/1.1",
+        f"Host: 127.0.0.1:{host.port}",
+        *(": ".join(pair) for pair in HANDSHAKE.items()),
+    ]
+    for _ in range(5):  # as many connections wait for a process that slept
+        with socket.create_connection(("127.0.0.1", host.port)) as gone:
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            gone.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    await host.send(encode_messages([MESSAGE]))
+    assert host.batches == [[MESSAGE]]
+    assert caplog.records == []
