@@ -63,6 +63,7 @@ class FleetApp(ABC):
             self._telemetry,
             self._statuses,
             self._explain,
+            self._reconciler.history,
             heartbeat=self._heartbeat,
             ready=lambda: None if self._synced else "the cluster's objects are not known yet",
             profile=lambda: self._settings.autoscaler.defaults,

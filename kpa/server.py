@@ -5,6 +5,10 @@ GET /healthz                  200 while the event loop runs and ticks come, else
 GET /readyz                   200 once the service is ready, else 503 with the reason
 GET /api/revisions            all revisions as JSON
 GET /api/revisions/NS/NAME    one of them, and in words why it has the pods it has
+GET .../NS/NAME/history       its last hour
+GET /api/sparklines?of=NS/NAME&of=...  the loads of some revisions over the last hour
+GET /api/stream               the fleet as server-sent events: all of it, then what changes
+GET /, /dashboard/...         the dashboard
 GET /api/routes               the routing table as JSON lines: now, and again whenever it changes
 """
 
@@ -21,6 +25,9 @@ from prometheus_client.exposition import gzip_accepted
 
 from config.durations import format_duration
 from kpa.api import explanation_to_json, fleet_to_json
+from kpa.dashboard.charts import Charts, Past
+from kpa.dashboard.live import Live
+from kpa.dashboard.pages import add_pages
 from kpa.explain import Explanation
 from kpa.revisions import Key
 from kpa.slices import LENGTH, Slice
@@ -105,6 +112,8 @@ class Server:
         Gives the status of all revisions; called on the event loop, at each scrape or API request.
     explain : callable (key)
         Gives the explanation of a revision; None if there is no such revision.
+    past : callable (key)
+        Gives the last hour of a revision; None if there is no such revision.
     heartbeat : Heartbeat
     ready : callable
         Says why the service is not ready, or None.
@@ -123,6 +132,7 @@ class Server:
         telemetry: Telemetry,
         read: Callable[[], Iterable[RevisionStatus]],
         explain: Callable[[Key], Explanation | None],
+        past: Past,
         *,
         heartbeat: Heartbeat,
         ready: Callable[[], str | None],
@@ -136,6 +146,8 @@ class Server:
         self._ready = ready
         self._profile = profile
         self._routes = routes
+        self._charts = Charts(past)
+        self._live = Live(self._statuses, self._in_thread, profile)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="kpa-server")
         self._streams: set[asyncio.Task[None]] = set()
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
@@ -166,6 +178,10 @@ class Server:
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/api/revisions", self._revisions)
         application.router.add_get("/api/revisions/{namespace}/{name}", self._revision)
+        application.router.add_get("/api/revisions/{namespace}/{name}/history", self._charts.history)
+        application.router.add_get("/api/sparklines", self._charts.sparklines)
+        application.router.add_get("/api/stream", self._live.serve, allow_head=False)
+        add_pages(application)
         application.router.add_get("/api/routes", self._stream_routes, allow_head=False)
         application.on_shutdown.append(self._end_streams)
         return application
@@ -232,6 +248,7 @@ class Server:
         return True
 
     async def _end_streams(self, application: web.Application) -> None:
+        self._live.end()
         for stream in self._streams:
             stream.cancel()
 
@@ -263,5 +280,5 @@ async def _say_what_was_wrong(request: web.Request, handler: Handler) -> web.Str
         text = f"{request.method} is not allowed on {request.path}; this server is read-only ({allowed})"
         return web.json_response({"error": text}, status=405, headers={"Allow": allowed})
     except web.HTTPNotFound:
-        paths = "/metrics, /healthz, /readyz, /api/revisions, /api/revisions/NAMESPACE/NAME, /api/routes"
+        paths = "/, /metrics, /healthz, /readyz, /api/revisions, /api/revisions/NAMESPACE/NAME, /api/routes"
         return web.json_response({"error": f"no {request.path} here; there are {paths}"}, status=404)

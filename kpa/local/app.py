@@ -111,6 +111,7 @@ class LocalApp:
             self._telemetry,
             self.reconciler.statuses,
             self.reconciler.explain,
+            self.reconciler.history,
             heartbeat=self._heartbeat,
             ready=self._not_ready,
             profile=lambda: self.reconciler.config.defaults,

@@ -34,6 +34,7 @@ async def url() -> AsyncIterator[str]:
         Telemetry(),
         lambda: STATUSES,
         by_key.get,
+        lambda key: None,
         heartbeat=Heartbeat(asyncio.get_running_loop().time(), 600.0),
         ready=lambda: None,
         profile=lambda: "inference",

@@ -49,6 +49,8 @@ class Running:
             self.telemetry,
             lambda: self.statuses,
             self.explain,
+            lambda key: None,
+        lambda key: None,
             heartbeat=self.heartbeat,
             ready=lambda: self.unready,
             profile=lambda: "inference",

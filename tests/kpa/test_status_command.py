@@ -53,6 +53,7 @@ async def service() -> AsyncIterator[Service]:
         Telemetry(),
         service.read,
         lambda key: None,
+        lambda key: None,
         heartbeat=heartbeat,
         ready=lambda: None,
         profile=lambda: "inference",
