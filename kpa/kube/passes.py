@@ -155,10 +155,11 @@ class Passes:
         return metric, None if there else replicas, sks_body(pa, sks, spec)
 
     def _metric_status(self, pa: PodAutoscaler, job: Job) -> dict[str, Any] | None:
-        """Return the status to write to the Metric that there is; None is nothing."""
+        """Return the status to write to the Metric, if it is ours and collected for; None is nothing."""
         known = self._caches.metrics.get(pa.key)
-        problem = None if isinstance(job, RevisionSettings) else job.problem
-        return None if known is None else metric_status_body(known, problem, self._clock())
+        if known is None or known.owner != pa.uid or isinstance(job, RevisionSettings):
+            return None
+        return metric_status_body(known, job.problem, self._clock())
 
     def _sks_spec(self, pa: PodAutoscaler, job: cluster.Outcome) -> ServerlessServiceSpec:
         settings = job.settings

@@ -325,6 +325,19 @@ async def test_a_child_of_another_owner_is_left_alone() -> None:
     assert (conditions["Active"]["status"], conditions["Active"]["reason"]) == ("False", "NotOwned")
 
 
+async def test_a_metric_of_another_owner_is_left_alone_also_while_services_are_missing() -> None:
+    world = World()
+    foreign = {**samples.METRIC, "metadata": {"namespace": "shop", "name": "cart-00002"}}
+    world.metrics[KEY] = Metric.from_json(foreign)
+    with pytest.raises(Exception, match="does not own Metric"):
+        await world.work(outcome())
+    assert [what for _, what in world.client.requests] == ["podautoscalers/status", "events"]
+    world.serverlessservices.clear()
+    world.client.requests.clear()
+    await world.work(settings())
+    assert "metrics/status" not in [what for _, what in world.client.requests]
+
+
 async def test_a_status_is_written_on_what_somebody_else_stored_meanwhile() -> None:
     world = World()
     newer = {
