@@ -50,7 +50,6 @@ class Running:
             lambda: self.statuses,
             self.explain,
             lambda key: None,
-        lambda key: None,
             heartbeat=self.heartbeat,
             ready=lambda: self.unready,
             profile=lambda: "inference",
@@ -155,7 +154,7 @@ async def test_one_revision_is_found_by_name(client: aiohttp.ClientSession) -> N
         assert (answer.status, await answer.json()) == (404, {"error": "no revision shop/other"})
 
 
-@pytest.mark.parametrize("path", ["/", "/metric", "/api/revisions/shop", "/api/revisions/a/b/c"])
+@pytest.mark.parametrize("path", ["/metric", "/api/revisions/shop", "/api/revisions/a/b/c"])
 async def test_an_unknown_path_names_the_known_ones(client: aiohttp.ClientSession, path: str) -> None:
     async with client.get(path) as answer:
         assert answer.status == 404
@@ -276,6 +275,7 @@ async def test_a_taken_port_is_an_error(running: Running) -> None:
     other.server = Server(
         Telemetry(),
         list,
+        lambda key: None,
         lambda key: None,
         heartbeat=running.heartbeat,
         ready=lambda: None,
