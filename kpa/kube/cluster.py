@@ -151,6 +151,7 @@ class KubernetesCluster:
                 self._group = group
         finally:
             self._group = None
+            self._due.clear()  # nobody listens any more
             await self._jobs.close()
 
     async def wait_synced(self) -> None:
@@ -201,7 +202,7 @@ class KubernetesCluster:
         """Look at a revision soon: many changes of one moment are looked at once."""
         if not self._dirty:
             asyncio.get_running_loop().call_soon(self._look)
-        if key not in self._dirty:
+        if key not in self._dirty and self._group is not None:
             self._dirty.add(key)
             self._due.append(key)
 
@@ -224,7 +225,7 @@ class KubernetesCluster:
         """Look at what changed; if that takes long, go on once the event loop has seen to the rest."""
         slice = Slice(LENGTH)
         try:
-            while self._due and not slice.over:
+            while self._due:
                 key = self._due.popleft()
                 self._dirty.discard(key)
                 pa = self._pas.cache.get(key)
@@ -232,6 +233,8 @@ class KubernetesCluster:
                     self._forget(key)
                 else:
                     self._look_at(key, pa)
+                if slice.over:
+                    break
         finally:
             if self._due:
                 asyncio.get_running_loop().call_soon(self._look)

@@ -57,6 +57,15 @@ class World:
         self.client.put(SERVERLESSSERVICES, samples.SERVERLESS_SERVICE)
         self.target(DEPLOYMENTS, replicas)
 
+    def named(self, name: str) -> None:
+        """Make a revision of another name."""
+        pa = {"metadata": {"name": name}, "spec": {"scaleTargetRef": {"name": f"{name}-deployment"}}}
+        self.client.put(PODAUTOSCALERS, samples.merged(samples.POD_AUTOSCALER, pa))
+        sks = {"metadata": {"name": name}}
+        self.client.put(SERVERLESSSERVICES, samples.merged(samples.SERVERLESS_SERVICE, sks))
+        target = {"namespace": "shop", "name": f"{name}-deployment"}
+        self.client.put(DEPLOYMENTS, {"metadata": target, "spec": {"replicas": 1}})
+
     def target(self, resource: Resource, replicas: int) -> None:
         metadata = {"namespace": "shop", "name": "cart-00002-deployment"}
         self.client.put(resource, {"metadata": metadata, "spec": {"replicas": replicas}})
@@ -206,6 +215,23 @@ async def test_only_revisions_that_we_own_are_told_and_written(world: World) -> 
         assert world.client.writes == []
 
 
+async def test_many_revisions_are_looked_at_in_slices_and_none_once_the_end_has_come(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kpa.kube.cluster.LENGTH", 0.0)
+    for number in range(10):
+        world.named(f"cart-{number}")
+    async with running(world):
+        await world.until(lambda: len(world.heard) == 10)
+        world.ours = False
+        world.cluster.touch_all()
+    before = list(world.heard)
+    assert len(before) < 20
+    world.cluster.touch_all()
+    await asyncio.sleep(0.01)
+    assert world.heard == before
+
+
 async def test_who_listens_late_hears_of_what_there_is(world: World) -> None:
     world.revision()
     async with running(world):
@@ -258,23 +284,10 @@ async def test_no_write_of_ours_stands_in_the_way_of_the_next(world: World) -> N
         assert world.last.replicas == 8
 
 
-async def test_a_listener_that_fails_keeps_no_other_revision_from_being_told(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_listener_that_fails_keeps_no_other_revision_from_being_told(world: World) -> None:
     others = [f"other-{number}" for number in range(3)]
     for name in others:
-        metadata = {"name": name}
-        target = {"scaleTargetRef": {"name": f"{name}-deployment"}}
-        world.client.put(
-            PODAUTOSCALERS, samples.merged(samples.POD_AUTOSCALER, {"metadata": metadata, "spec": target})
-        )
-        world.client.put(
-            SERVERLESSSERVICES, samples.merged(samples.SERVERLESS_SERVICE, {"metadata": metadata})
-        )
-        world.client.put(
-            DEPLOYMENTS,
-            {"metadata": {"namespace": "shop", "name": f"{name}-deployment"}, "spec": {"replicas": 1}},
-        )
+        world.named(name)
     broken: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: broken.append(context))
     told: list[str] = []
