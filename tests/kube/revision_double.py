@@ -40,6 +40,8 @@ class RevisionDouble:
         Time from a pod's creation until it is ready, and from its deletion until it is gone.
     pod_mode : str
         How the queue-proxies of new pods answer (`tests.kube.stub_pods.StubPod`).
+    ips : list of str
+        Addresses that the next pods get; without any, free ones.
     follows : bool
         Whether pods follow the Deployment; turn it off to add and remove pods by hand.
     pods : dict
@@ -59,6 +61,7 @@ class RevisionDouble:
         self.uid = str(uuid.uuid4())
         self.start_seconds = self.drain_seconds = 0.0
         self.pod_mode: Mode = "ok"
+        self.ips: list[str] = []
         self.follows = True
         self.pods: dict[str, PodDouble] = {}
         self.objects: dict[str, Json] = {}
@@ -162,7 +165,8 @@ class RevisionDouble:
     async def add_pod(self, ready: bool = True, uptime: float = 3600.0) -> PodDouble:
         """Start a pod that began to run `uptime` seconds ago."""
         name = f"{self.name}-deployment-{self._number:05d}"
-        pod = PodDouble(name, self.stubs.add(name, uptime=uptime))
+        ip = self.ips.pop(0) if self.ips else None
+        pod = PodDouble(name, self.stubs.add(name, uptime=uptime, ip=ip))
         pod.stub.mode = self.pod_mode
         try:
             await self._make(objects.pod(name, self.name, self.uid))

@@ -56,9 +56,11 @@ class StubPods:
         self._thread = threading.Thread(target=self._loop.run_forever, name="stub-pods", daemon=True)
         self._thread.start()
 
-    def add(self, name: str, concurrency: float = 0.0, uptime: float = 3600.0) -> StubPod:
-        """Start a pod at a free address and return it."""
-        pod = StubPod(self.free_ip(), Stat(name, concurrency, process_uptime=uptime))
+    def add(
+        self, name: str, concurrency: float = 0.0, uptime: float = 3600.0, ip: str | None = None
+    ) -> StubPod:
+        """Start a pod, at a free address unless one is given, and return it."""
+        pod = StubPod(ip or self.free_ip(), Stat(name, concurrency, process_uptime=uptime))
         self._pods[pod.ip] = pod
         asyncio.run_coroutine_threadsafe(self._listen(pod), self._loop).result()
         return pod

@@ -1,5 +1,7 @@
 """`kpa serve` behind a mesh: pods answer 503 themselves, and only their private service leads to them.
 
+And a pod with an IPv6 address, which Knative does not reach at all.
+
 All names of services lead to the activator's address (tests.kube.serving_process); the services of this test
 listen there at the port of metrics.
 """
@@ -96,3 +98,22 @@ async def test_network_settings_are_in_force_without_a_restart(
         asked = len(services.hosts)
         await asyncio.sleep(2.0)
         assert len(services.hosts) == asked
+
+
+async def test_a_pod_with_an_ipv6_address_is_scaled_by_what_it_says(
+    knative: Knative, autoscaler: Autoscaler
+) -> None:
+    await knative.configure("config-autoscaler", QUICK)
+    await autoscaler.start()
+    annotations = {"min-scale": "1", "target-burst-capacity": "0"}
+    revision = await knative.create(
+        "hello-00001", container_concurrency=10, replicas=0, annotations=annotations
+    )
+    revision.ips.append("::1")
+    await knative.until(lambda: len(revision.ready) == 1, "the first pod")
+    (first,) = revision.ready
+    assert first.stub.ip == "::1"
+    revision.load(25.0)
+    await knative.until(lambda: revision.replicas == 4, "four replicas")
+    assert first.stub.scrapes
+    assert collects(revision) == ("True", "")
