@@ -146,6 +146,8 @@ def _limit(part: str, name: str, text: str) -> Limit:
     except ValueError:
         value = -1.0
     if not 0 < value < float("inf"):
-        expected = {"time": "a time such as 2s", "share": "a part such as 0.1%", "count": "a number"}[unit]
-        raise InputError(f"objective: {part.strip()!r}: {text!r} must be {expected}, more than 0")
+        expected = {"time": "time such as 2s", "share": "part such as 0.1%", "count": "number such as 5"}[
+            unit
+        ]
+        raise InputError(f"objective: {part.strip()!r}: {text!r} must be a {expected}, more than 0")
     return Limit(metric, value)

@@ -19,6 +19,10 @@ _SHORTEST = 1e-3
 _OCTAVES = 24
 BINS = _BINS_PER_OCTAVE * _OCTAVES + 1
 
+_PARTS = (0.5, 0.75, 0.875)
+"""Where in a step a queued request begins: on average a place becomes free in the middle, and one that is
+free again within the step in the middle of the rest."""
+
 _STEPS_PER_REQUEST = 4
 _FINEST, _COARSEST = 0.1, 1.0
 
@@ -115,18 +119,19 @@ class Queues:
         row, first, last = index % self._rows, self._first[index], self._first[index + 1]
         self._working -= self._ends[row]
         queued = first - self._begun
-        room = np.maximum(places - self._working, 0)
-        starts = np.minimum(room, last - self._begun)
         flying = self._working + queued  # of those here before, over the whole step
-        at_once = (queued == 0) & (starts == last - first)
+        at_once = (queued == 0) & (places - self._working >= last - first)
         if last > first:
             counted = self._arrivals[first] >= self._counted_from
             self.cold += (last - first) * (places == 0) * counted
             self._start_at_once(index, range(first, last), at_once, counted)
-        late = np.flatnonzero((starts > 0) & ~at_once)
-        if len(late):
-            self._start_late(index, late, starts[late])
-        self._begun += starts
+            self._begun[at_once] = last
+        for part in _PARTS:
+            room = np.minimum(places - self._working, last - self._begun)
+            late = np.flatnonzero(room > 0)
+            if not len(late):
+                break
+            self._start_late(index, late, room[late], part)
         area: NDArray[np.float64] = flying + self._parts[row]
         if last > first:
             waiting_new = (
@@ -170,14 +175,15 @@ class Queues:
         self._ends[row] += where
         self._working += ones
 
-    def _start_late(self, index: int, late: NDArray[np.intp], starts: NDArray[np.int64]) -> None:
-        """Begin requests that had to wait, in the middle of the step; a pair a candidate and request."""
+    def _start_late(self, index: int, late: NDArray[np.intp], starts: NDArray[np.int64], part: float) -> None:
+        """Begin requests that had to wait, at a part of the step; a pair a candidate and request."""
         total = int(starts.sum())
         candidates = np.repeat(late, starts)
         offsets = np.arange(total) - np.repeat(np.cumsum(starts) - starts, starts)
         requests = self._begun[candidates] + offsets
         arrived, work = self._arrivals[requests], self._service[requests]
-        begin = np.maximum(arrived, (index + 0.5) * self._step)
+        begin = np.maximum(arrived, (index + part) * self._step)
+        self._begun[late] += starts
         counted = arrived >= self._counted_from
         spots = candidates[counted]
         wait = (begin - arrived)[counted]

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ import yaml
 from rich.table import Table
 
 from config.config_map import NAME
+from kpa.tune.judge import Verdict
 from kpa.tune.knobs import annotation_of
 from kpa.tune.objective import Objective, text_of
 from kpa.tune.search import pareto
 from kpa.tune.today import text_in
-from kpa.tune.tuner import Tuning, Verdict
+from kpa.tune.tuner import Tuning
 
 _FRONT = 10
 """Lines of the front that are shown."""
@@ -144,5 +146,5 @@ def document(tuning: Tuning) -> str:
     return json.dumps(everything, indent=1, allow_nan=False)
 
 
-def _plain(values: dict[str, float]) -> dict[str, float | None]:
+def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else round(value, 6) for name, value in values.items()}

@@ -136,7 +136,7 @@ def latin_hypercube(count: int, knobs: int, random: np.random.Generator) -> NDAr
 
 def _within(progress: Progress, base: float, share: float) -> Progress:
     """Return what tells of a part of the work as of the whole."""
-    return lambda part: progress(base + share * part)
+    return lambda part: progress(min(1.0, base + share * part))
 
 
 def _children(

@@ -2,41 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from config.autoscaler import AutoscalerConfig
 from config.resolve import resolve
 from kpa.simulate.errors import InputError
 from kpa.simulate.load import Load
 from kpa.simulate.scenario import Scenario
-from kpa.tune.exact import Part, simulate_exactly
+from kpa.tune.choice import choose, finalists, simplify
+from kpa.tune.judge import Judge, Verdict
 from kpa.tune.knobs import Candidate, Knob, knobs_for
-from kpa.tune.objective import UNITS, Metrics, Objective
-from kpa.tune.search import Task, combine, pareto, search
+from kpa.tune.objective import Metrics, Objective
+from kpa.tune.search import Task, search
 from kpa.tune.today import fold_annotations, named_candidates, text_in
-
-MARGIN = 0.1
-"""Part by which limits are tightened on the part seen: a later part is never quite like it."""
-
-_BEST, _ALONG = 14, 10
-"""Candidates that are simulated exactly: the best ones, and some along the front."""
-
-_WORSE = 1.01
-"""A setting goes back to today's if the goal gets no worse than this."""
 
 Progress = Callable[[str, float], None]
 """Told what goes on, and which part of it is done."""
-
-
-class Verdict(NamedTuple):
-    """A candidate simulated exactly: its metrics on the part that the search saw, and on the later one."""
-
-    candidate: Candidate
-    seen: dict[str, float]
-    unseen: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +108,23 @@ def tune(
     task = _task(loads, splits, scenario, today, objective, effort.warm_up)
     named = named_candidates(task.scenario.config, task.today, task.knobs)
     tried, metrics = search(task, effort.candidates, named[:1], lambda part: progress("searching", part))
-    judge = _Judge(task, loads, splits)
-    places = _finalists(metrics, objective)
-    finalists = []
+    judge = Judge(task, loads)
+    places = finalists(metrics, objective)
+    told = []
     for number, place in enumerate(places):
         progress("simulating the best exactly", number / len(places))
-        finalists.append(judge.verdict(tried[place]))
-    exact = _columns([one.seen for one in finalists])
-    best = finalists[int(objective.order(exact, MARGIN)[0])]
+        told.append(judge.verdict(tried[place]))
+    best, excess = choose(told, judge, objective, lambda part: progress("varying the load", part))
+    chosen = simplify(best, excess, task, judge, lambda part: progress("dropping needless changes", part))
+    exact = np.array([one.seen[objective.goal] for one in told])
     return Tuning(
         task=task,
         tried=tried,
         metrics=metrics,
-        finalists=finalists,
+        finalists=told,
         named=[judge.verdict(one) for one in named],
-        chosen=_simplified(best, task, judge, lambda part: progress("dropping needless changes", part)),
-        disagreement=_disagreement(metrics[objective.goal][places], exact[objective.goal]),
+        chosen=chosen,
+        disagreement=_disagreement(metrics[objective.goal][places], exact),
     )
 
 
@@ -169,56 +152,6 @@ def _task(
     return Task(seen, scenario, data, knobs, objective, replicas, warm_up)
 
 
-class _Judge:
-    """Simulates candidates exactly, over whole loads, and tells the parts apart."""
-
-    def __init__(self, task: Task, loads: Sequence[Load], splits: Sequence[float]) -> None:
-        self._task, self._loads = task, loads
-        self._parts = [
-            (Part(task.warm_up, split), Part(split, load.length))
-            for load, split in zip(loads, splits, strict=True)
-        ]
-
-    def verdict(self, candidate: Candidate) -> Verdict:
-        """Simulate one candidate."""
-        told = [
-            simulate_exactly(candidate, load, self._task.scenario, self._task.replicas, parts)
-            for load, parts in zip(self._loads, self._parts, strict=True)
-        ]
-        seen, unseen = (combine([_columns([parts[which]]) for parts in told]) for which in (0, 1))
-        return Verdict(
-            candidate,
-            {name: float(values[0]) for name, values in seen.items()},
-            {name: float(values[0]) for name, values in unseen.items()},
-        )
-
-
-def _simplified(best: Verdict, task: Task, judge: _Judge, progress: Callable[[float], None]) -> Verdict:
-    """Put settings back to today's, one after the other, where that does no harm on the part seen."""
-    for number, knob in enumerate(task.knobs):
-        progress(number / len(task.knobs))
-        before = text_in(task.scenario.config, knob.key)
-        if text_in(best.candidate.config, knob.key) == before:
-            continue
-        data = {**best.candidate.data, knob.key: before}
-        config = AutoscalerConfig.from_config_map({**task.today, **data})
-        simpler = judge.verdict(Candidate("", data, config))
-        excess = task.objective.excess(_columns([best.seen, simpler.seen]), MARGIN)
-        goal = task.objective.goal
-        if excess[1] <= excess[0] and simpler.seen[goal] <= _WORSE * best.seen[goal]:
-            best = simpler
-    return best
-
-
-def _finalists(metrics: Metrics, objective: Objective) -> list[int]:
-    """Return the places of the best candidates, with and without margin, and of some along the front."""
-    order = objective.order(metrics, MARGIN)[: _BEST // 2].tolist()
-    order += objective.order(metrics)[: _BEST // 2].tolist()
-    front = pareto(metrics[objective.goal], metrics[objective.quality])
-    order += front[np.linspace(0, len(front) - 1, _ALONG).astype(np.intp)].tolist()
-    return list(dict.fromkeys(order))
-
-
 def _check_parts(load: Load, split: float, warm_up: float) -> None:
     seen = ((load.arrivals >= warm_up) & (load.arrivals < split)).sum()
     unseen = (load.arrivals >= split).sum()
@@ -226,10 +159,6 @@ def _check_parts(load: Load, split: float, warm_up: float) -> None:
         raise InputError(
             f"{load.name}: has {seen} requests to tune by and {unseen} to check it by; must have some of both"
         )
-
-
-def _columns(values: Sequence[dict[str, float]]) -> dict[str, NDArray[np.float64]]:
-    return {name: np.array([one[name] for one in values]) for name in UNITS}
 
 
 def _disagreement(stepped: NDArray[np.float64], exact: NDArray[np.float64]) -> float:

@@ -1,0 +1,34 @@
+"""Loads and candidates that tests of the tuner share."""
+
+import numpy as np
+
+from config.autoscaler import AutoscalerConfig
+from kpa.simulate.distributions import Times
+from kpa.simulate.load import Load, Reading, read_load
+from kpa.simulate.scenario import Scenario
+from kpa.tune.knobs import Candidate, knobs_for, make_candidate
+from kpa.tune.search import latin_hypercube
+
+WAVES = ", ".join(["hold 4 50s, ramp 4..12 40s, hold 12 40s, ramp 12..4 20s"] * 3)
+
+
+def waves(seed: int = 1) -> Load:
+    """Seven minutes of a load that goes up and comes down, three times."""
+    return read_load(WAVES, Reading(service=Times(1.5, "lognormal", 0.6)), seed)
+
+
+def slow_starter(**values: object) -> Scenario:
+    """A service whose pods take a while to start."""
+    return Scenario(container_concurrency=4, start_up=Times(20.0), **values)  # type: ignore[arg-type]
+
+
+def candidates(count: int, load: Load, seed: int = 1) -> list[Candidate]:
+    """Settings from everywhere in the space that is searched, and both profiles."""
+    knobs = knobs_for([load], 4.0)
+    places = latin_hypercube(count, len(knobs), np.random.default_rng(seed))
+    found = [one for place in places if (one := make_candidate(knobs, {}, place)) is not None]
+    profiles = [
+        Candidate(name, {}, AutoscalerConfig.from_config_map({"defaults": name}))
+        for name in ("inference", "knative")
+    ]
+    return found + profiles
