@@ -10,8 +10,8 @@ long as a queue-proxy's.
     aiohttp      a task each, as fast as it can, which flatters it: its caches stay warm
 
 User and system time tell Python from the kernel; on the loopback the kernel also takes the request to the
-server, in our name. Knative v0.48.1 was measured on such a machine: 100 to 335 microseconds a pod, cores at rest
-divided by pods.
+server, in our name. Knative v0.48.1 was measured on such a machine: 100 to 335 microseconds a pod, its cores
+at rest divided by pods.
 
     python bench/bench_scrape.py --revisions 1000 --pods 3 --seconds 5
 """

@@ -39,7 +39,7 @@ _SLOTS = 50
 Each wakes the process up, for about 0.1 ms of CPU: what ten scrapes cost.
 """
 
-_PAUSE = 0.005
+_PAUSE = 0.001
 """Seconds for others between the turns of a place with more rounds than one turn takes."""
 
 _TIMEOUT = 0.4
@@ -209,7 +209,7 @@ class Collector:
         return self._next_turn(now)
 
     def _next_turn(self, now: float) -> float:
-        if self._due:
+        if self._due or self._connector.poller.behind:
             return now + _PAUSE
         due = now + (1 / _SLOTS if self._connector.busy else _LONGEST_SLEEP)
         if self._deadlines:
