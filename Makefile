@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test e2e lint format bench clean
+.PHONY: demo test e2e lint format bench bench-quick clean
 
 demo: $(READY)  ## a service of this machine from zero to many replicas and back, in about two minutes
 	$(BIN)/kpa demo
@@ -27,9 +27,13 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## speed beside Knative's code; prints tables
+bench: $(READY)  ## speed beside Knative's own code and its autoscaler; prints tables, takes half an hour
 	$(BIN)/python bench/bench_tick.py
 	$(BIN)/python bench/bench_scrape.py
+	$(BIN)/python bench/bench_fleet.py
+
+bench-quick: $(READY)  ## the same on a small fleet, in three minutes: shows that it works
+	$(BIN)/python bench/bench_fleet.py --quick
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kpa needs Python 3.11 or newer: make PYTHON=python3.11")'

@@ -17,7 +17,6 @@ from metrics.stat import Stat, StatMessage, encode_messages
 from tests.kube.api import Api, path
 
 LONGEST = 5.0  # seconds that a probe waits
-PAUSE = 0.1  # seconds between probes
 
 
 class FleetProbe:
@@ -26,7 +25,7 @@ class FleetProbe:
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
 
-    async def react(self, reports: str, names: list[str]) -> list[float]:
+    async def react(self, reports: str, names: list[str], pause: float) -> list[float]:
         """Return seconds from the frame until the Deployment was seen to have replicas, at most `LONGEST`.
 
         Parameters
@@ -35,8 +34,10 @@ class FleetProbe:
             Where activators report, as HOST:PORT.
         names : list of str
             Revisions at zero.
+        pause : float
+            Seconds between two probes.
         """
-        self._pipe.send((reports, names))
+        self._pipe.send((reports, names, pause))
         seconds: list[float] = await asyncio.to_thread(self._pipe.recv)
         return seconds
 
@@ -56,13 +57,13 @@ class _Prober:
             else:
                 scaled.clear()
 
-    async def react(self, reports: str, names: list[str]) -> list[float]:
+    async def react(self, reports: str, names: list[str], pause: float) -> list[float]:
         """See FleetProbe."""
         seconds = []
         async with aiohttp.ClientSession() as session, session.ws_connect(f"ws://{reports}/") as socket:
             for name in names:
                 seconds.append(await self._react(socket, name))
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(pause)
         return seconds
 
     async def _react(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> float:
@@ -85,8 +86,7 @@ async def _probe(pipe: Pipe, url: str, token: str, ca_file: Path, namespace: str
         watching = asyncio.create_task(prober.watch())
         with contextlib.suppress(EOFError):
             while True:
-                reports, names = await asyncio.to_thread(pipe.recv)
-                pipe.send(await prober.react(reports, names))
+                pipe.send(await prober.react(*await asyncio.to_thread(pipe.recv)))
         watching.cancel()
 
 

@@ -31,7 +31,7 @@ def table(figures: Sequence[Figures]) -> str:
     for name, value, form in ROWS:
         values = {each.autoscaler: value(each) for each in figures}
         shown = "".join(f"{each:>10{form[1:]}}" for each in values.values())
-        lines.append(f"{name:34}{shown}{_ratio(values)}")
+        lines.append(f"{name:34}{shown}{'' if name.startswith('  revisions') else _ratio(values)}")
     loads = ", ".join(f"{each.load:.1f}" for each in figures)
     return "\n".join([*lines, f"{'load of the machine before':34}{loads:>10}", ""])
 

@@ -19,6 +19,9 @@ from tests.kube.peer_autoscaler import Running, cpu_seconds
 
 TAKE_UP_SECONDS = 900.0
 RESTART_SECONDS = 60.0
+CALM, HURRY = 1.0, 0.2
+"""Seconds between probes, at rest and in a take-up: Knative's autoscaler sends ten requests a second, and one
+revision that wakes takes four or five of them."""
 SETTLE_SECONDS = 8.0  # from the end of a take-up until nothing of it goes on
 
 
@@ -114,7 +117,7 @@ class Stages:
             await self._take_up(running, figures, cluster.zero[:half])
             await asyncio.sleep(SETTLE_SECONDS)
             await self._rest(running, figures)
-            figures.reaction = await self._probe.react(running.reports, cluster.zero[half:])
+            figures.reaction = await self._probe.react(running.reports, cluster.zero[half:], CALM)
             await running.stop()
             running = await self._restart(figures)
         finally:
@@ -127,7 +130,7 @@ class Stages:
         with self._audited() as requests:
             creating = asyncio.create_task(cluster.create(FLEET))
             await cluster.until(lambda: cluster.taken_up > 0, TAKE_UP_SECONDS)
-            probing = asyncio.create_task(self._probe.react(running.reports, zero))
+            probing = asyncio.create_task(self._probe.react(running.reports, zero, HURRY))
             await creating
             await cluster.until(lambda: cluster.taken_up == len(cluster.fleet), TAKE_UP_SECONDS)
             figures.take_up, figures.take_up_cpu = time.monotonic() - began, cpu_seconds(pid) - spent
