@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test e2e lint format bench bench-quick clean
+.PHONY: demo test e2e lint format bench bench-quick clean docs reference
 
 demo: $(READY)  ## a service of this machine from zero to many replicas and back, in about two minutes
 	$(BIN)/kpa demo
@@ -34,6 +34,13 @@ bench: $(READY)  ## speed beside Knative's own code and its autoscaler; prints t
 
 bench-quick: $(READY)  ## the same on a small fleet, in three minutes: shows that it works
 	$(BIN)/python bench/bench_fleet.py --quick
+
+docs: $(READY)  ## the documentation as a site in .cache/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+reference: $(READY)  ## what the documentation says of commands, made from the code
+	{ printf '# Commands\n\nMade from the code. `kpa COMMAND --help` says the same in a terminal.\n\n'; \
+	  $(BIN)/python -m kpa.commands.reference; } > docs/commands.md
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kpa needs Python 3.11 or newer: make PYTHON=python3.11")'
