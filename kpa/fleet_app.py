@@ -17,6 +17,7 @@ from aiohttp import web
 
 from config.resolve import RevisionSettings, resolve
 from kpa.explain import Explanation
+from kpa.heartbeat import Heartbeat
 from kpa.kube.client import KubeClient
 from kpa.kube.cluster import KubernetesCluster
 from kpa.kube.objects import PodAutoscaler
@@ -26,8 +27,9 @@ from kpa.process import settle_memory
 from kpa.profiling import serve_no_profiles
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
+from kpa.route_stream import RouteFeed
 from kpa.serve_options import Options
-from kpa.server import Heartbeat, RouteFeed, Server
+from kpa.server import Server
 from kpa.status import RevisionStatus
 from kpa.telemetry import Telemetry
 from metrics.resolver import look_up

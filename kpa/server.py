@@ -13,93 +13,28 @@ GET /api/routes               the routing table as JSON lines: now, and again wh
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client.exposition import gzip_accepted
 
-from config.durations import format_duration
 from kpa.api import explanation_to_json, fleet_to_json
 from kpa.dashboard.charts import Charts, Past
 from kpa.dashboard.live import Live
 from kpa.dashboard.pages import add_pages
 from kpa.explain import Explanation
+from kpa.heartbeat import Heartbeat
 from kpa.revisions import Key
+from kpa.route_stream import RouteSource, RouteStream
 from kpa.slices import LENGTH, Slice
 from kpa.status import RevisionStatus
 from kpa.telemetry import Telemetry
 
-SIGN_OF_LIFE = 5.0  # seconds between empty lines of a silent stream
 _T = TypeVar("_T")
-
-
-class RouteSource(Protocol):
-    """A text that changes, such as the routing table."""
-
-    def current(self) -> str:
-        """The newest text, one line of JSON."""
-
-    async def changed(self, seen: str) -> None:
-        """Return once `current()` is not `seen`; at once if it is not."""
-
-
-class RouteFeed:
-    """The simplest `RouteSource`: whoever has a new text publishes it."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._change = asyncio.Event()
-
-    def publish(self, text: str) -> None:
-        """Replace the text and wake everyone who waits."""
-        if text != self._text:
-            self._text = text
-            self._change.set()
-            self._change = asyncio.Event()
-
-    def current(self) -> str:
-        """The text published last."""
-        return self._text
-
-    async def changed(self, seen: str) -> None:
-        """Return once the text is not `seen`."""
-        while self._text == seen:
-            await self._change.wait()
-
-
-class Heartbeat:
-    """Tells whether ticks still come.
-
-    Parameters
-    ----------
-    now : float
-        Event loop time in seconds, as in the methods; the first tick is due from here.
-    interval : float
-        Seconds between ticks; may be set anew.
-    allowed : int
-        Intervals without a tick after which something is wrong.
-    """
-
-    def __init__(self, now: float, interval: float, allowed: int = 5) -> None:
-        self.interval = interval
-        self._allowed = allowed
-        self._last = now
-
-    def beat(self, now: float) -> None:
-        """Note a finished tick."""
-        self._last = now
-
-    def problem(self, now: float) -> str | None:
-        """Say what is wrong, or None."""
-        age, limit = now - self._last, self._allowed * self.interval
-        if age <= limit:
-            return None
-        return f"the last tick was {format_duration(round(age, 1))} ago, allowed are {format_duration(limit)}"
 
 
 class Server:
@@ -145,11 +80,10 @@ class Server:
         self._heartbeat = heartbeat
         self._ready = ready
         self._profile = profile
-        self._routes = routes
+        self._routes = RouteStream(routes)
         self._charts = Charts(past)
         self._live = Live(self._statuses, self._in_thread, profile)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="kpa-server")
-        self._streams: set[asyncio.Task[None]] = set()
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
 
     async def start(self, host: str = "127.0.0.1", port: int = 9090) -> int:
@@ -181,8 +115,8 @@ class Server:
         application.router.add_get("/api/revisions/{namespace}/{name}/history", self._charts.history)
         application.router.add_get("/api/sparklines", self._charts.sparklines)
         application.router.add_get("/api/stream", self._live.serve, allow_head=False)
+        application.router.add_get("/api/routes", self._routes.serve, allow_head=False)
         add_pages(application)
-        application.router.add_get("/api/routes", self._stream_routes, allow_head=False)
         application.on_shutdown.append(self._end_streams)
         return application
 
@@ -216,41 +150,9 @@ class Server:
             return web.json_response({"error": f"no revision {key}"}, status=404)
         return web.json_response(explanation_to_json(explanation))
 
-    async def _stream_routes(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
-        )
-        await response.prepare(request)
-        stream = asyncio.create_task(self._send_routes(response))
-        self._streams.add(stream)
-        try:
-            await asyncio.wait([stream])
-        finally:
-            stream.cancel()
-            self._streams.discard(stream)
-        return response
-
-    async def _send_routes(self, response: web.StreamResponse) -> None:
-        """Send the newest text until the client goes; a slow client misses the ones in between."""
-        with contextlib.suppress(ConnectionError):
-            while True:
-                seen = self._routes.current()
-                await response.write(seen.encode() + b"\n")
-                while not await self._has_changed(seen):
-                    await response.write(b"\n")
-
-    async def _has_changed(self, seen: str) -> bool:
-        try:
-            async with asyncio.timeout(SIGN_OF_LIFE):
-                await self._routes.changed(seen)
-        except TimeoutError:
-            return False
-        return True
-
     async def _end_streams(self, application: web.Application) -> None:
         self._live.end()
-        for stream in self._streams:
-            stream.cancel()
+        self._routes.end()
 
     async def _statuses(self) -> list[RevisionStatus]:
         """Read all, with pauses in which the event loop goes on."""
@@ -280,5 +182,8 @@ async def _say_what_was_wrong(request: web.Request, handler: Handler) -> web.Str
         text = f"{request.method} is not allowed on {request.path}; this server is read-only ({allowed})"
         return web.json_response({"error": text}, status=405, headers={"Allow": allowed})
     except web.HTTPNotFound:
-        paths = "/, /metrics, /healthz, /readyz, /api/revisions, /api/revisions/NAMESPACE/NAME, /api/routes"
+        paths = (
+            "/, /metrics, /healthz, /readyz, /api/revisions, /api/revisions/NAMESPACE/NAME, "
+            "/api/revisions/NAMESPACE/NAME/history, /api/sparklines, /api/stream, /api/routes"
+        )
         return web.json_response({"error": f"no {request.path} here; there are {paths}"}, status=404)

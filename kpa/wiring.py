@@ -4,9 +4,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+from kpa.heartbeat import Heartbeat
 from kpa.reconciler import Observers, Reconciler
 from kpa.revisions import Key
-from kpa.server import Heartbeat
 from kpa.telemetry import Telemetry
 from metrics.stat_server import StatServer
 

@@ -1,18 +1,22 @@
 """The last hour of revisions as JSON: what their charts and sparklines are drawn from."""
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import orjson
 from aiohttp import web
+from numpy.typing import NDArray
 
 from kpa.revisions import Key
+from kpa.slices import LENGTH, Slice
 from scaler.history import Samples
 
 Past = Callable[[Key], Samples | None]
 
-_POINTS = 60
-"""Of a sparkline."""
+MINUTES = 60
+"""Points of a sparkline, one a minute."""
 
 MOST = 200
 """Sparklines in one answer; no page shows more rows at a time."""
@@ -39,29 +43,45 @@ class Charts:
         return _json({name: np.ascontiguousarray(column) for name, column in samples._asdict().items()})
 
     async def sparklines(self, request: web.Request) -> web.Response:
-        """Answer `GET /api/sparklines?of=NAMESPACE/NAME&of=...`: the loads of some revisions, oldest first.
+        """Answer `GET /api/sparklines?of=NAMESPACE/NAME&of=...`: the largest load of each of 60 minutes.
 
-        Revisions that are gone are left out.
+        The present minute is the last one; null is one without data. Revisions that are gone are left out.
         """
         names = request.query.getall("of", [])
         if len(names) > MOST:
             error = f"{len(names)} revisions are asked for, at most {MOST} are answered at once"
             return web.json_response({"error": error}, status=400)
-        lines = {}
+        lines, now, slice = {}, time.time(), Slice(LENGTH)
         for name in names:
             namespace, _, last = name.partition("/")
             samples = self._past(Key(namespace, last))
             if samples is not None:
-                lines[name] = _thinned(samples)
+                lines[name] = sparkline(samples, now)
+            if slice.over:
+                await asyncio.sleep(0)
+                slice = Slice(LENGTH)
         return _json(lines)
 
 
-def _thinned(samples: Samples) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
-    """Return the largest load of each few samples."""
-    step = max(1, -(-len(samples.stable) // _POINTS))
-    starts = np.arange(0, len(samples.stable), step)
-    loads = np.fmax(samples.stable, samples.panic)
-    return np.fmax.reduceat(loads, starts) if len(starts) else loads
+def sparkline(samples: Samples, now: float) -> NDArray[np.float32]:
+    """Return the largest load of each of the last minutes.
+
+    Parameters
+    ----------
+    samples : Samples
+    now : float
+        Unix seconds; its minute is the last one.
+
+    Returns
+    -------
+    ndarray, shape (MINUTES,), float32
+        Requests in flight, or requests a second; NaN for a minute without data.
+    """
+    line = np.full(MINUTES, np.nan, np.float32)
+    places = MINUTES - 1 - (now // 60 - samples.at // 60).astype(np.intp)
+    shown = (places >= 0) & (places < MINUTES)
+    np.fmax.at(line, places[shown], np.fmax(samples.stable, samples.panic)[shown])
+    return line
 
 
 def _json(document: Mapping[str, object]) -> web.Response:

@@ -1,11 +1,10 @@
 """The fleet as pages see it: all rows once, then those that changed, as server-sent events.
 
 One look at the fleet serves all pages, and is taken only while there are some. A page that reads too slowly
-misses looks, and gets all rows again.
+misses looks, and gets all rows again; one that does not read at all is given up.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,13 +16,17 @@ from aiohttp import web
 
 from kpa.revisions import Key
 from kpa.status import RevisionStatus
+from kpa.streams import Streams
 
 INTERVAL = 2.0
 """Seconds between two looks."""
 
+PATIENCE = 30.0
+"""Seconds in which a page must take in an event: minutes of silence from a closed laptop cost us looks."""
+
 COLUMNS = (
     "namespace", "name", "service", "mode", "activity", "rule", "metric", "wanted", "replicas", "ready",
-    "not_ready", "stable", "panic", "target", "desired", "min_scale", "max_scale", "next", "next_at",
+    "stable", "target", "next", "next_at",
 )  # fmt: skip
 
 Row = tuple[Any, ...]
@@ -36,9 +39,8 @@ def row_of(status: RevisionStatus) -> Row:
     event = status.next_event
     return (
         status.key.namespace, status.key.name, status.service, status.mode, status.activity, str(status.rule),
-        status.metric, status.wanted, status.replicas, status.ready, status.not_ready, _short(status.stable),
-        _short(status.panic), _short(status.target), status.desired, status.min_scale, status.max_scale,
-        event.what if event else None, round(event.at, 1) if event else None,
+        status.metric, status.wanted, status.replicas, status.ready, _short(status.stable),
+        _short(status.target), event.what if event else None, round(event.at, 1) if event else None,
     )  # fmt: skip
 
 
@@ -64,49 +66,40 @@ class Live:
         self._read = read
         self._in_thread = in_thread
         self._profile = profile
-        self._rows: dict[Key, Row] = {}
-        self._number = 0
-        self._change = b""
-        self._looked = asyncio.Event()
+        self._streams = Streams()
+        self.end = self._streams.end
         self._looking: asyncio.Task[None] | None = None
-        self._pages: set[asyncio.Task[None]] = set()
+        self._looked = asyncio.Event()
+        self._rows: dict[Key, Row] = {}
+        self._number = 0  # of the looks
+        self._change = b""
+        self._whole = (0, b"")  # all rows as an event, and the number of their look
+        self._whole_lock = asyncio.Lock()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer `GET /api/stream` until the page goes."""
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        )
-        await response.prepare(request)
-        page = asyncio.create_task(self._send(response))
-        self._pages.add(page)
+        try:
+            return await self._streams.serve(request, "text/event-stream", partial(self._send, request))
+        finally:
+            if not self._streams:
+                self._stop_looking()
+
+    async def _send(self, request: web.Request, response: web.StreamResponse) -> None:
         if self._looking is None:
             self._looking = asyncio.create_task(self._look_again_and_again())
-        try:
-            await asyncio.wait([page])
-        finally:
-            page.cancel()
-            self._pages.discard(page)
-            if not self._pages and self._looking is not None:
-                self._looking.cancel()
-                self._looking = None
-        return response
-
-    def end(self) -> None:
-        """End all streams."""
-        for page in self._pages:
-            page.cancel()
-
-    async def _send(self, response: web.StreamResponse) -> None:
         sent = None
-        with contextlib.suppress(ConnectionError):
-            while True:
-                looked, number = self._looked, self._number
-                if number and sent != number:
-                    text = self._change if sent == number - 1 else await self._everything()
-                    sent = number
-                    await response.write(text)
-                else:
-                    await looked.wait()
+        while True:
+            looked, number = self._looked, self._number
+            if sent == number or not number:
+                await looked.wait()
+                continue
+            if sent == number - 1:
+                text = self._change
+            else:
+                number, text = await self._everything()
+            sent = number
+            if not await _taken_in(request, response, text):
+                return
 
     async def _look_again_and_again(self) -> None:
         while True:
@@ -125,11 +118,33 @@ class Live:
         self._looked.set()
         self._looked = asyncio.Event()
 
-    async def _everything(self) -> bytes:
-        rows, now, profile = list(self._rows.values()), time.time(), self._profile()
-        document = {"time": now, "profile": profile, "columns": COLUMNS, "rows": rows}
-        text: bytes = await self._in_thread(partial(_event, "fleet", document))
-        return text
+    async def _everything(self) -> tuple[int, bytes]:
+        """Return all rows as an event, written once for all who need it, and the number of their look."""
+        async with self._whole_lock:
+            number = self._number
+            if self._whole[0] != number:
+                rows, now, profile = list(self._rows.values()), time.time(), self._profile()
+                document = {"time": now, "profile": profile, "columns": COLUMNS, "rows": rows}
+                self._whole = (number, await self._in_thread(partial(_event, "fleet", document)))
+            return self._whole
+
+    def _stop_looking(self) -> None:
+        """Keep no rows while nobody looks on: the next page must not see old ones."""
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        self._rows, self._number, self._change, self._whole = {}, 0, b"", (0, b"")
+
+
+async def _taken_in(request: web.Request, response: web.StreamResponse, text: bytes) -> bool:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await response.write(text)
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        return False
+    return True
 
 
 def _changes(

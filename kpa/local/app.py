@@ -20,6 +20,7 @@ from pathlib import Path
 from config.autoscaler import AutoscalerConfig, unknown_keys
 from config.config_map import read_config_map
 from config.problems import ConfigError, DocumentError
+from kpa.heartbeat import Heartbeat
 from kpa.local.activator import ActivatorChild
 from kpa.local.cluster import LocalCluster
 from kpa.local.live import apply_files
@@ -27,7 +28,8 @@ from kpa.local.watcher import Watcher
 from kpa.logs import configure
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
-from kpa.server import Heartbeat, RouteFeed, Server
+from kpa.route_stream import RouteFeed
+from kpa.server import Server
 from kpa.telemetry import Telemetry
 from kpa.wiring import follow_failures, observers
 from metrics.stat_server import StatServer

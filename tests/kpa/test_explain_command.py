@@ -11,8 +11,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from kpa.commands.explain import command
+from kpa.heartbeat import Heartbeat
 from kpa.revisions import Key
-from kpa.server import Heartbeat, RouteFeed, Server
+from kpa.route_stream import RouteFeed
+from kpa.server import Server
 from kpa.telemetry import Telemetry
 from tests.kpa.status_samples import SAMPLE, explained
 

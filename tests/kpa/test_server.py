@@ -17,11 +17,13 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from kpa import server as module
+from kpa import route_stream
 from kpa.api import Fleet, fleet_from_json
 from kpa.explain import Explanation
+from kpa.heartbeat import Heartbeat
 from kpa.revisions import Key
-from kpa.server import Heartbeat, RouteFeed, Server
+from kpa.route_stream import RouteFeed
+from kpa.server import Server
 from kpa.status import RevisionStatus
 from kpa.telemetry import Exposition, Telemetry
 from tests.kpa.status_samples import SAMPLE, explained, named
@@ -196,7 +198,7 @@ async def test_routes_are_streamed_now_and_at_each_change(
 async def test_a_silent_stream_of_routes_shows_that_it_lives(
     running: Running, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SIGN_OF_LIFE", 0.01)
+    monkeypatch.setattr(route_stream, "SIGN_OF_LIFE", 0.01)
     async with client.get("/api/routes") as answer:
         await answer.content.readline()
         assert [await answer.content.readline() for _ in range(3)] == [b"\n"] * 3

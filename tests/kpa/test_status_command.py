@@ -20,7 +20,9 @@ from typer.testing import CliRunner
 
 from kpa.api import fleet_from_json
 from kpa.commands.status import command, describe
-from kpa.server import Heartbeat, RouteFeed, Server
+from kpa.heartbeat import Heartbeat
+from kpa.route_stream import RouteFeed
+from kpa.server import Server
 from kpa.status import Comparison, NextEvent, RevisionStatus
 from kpa.telemetry import Telemetry
 from tests.kpa.status_samples import named
