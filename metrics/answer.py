@@ -58,7 +58,7 @@ def _body_length(head: bytes) -> int:
     """
     answer = Answer()
     answer.feed(head)
-    plain = answer.status == 200 and answer.keep and not answer.encoded and not answer.body
+    plain = answer.status == 200 and answer.keep and not answer.body
     return answer.length if plain and answer.failure is None else -1
 
 
@@ -73,8 +73,6 @@ class Answer:
         The connection stays open after this answer.
     length : int
         Bytes of body that the head promises; -1 if it says nothing of that.
-    encoded : bool
-        It comes in chunks.
     body : bytes
     failure : Failure or None
         Why it is refused.
@@ -83,15 +81,13 @@ class Answer:
     """
 
     __slots__ = (
-        "_content_type", "_parser", "_received", "body", "complete", "encoded", "failure", "keep", "length",
-        "status",
+        "_content_type", "_parser", "_received", "body", "complete", "failure", "keep", "length", "status",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.status = 0
         self.keep = False
         self.length = -1
-        self.encoded = False
         self.body = b""
         self.failure: Failure | None = None
         self.complete = False
@@ -138,8 +134,6 @@ class Answer:
         name = name.lower()
         if name == b"content-type":
             self._content_type = value
-        elif name == b"transfer-encoding":
-            self.encoded = True
         elif name == b"content-length" and value.isdigit():
             self.length = int(value[:20])
 

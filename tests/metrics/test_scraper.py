@@ -232,8 +232,16 @@ async def test_nobody_listening_is_a_failure_to_connect(pod: FakePod, asker: Ask
     assert asker.failures == {Failure.CONNECT: 1}
 
 
-async def test_a_name_stands_for_the_first_of_its_addresses_that_accepts(pod: FakePod) -> None:
-    pod.host = "localhost"  # perhaps ::1 before 127.0.0.1, where the pod listens
+async def test_a_name_stands_for_the_first_of_its_addresses_that_accepts(
+    pod: FakePod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def two(host: str, port: int, **_: object) -> list[object]:
+        assert host == "pod.local"
+        hosts = ["127.0.0.2", "127.0.0.1"]  # nobody listens at the first
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in hosts]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", two)
+    pod.host = "pod.local"
     asker = Asker(pod)
     await asker.ask()
     assert asker.answers == [pod.stat]
