@@ -31,7 +31,7 @@ LINES = [
     b"",
 ]
 STATUS_LINES = [
-    b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK", b"HTTP/1.1 204 No Content", b"HTTP/1.1 299 ?",
+    *[b"HTTP/1.1 200 OK"] * 9, b"HTTP/1.0 200 OK", b"HTTP/1.1 204 No Content", b"HTTP/1.1 299 ?",
     b"HTTP/1.1 100 Continue", b"HTTP/1.1 101 Switching", b"HTTP/1.1 304 Not Modified", b"HTTP/1.1 503 No",
     b"HTTP/2 200", b"GARBAGE",
 ]  # fmt: skip
@@ -53,7 +53,7 @@ def answers(draw: st.DrawFn) -> bytes:
     usual = [LINES[0], b"Content-Length: %d" % length]
     lines = draw(st.permutations(usual + draw(st.lists(st.sampled_from(LINES), max_size=2))))
     head = b"\r\n".join([draw(st.sampled_from(STATUS_LINES)), *lines, b"", b""])
-    return head + body + draw(st.sampled_from([b"", b"", b"", b"\r\n", b"\n", b"x", head + body]))
+    return head + body + draw(st.sampled_from([*[b""] * 9, b"\r\n", b"\n", b"x", head + body]))
 
 
 @st.composite
@@ -86,6 +86,8 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/protobuf\r\n"
 
 @given(damaged())
 @example(HEAD + b"Content-Length: 0\r\n\r\n")
+@example(HEAD + b"Content-Length: 0\r\nContent-Type: text/plain\r\n\r\n")
+@example(HEAD + b"Content-Length: 0\r\nTransfer-Encoding: gzip\r\n\r\n")
 @example(HEAD + b"Content-Length: 0\n\n\r\n\r\n")
 @example(HEAD + b"Content-Length: 2\n\n\r\n\r\n")
 @example(HEAD.replace(b"200", b"204") + b"Content-Length: 2\r\n\r\n\x0a\x00")
