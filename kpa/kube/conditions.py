@@ -70,7 +70,7 @@ class Condition:
 
     @property
     def said(self) -> tuple[str, str, str, str, str]:
-        """All but its time."""
+        """All but its time, in the order of the attributes."""
         return self.type, self.status, self.reason, self.message, self.severity
 
     def says(self, other: "Condition | None") -> bool:
@@ -159,7 +159,7 @@ class ConditionPass:
 
     def _dated(self, each: Condition) -> Condition:
         before = self._stored.get(each.type)
-        return replace(each, since=self._now) if before is None or not each.says(before) else before
+        return before if before is not None and each.says(before) else Condition(*each.said, self._now)
 
     def _initialize(self) -> None:
         if READY not in self._current:
