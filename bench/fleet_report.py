@@ -15,6 +15,7 @@ ROWS: Sequence[tuple[str, Callable[[Figures], float], str]] = (
     ("cores at rest", lambda each: each.cores, "8.3f"),
     ("CPU per pod asked, us", lambda each: each.scrape_us, "8.1f"),
     ("RSS, MiB", lambda each: each.rss, "8.1f"),
+    ("event loop late by at most, ms", lambda each: 1e3 * each.lag, "8.1f"),
     ("writes at rest", lambda each: each.writes_at_rest, "8.0f"),
     ("reaction at rest, p50 ms", lambda each: 1e3 * quantile(each.reaction, 0.5), "8.1f"),
     ("reaction at rest, p99 ms", lambda each: 1e3 * quantile(each.reaction, 0.99), "8.1f"),

@@ -29,7 +29,7 @@ from kpa.status import RevisionStatus
 
 # Seconds. A tick is due every two seconds, the event loop should answer within milliseconds.
 TICK_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-LAG_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+LAG_BOUNDS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 # All our names are plain, so underscores serve whoever asks for another way of escaping.
 _OTHER_ESCAPING = re.compile(r";\s*escaping=(?!underscores|allow-utf-8)[^;,]*")
