@@ -1,5 +1,6 @@
 """Our manifests in a cluster with Knative Serving, and the way back, as docs/replace-knative.md has them."""
 
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -95,7 +96,6 @@ async def leader() -> str:
 
 async def autoscaler_pods() -> list[str]:
     """Return the names of the pods of the autoscaler that are not on their way out."""
-    template = '{range .items[?(!@.metadata.deletionTimestamp)]}{.metadata.name}{" "}{end}'
-    return (
-        await kubectl("-n", SYSTEM, "get", "pods", "-l", "app=autoscaler", "-o", f"jsonpath={template}")
-    ).split()
+    found = json.loads(await kubectl("-n", SYSTEM, "get", "pods", "-l", "app=autoscaler", "-o", "json"))
+    pods = [each["metadata"] for each in found["items"] if "deletionTimestamp" not in each["metadata"]]
+    return [each["name"] for each in pods]

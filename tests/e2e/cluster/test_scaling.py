@@ -106,7 +106,7 @@ async def test_the_cluster_sees_what_knative_would_show(namespace: str) -> None:
     assert header.split() == ["NAME", "DESIREDSCALE", "ACTUALSCALE", "READY", "REASON"]
     assert row.split() == [revision.name, "1", "1", "True"]
     page = f"/api/v1/namespaces/{SYSTEM}/pods/{await leader()}:9090/proxy/metrics"
-    series = [line for line in (await kubectl("get", "--raw", page)).splitlines() if revision.name in line]
-    assert any(line.startswith("kn_revision_pods_desired{") and line.endswith(" 1.0") for line in series), (
-        series
-    )
+    lines = (await kubectl("get", "--raw", page)).splitlines()
+    pairs = [line.rsplit(" ", 1) for line in lines if revision.name in line]
+    series = {name.partition("{")[0]: float(value) for name, value in pairs}
+    assert series["kn_revision_pods_count"] == series["kn_revision_pods_requested"] == 1
