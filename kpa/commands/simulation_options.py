@@ -44,7 +44,12 @@ DrainTime = Annotated[
 Timeout = Annotated[str, typer.Option(metavar="TIME", help="That a request may take (timeoutSeconds).")]
 Replicas = Annotated[
     int | None,
-    typer.Option(min=0, max=10_000, metavar="N", help="Ready at the beginning; else the initial scale."),
+    typer.Option(
+        min=0,
+        max=10_000,
+        metavar="N",
+        help="Ready at the beginning, of a service that ran before; else it is new.",
+    ),
 ]
 Unit = Annotated[
     Literal["rps", "concurrency"],

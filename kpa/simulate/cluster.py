@@ -8,6 +8,7 @@ from kpa.simulate.events import Events
 from kpa.simulate.pod import SimulatedPod
 from kpa.simulate.scenario import Scenario
 from kpa.simulate.traffic import KEY, Traffic
+from scaler.zero import Activity, Life
 
 
 class SimulatedCluster:
@@ -60,7 +61,8 @@ class SimulatedCluster:
     def watch(self, listener: Listener) -> None:
         """Tell `listener` of the revision now and at every change of it."""
         self._listener = listener
-        self._tell()
+        served_before = self._scenario.replicas and self.replicas
+        self._tell(Life(Activity.ACTIVE, self._epoch, initialized=True) if served_before else None)
 
     def carry_out(self, key: Key, outcome: Outcome) -> None:
         """Start or stop pods, and set the path of requests, as an outcome asks."""
@@ -129,7 +131,7 @@ class SimulatedCluster:
         self._traffic.use(self.usable(), now)
         self._tell()
 
-    def _tell(self) -> None:
+    def _tell(self, life: Life | None = None) -> None:
         self.changed = True
         self._listener(
             KEY,
@@ -141,6 +143,7 @@ class SimulatedCluster:
                 container_concurrency=self._scenario.container_concurrency,
                 replicas=self.replicas,
                 pods=tuple(self._seen(pod) for pod in self.pods),
+                life=life,
             ),
         )
 

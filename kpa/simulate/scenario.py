@@ -28,7 +28,8 @@ class Scenario:
     timeout : float
         Seconds that a request may take in all (`timeoutSeconds` of the service).
     replicas : int or None
-        Ready at the beginning; None is as many as a new revision starts with.
+        Ready at the beginning, of a revision that was served before; None is a new one, with as many as it
+        starts with.
     seed : int
         Of everything that goes by chance.
     """

@@ -97,8 +97,8 @@ class Fleet:
         for number, settings in enumerate(self._settings):
             self._block.take(number, settings, scraped=True)
         for number, settings in enumerate(self._settings):
-            self._block.start(number, settings, int(begin[number]), _EPOCH, hold=False)
-        self._lives = [Life(Activity.ACTIVATING, float(_EPOCH)) for _ in range(count)]
+            self._block.start(number, settings, int(begin[number]), _EPOCH, hold=bool(begin[number]))
+        self._lives = [_life(int(ready)) for ready in begin]
         self._again_at = np.full(count, float(_EPOCH))
         self._columns = slice(0, count)
         self._cost = np.zeros(count)
@@ -176,6 +176,13 @@ class Fleet:
             self._queues.cold.astype(np.float64),
             (self._pods.scalings - self._scalings_before).astype(np.float64),
         )
+
+
+def _life(ready: int) -> Life:
+    """Return where a revision is that begins with so many pods: served before, or at zero."""
+    if ready:
+        return Life(Activity.ACTIVE, float(_EPOCH), initialized=True)
+    return Life(Activity.ACTIVATING, float(_EPOCH))
 
 
 def _within(replicas: int, settings: RevisionSettings) -> int:

@@ -123,14 +123,35 @@ def test_requests_that_gave_up_take_nobody_s_place(path: dict[str, object]) -> N
     assert results.begun[-1] == pytest.approx(19.5)
 
 
-def test_a_stopped_pod_finishes_its_requests_and_costs_until_it_has_drained() -> None:
-    # at zero load both pods are more than needed; one has a long request, and both drain for 5 s at least
-    load = Load("x", np.array([1.0]), np.array([100.0]), 200.0)
-    results = simulate(load, scenario({"stable-window": "6s"}, IN_PATH, replicas=2, drain=5.0))
+def test_requests_that_gave_up_before_any_pod_was_ready_are_not_served_later() -> None:
+    results = simulate(at_once(3), scenario(replicas=0, start_up=Times(20.0), timeout=5.0))
+    assert results.ended.tolist() == [15.0] * 3
+    assert np.isnan(results.begun).all()
+    assert results.summary().timed_out == 3
+
+
+@pytest.mark.parametrize(("work", "gone_at"), [(10.0, "drained"), (100.0, 101.0)], ids=["short", "long"])
+def test_a_stopped_pod_finishes_its_requests_and_costs_until_it_has_drained(
+    work: float, gone_at: float | str
+) -> None:
+    load = Load(
+        "x", np.full(2, 1.0), np.full(2, work), 200.0
+    )  # one for each of two pods; one pod could do both
+    settings = {"stable-window": "6s", "container-concurrency-target-percentage": "100"}
+    results = simulate(load, scenario(settings, IN_PATH, replicas=2, container_concurrency=2, drain=5.0))
     stopped = next(state.at for state in results.states if state.ready == 1)
     gone = next(state.at for state in results.states if state.pods == 1)
-    assert gone - stopped in (pytest.approx(5.0), pytest.approx(101.0 - stopped))
-    assert results.summary().answered == 1
+    assert 6.0 < stopped < 10.5
+    assert gone == pytest.approx(stopped + 5.0 if gone_at == "drained" else gone_at)
+    assert results.summary().answered == 2
+
+
+@pytest.mark.parametrize(("replicas", "first"), [(4, 4), (None, 2)], ids=["served before", "new"])
+def test_a_service_that_ran_before_keeps_its_pods_for_a_stable_window(
+    replicas: int | None, first: int
+) -> None:
+    results = simulate(phases("hold 1 3m"), scenario({}, {"min-scale": 2}, replicas=replicas))
+    assert [ready(results, at) for at in (1.0, 50.0, 120.0)] == [first, first, 2]
 
 
 def test_the_load_of_many_pods_is_known_from_a_sample_of_them() -> None:

@@ -94,6 +94,14 @@ def test_places_that_come_and_go_are_followed() -> None:
     assert flying == [4, 4, 4, 4, 4, 4, pytest.approx(3.0, abs=0.6), pytest.approx(1.0, abs=0.6), 0, 0]
 
 
+def test_queued_work_that_ends_within_a_step_leaves_it_then() -> None:
+    load = Load("x", np.zeros(4), np.full(4, 0.2), 5.0)
+    queues = Queues(load, 1, 1.0, 0.0, 300.0)
+    flying = [float(queues.advance(index, np.array([1]))[0]) for index in range(3)]
+    assert flying[0] == pytest.approx(4 - 0.3 - 0.05)  # two begin at 0.5 and 0.75, a third at 0.875 goes on
+    assert flying[2] == 0
+
+
 def test_requests_of_the_warm_up_are_served_and_not_counted() -> None:
     load = poisson(rate=3.0, seconds=100.0, work=1.0)
     queues, _ = play(load, [5], 0.25, counted_from=50.0)
