@@ -130,7 +130,7 @@ async def test_applied_over_knatives_deployment_nothing_of_it_is_left_double(
     assert applied["image"] == "kpa"
     assert applied["args"] == ["serve"]
     assert [port["containerPort"] for port in applied["ports"]] == [9090, 8008, 8080]
-    assert len(applied["env"]) == 5
+    assert len({each["name"] for each in applied["env"]}) == len(applied["env"]) == 6
 
 
 def test_the_deployment_is_knatives_but_for_its_program() -> None:
@@ -142,8 +142,12 @@ def test_the_deployment_is_knatives_but_for_its_program() -> None:
     same_of_pod = ("serviceAccountName", "affinity")
     pods = [each["spec"]["template"]["spec"] for each in (ours, theirs)]
     assert [pods[0][key] for key in same_of_pod] == [pods[1][key] for key in same_of_pod]
-    same = ("name", "env", "ports", "securityContext", "readinessProbe", "livenessProbe")
+    same = ("name", "ports", "securityContext", "readinessProbe", "livenessProbe")
     assert [container(ours)[key] for key in same] == [container(theirs)[key] for key in same]
+    (mount,), (volume,) = container(ours)["volumeMounts"], pods[0]["volumes"]
+    state = {"name": "KPA_STATE_DIR", "value": mount["mountPath"]}
+    assert container(ours)["env"] == [*container(theirs)["env"], state]
+    assert volume == {"name": mount["name"], "emptyDir": {}}
     assert container(ours)["resources"]["limits"] == container(theirs)["resources"]["limits"]
 
 
