@@ -6,6 +6,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
+from http.client import HTTPException
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -50,8 +51,8 @@ def fetch_range(url: str, query: RangeQuery) -> tuple[Stretch, ...]:
         with error:
             reason = _told_by(error.read())
         raise InputError(f"{url}: Prometheus answers {error.code}: {reason or error.reason}") from error
-    except (OSError, ValueError) as error:
-        reason = str(getattr(error, "reason", error))
+    except (OSError, ValueError, HTTPException) as error:
+        reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
         raise InputError(f"{url}: no Prometheus answers there within {TIMEOUT:g} s: {reason}") from error
     return read_range(text, url)
 

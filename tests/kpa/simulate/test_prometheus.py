@@ -4,6 +4,7 @@ Covered: values to stretches, each refusal, real HTTP with the query it sends, r
 """
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -117,6 +118,29 @@ def test_a_prometheus_that_does_not_answer_is_named(unused_tcp_port: int) -> Non
     url = f"http://127.0.0.1:{unused_tcp_port}"
     with pytest.raises(InputError, match=f"^{url}: no Prometheus answers there within 10 s: .*refused"):
         fetch_range(url, QUERY)
+
+
+@pytest.mark.parametrize("url", ["http://", "http://a b", "http://[::1", "https://127.0.0.1:x"])
+def test_a_url_that_is_none_is_named(url: str) -> None:
+    with pytest.raises(InputError, match="no Prometheus answers there") as refused:
+        fetch_range(url, QUERY)
+    assert str(refused.value).startswith(f"{url}: ")
+
+
+def test_something_that_speaks_no_http_is_named() -> None:
+    def greet(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"SSH-2.0-x\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=greet, args=(server,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match=f"^{url}: no Prometheus answers there") as refused:
+            fetch_range(url, QUERY)
+        thread.join()
+    assert "\n" not in str(refused.value)
 
 
 def test_something_else_than_a_prometheus_is_named() -> None:
