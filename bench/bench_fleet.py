@@ -17,7 +17,7 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,8 @@ class Options:
     peers: tuple[str, ...]
 
 
-async def measure(folder: Path, revisions: int, options: Options) -> list[Figures]:
-    """Measure both autoscalers on one fleet."""
+async def measure(folder: Path, revisions: int, options: Options) -> AsyncIterator[Figures]:
+    """Measure one autoscaler after the other on one fleet."""
     control_plane = ControlPlane(folder)
     with contextlib.ExitStack() as stack:
         stack.callback(control_plane.stop)
@@ -66,14 +66,22 @@ async def measure(folder: Path, revisions: int, options: Options) -> list[Figure
                 print(f"{revisions} x {options.pods} made in {time.monotonic() - began:.1f} s", flush=True)
                 token = await controller_token(api, 7200)
                 kubeconfig = control_plane.kubeconfig(folder / "kubeconfig", token)
-                figures = []
                 for peer in options.peers:
                     if peer != "kpa":
                         await allow_all(api)
-                    figures.append(
-                        await _measure_one(control_plane, cluster, pods, kubeconfig, peer, options)
-                    )
-                return figures
+                    yield await _measure_one(control_plane, cluster, pods, kubeconfig, peer, options)
+
+
+async def measure_all(sizes: Sequence[int], options: Options, output: Path) -> list[Figures]:
+    """Measure fleets of all sizes; what is known is printed and written as soon as it is."""
+    figures: list[Figures] = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            async for each in measure(Path(folder), size, options):
+                figures.append(each)
+                (output / "fleet.json").write_text(json.dumps([one.to_json() for one in figures], indent=1))
+                print(table([one for one in figures if one.revisions == size]), flush=True)
+    return figures
 
 
 async def allow_all(api: Api) -> None:
@@ -135,15 +143,9 @@ def main() -> None:
     sizes = [int(size) for size in arguments.revisions.split(",")]
     if arguments.quick:
         sizes, options = [QUICK], Options(arguments.pods, 8, 5.0, peers)
-    figures: list[Figures] = []
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            figures += asyncio.run(measure(Path(folder), size, options))
-        print(table([each for each in figures if each.revisions == size]), flush=True)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    file = arguments.output / "fleet.json"
-    file.write_text(json.dumps([each.to_json() for each in figures], indent=1))
-    print(f"written: {file}{plot(figures, arguments.output / 'fleet.svg')}")
+    figures = asyncio.run(measure_all(sizes, options, arguments.output))
+    print(f"written: {arguments.output / 'fleet.json'}{plot(figures, arguments.output / 'fleet.svg')}")
 
 
 if __name__ == "__main__":
