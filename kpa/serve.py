@@ -26,7 +26,7 @@ from kpa.kube.handover_pages import PATH
 from kpa.kube.leadership import Leadership
 from kpa.kube.read_only import ReadOnlyClient
 from kpa.kube.resources import CONFIGMAPS
-from kpa.kube.settings import LEADER_ELECTION, ConfigMap, read_leader_election
+from kpa.kube.settings import ConfigMap, read_leader_election
 from kpa.logs import configure
 from kpa.process import new_event_loop, raise_file_limit
 from kpa.reconciler import Reconciler
@@ -116,7 +116,7 @@ class ServeApp(FleetApp):
         try:
             buckets, timing = read_leader_election(await self._leader_election())
         except ValueError as error:
-            raise ServeError(f"ConfigMap {LEADER_ELECTION}: {error}") from error
+            raise ServeError(f"ConfigMap {options.election_name}: {error}") from error
         identity = f"{options.pod_name}_{options.pod_ip}"
         return Leadership(
             self._client,
@@ -132,7 +132,8 @@ class ServeApp(FleetApp):
         """Read the ConfigMap once there is an API server; one that does not exist is empty."""
         while True:
             try:
-                stored = await self._client.get(CONFIGMAPS, self._options.namespace, LEADER_ELECTION)
+                options = self._options
+                stored = await self._client.get(CONFIGMAPS, options.namespace, options.election_name)
                 return stored.get("data") or {}
             except NotFound:
                 return {}

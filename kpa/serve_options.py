@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kpa.kube.settings import AUTOSCALER
+from kpa.kube.settings import AUTOSCALER, LEADER_ELECTION
 
 _RESOLV_CONF = Path("/etc/resolv.conf")
 
@@ -38,6 +38,8 @@ class Options:
         Least severity that is logged while no ConfigMap says so.
     config_name : str
         ConfigMap with the settings of the autoscaler; `CONFIG_AUTOSCALER_NAME`.
+    election_name : str
+        ConfigMap with the buckets; `CONFIG_LEADERELECTION_NAME`.
     """
 
     pod_name: str
@@ -52,6 +54,7 @@ class Options:
     log_level: str = "info"
     state_folder: Path | None = None
     config_name: str = AUTOSCALER
+    election_name: str = LEADER_ELECTION
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **others: Any) -> "Options":
@@ -77,6 +80,7 @@ class Options:
             *(pod_name, pod_ip, namespace, domain),
             profiling_port=int(port),
             config_name=config_name,
+            election_name=environment.get("CONFIG_LEADERELECTION_NAME") or LEADER_ELECTION,
             state_folder=Path(folder) if folder else None,
             **others,
         )

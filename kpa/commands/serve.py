@@ -26,7 +26,8 @@ def command(
     Reads POD_NAME, POD_IP and SYSTEM_NAMESPACE, and reaches the API server as its pod does, or by KUBECONFIG.
     Port 8080 takes activators' reports, 9090 serves /metrics, /healthz, /readyz and the API. Exit code 2 if
     something it needs is missing. With --dry-run no lease is taken and 8080 stays closed.
-    CONFIG_AUTOSCALER_NAME may name another ConfigMap than config-autoscaler.
+    CONFIG_AUTOSCALER_NAME and CONFIG_LEADERELECTION_NAME may name other ConfigMaps than config-autoscaler and
+    config-leader-election.
     """
     from kpa.serve import run
 

@@ -14,6 +14,7 @@ from config.autoscaler import EXAMPLE, AutoscalerConfig, unknown_keys
 from config.durations import format_duration, parse_duration
 from config.network import NetworkConfig
 from config.problems import ConfigError
+from kpa.kube.buckets import MOST_BUCKETS
 from kpa.kube.client import KubeClient
 from kpa.kube.informer import Informer
 from kpa.kube.leases import Timing
@@ -228,8 +229,8 @@ def read_leader_election(data: Data) -> tuple[int, Timing]:
         shown = ", ".join(f"{key} {format_duration(value)}" for key, value in seconds.items())
         raise ValueError(f"lease-duration must be above renew-deadline, and that above retry-period: {shown}")
     text = data.get("buckets", "1")
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise ValueError(f"buckets must be a whole number, at least 1, not {text!r}")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_BUCKETS:
+        raise ValueError(f"buckets must be a whole number from 1 to {MOST_BUCKETS}, not {text!r}")
     return int(text), timing
 
 

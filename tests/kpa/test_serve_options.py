@@ -20,6 +20,13 @@ def test_the_settings_may_be_in_another_config_map() -> None:
     assert found.config_name == "config-autoscaler-shadow"
 
 
+def test_the_buckets_may_be_in_another_config_map() -> None:
+    """Knative's other programs read `config-leader-election` too, and refuse more than 10."""
+    named = {**POD, "CONFIG_LEADERELECTION_NAME": "config-leader-election-kpa"}
+    assert Options.from_environment(named).election_name == "config-leader-election-kpa"
+    assert Options.from_environment(POD).election_name == "config-leader-election"
+
+
 @pytest.mark.parametrize("name", POD)
 def test_what_is_missing_is_named(name: str) -> None:
     with pytest.raises(ServeError, match=rf"^{name} must be set in the environment$"):

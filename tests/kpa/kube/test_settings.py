@@ -255,8 +255,9 @@ async def test_how_pods_are_reached_is_taken_live_and_a_bad_edit_changes_nothing
             {"leaseDuration": "15s", "renewDeadline": "10s", "retryPeriod": "2s"},
             (1, Timing(15.0, 10.0, 2.0)),
         ),
+        ({"buckets": "1000"}, (1000, Timing(60.0, 40.0, 10.0))),
     ],
-    ids=["defaults", "set", "old names"],
+    ids=["defaults", "set", "old names", "more buckets than Knative takes"],
 )
 def test_a_leader_election_is_read(data: dict[str, str], found: Any) -> None:
     assert read_leader_election(data) == found
@@ -265,7 +266,8 @@ def test_a_leader_election_is_read(data: dict[str, str], found: Any) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"buckets": "0"}, "buckets must be a whole number, at least 1, not '0'"),
+        ({"buckets": "0"}, "buckets must be a whole number from 1 to 1000, not '0'"),
+        ({"buckets": "1001"}, "buckets must be a whole number from 1 to 1000, not '1001'"),
         ({"buckets": "²"}, "buckets must be a whole number"),
         ({"buckets": "many"}, "buckets must be a whole number"),
         ({"lease-duration": "0s"}, "lease-duration must be a duration above 0, not '0s'"),
@@ -273,7 +275,16 @@ def test_a_leader_election_is_read(data: dict[str, str], found: Any) -> None:
         ({"lease-duration": "5s"}, "lease-duration must be above renew-deadline.*lease-duration 5s"),
         ({"renew-deadline": "10s"}, "above retry-period"),
     ],
-    ids=["no bucket", "odd digit", "word", "no duration", "no unit", "short lease", "short deadline"],
+    ids=[
+        "no bucket",
+        "too many",
+        "odd digit",
+        "word",
+        "no duration",
+        "no unit",
+        "short lease",
+        "short deadline",
+    ],
 )
 def test_a_bad_leader_election_is_refused(data: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
