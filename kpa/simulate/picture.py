@@ -32,6 +32,8 @@ _PAGE = """<!DOCTYPE html>
 <style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }}
+h1 {{ font-size: 1.4rem; }}
+h2 {{ font-size: 1.1rem; }}
 figure {{ margin: 0; background: #fff; border-radius: .4rem; overflow: hidden; }}
 figure svg {{ width: 100%; height: auto; display: block; }}
 table {{ border-collapse: collapse; margin: 1rem 0; }}
@@ -135,7 +137,7 @@ def page(results: Results, title: str, price: float | None, assumptions: Mapping
     file = io.StringIO()
     style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "kpa", "font.family": "sans-serif"}
     with mpl.rc_context(style):
-        draw(results, title).savefig(file, format="svg", metadata={"Date": None})
+        draw(results, "").savefig(file, format="svg", metadata={"Date": None})
     picture = file.getvalue()
     numbers = {name: texts[0] for name, texts in rows([results.summary()], price)}
     return _PAGE.format(
