@@ -4,8 +4,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+from kpa.fleet import Observers
 from kpa.heartbeat import Heartbeat
-from kpa.reconciler import Observers, Reconciler
+from kpa.reconciler import Reconciler
 from kpa.revisions import Key
 from kpa.telemetry import Telemetry
 from metrics.stat_server import StatServer

@@ -49,9 +49,8 @@ def _noun(kind: Any) -> str:
     inner = [each for each in get_args(kind) if each is not type(None)]
     if get_origin(kind) is not None and inner:
         return _noun(inner[0]) if not isinstance(inner[0], str) else " or ".join(map(str, inner))
-    return {"str": "text", "int": "number", "float": "number", "Path": "file"}.get(
-        kind.__name__, kind.__name__
-    )
+    name = str(kind.__name__)
+    return {"str": "text", "int": "number", "float": "number", "Path": "file"}.get(name, name)
 
 
 def _default(value: object) -> str:

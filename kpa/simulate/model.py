@@ -15,7 +15,8 @@ from heapq import heappop
 
 from config.resolve import resolve
 from kpa.activator.reporter import PHASE
-from kpa.reconciler import Observers, Reconciler
+from kpa.fleet import Observers
+from kpa.reconciler import Reconciler
 from kpa.simulate.cluster import SimulatedCluster
 from kpa.simulate.events import Events
 from kpa.simulate.load import Load

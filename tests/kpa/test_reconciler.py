@@ -19,7 +19,8 @@ import kpa.reconciler
 from config.autoscaler import AutoscalerConfig
 from config.network import NetworkConfig
 from kpa.cluster import Listener, Outcome
-from kpa.reconciler import Observers, Reconciler, following_tick
+from kpa.fleet import Observers
+from kpa.reconciler import Reconciler, following_tick
 from kpa.revisions import Key, Pod, Revision
 from kpa.slices import Slice
 from kpa.status import NextEvent, RevisionStatus
