@@ -5,7 +5,6 @@ block stays within the processor's cache.
 """
 
 from collections.abc import Hashable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +18,8 @@ from scaler.decider import DeciderStates, decide
 from scaler.history import History, Times
 from scaler.last import LastDecisions
 from scaler.panic import CALM
+from scaler.rings import Rings
 from scaler.spec import DeciderSpecs
-
-
-class Rings(NamedTuple):
-    """Lengths of a block's rings: seconds of both windows and of the rate period, steps of the delay."""
-
-    stable: int
-    panic: int
-    delay: int
-    rate: int
-
-    @property
-    def column_bytes(self) -> int:
-        """Memory of one revision."""
-        return 16 * (self.stable + self.panic) + 12 * (self.delay + 2 * self.rate)
 
 
 class Block:

@@ -28,11 +28,12 @@ from numpy.typing import NDArray
 
 from config.resolve import RevisionSettings
 from metrics.windows import Windows
-from scaler.block import Block, Rings
+from scaler.block import Block
 from scaler.bounds import UNKNOWN
 from scaler.delay import STEP, delay_steps
 from scaler.history import Samples, Times
 from scaler.panic import CALM
+from scaler.rings import Rings
 from scaler.rules import Rule, Way
 from scaler.saved import Saved, put_back
 
@@ -43,16 +44,6 @@ _BLOCK_BYTES = 64 * 2**20
 """Memory of a block at most: blocks with long rings have fewer columns, but never fewer than `_FEWEST`."""
 
 _FEWEST = 16
-
-_SECONDS = (32, 64, 192, 512, 1280, 3600)
-"""Ring lengths of windows, so that one long window does not make everyone's ring long. The longest is an
-hour, the largest `stable-window`."""
-
-_DELAY_STEPS = (32, 192, 1800, 43_200)
-"""Ring lengths of the scale-down delay, in steps of 2 s: to a minute, an hour, a day."""
-
-_RATE_SECONDS = (16, 64, 600)
-"""Ring lengths of the scale-rate period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +323,7 @@ class Engine:
 
     def _block_for(self, settings: RevisionSettings) -> Block:
         """Return a block with a free column and rings just long enough."""
-        rings = _rings(settings)
+        rings = Rings.of(settings)
         blocks = self._blocks.setdefault(rings, [])
         for block in blocks:
             if not block.full:
@@ -342,29 +333,13 @@ class Engine:
         return blocks[-1]
 
 
-def _rings(settings: RevisionSettings) -> Rings:
-    return Rings(
-        _least(_SECONDS, settings.stable_window, "stable-window"),
-        _least(_SECONDS, settings.panic_window, "panic window"),
-        _least(_DELAY_STEPS, delay_steps(settings.scale_down_delay), "scale-down-delay in steps of 2 s"),
-        _least(_RATE_SECONDS, settings.scale_rate_period, "scale-rate-period"),
-    )
-
-
-def _least(lengths: tuple[int, ...], needed: float, name: str) -> int:
-    for length in lengths:
-        if needed <= length:
-            return length
-    raise ValueError(f"{name} must be at most {lengths[-1]}, not {needed:g}")
-
-
 def _window_lengths(settings: RevisionSettings) -> tuple[float, float]:
     return settings.stable_window, settings.panic_window
 
 
 def _shape(settings: RevisionSettings) -> tuple[object, ...]:
     """What a revision's column is made for."""
-    return _rings(settings), _window_lengths(settings), settings.aggregation
+    return Rings.of(settings), _window_lengths(settings), settings.aggregation
 
 
 def _memory(settings: RevisionSettings) -> tuple[float, float]:

@@ -18,9 +18,10 @@ from kpa.simulate.load import Load
 from kpa.simulate.scenario import Scenario
 from kpa.tune.pods import Pods
 from kpa.tune.queues import Queues, quantiles, step_for
-from scaler.block import Block, Rings
+from scaler.block import Block
 from scaler.delay import delay_steps
 from scaler.plan import plan
+from scaler.rings import Rings
 from scaler.zero import Activity, Life
 
 _EPOCH = 2**20
