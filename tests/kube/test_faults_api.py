@@ -104,8 +104,8 @@ async def test_a_storm_of_429_is_obeyed_and_outlasted(
     for when, verb, where in proxy.asked[before:]:
         if (verb, where) in proxy.refused:
             times.setdefault((verb, where), []).append(when)
-    for what, when in times.items():
-        pauses = [later - earlier for earlier, later in itertools.pairwise(when)]
+    for what, moments in times.items():
+        pauses = [later - earlier for earlier, later in itertools.pairwise(moments)]
         assert min(pauses, default=1.0) > 0.95, f"{what} did not wait for a second: {pauses}"
     proxy.busy = lambda request: False
     await knative.until(lambda: revision.replicas == 5, "the decision is carried out", 30)
