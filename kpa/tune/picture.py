@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kpa.simulate.picture import LOAD, READY, WANTED
+from kpa.tune.objective import UNITS
 from kpa.tune.report import front_of
 from kpa.tune.search import pareto
 from kpa.tune.tuner import Tuning
@@ -34,9 +35,13 @@ def draw(tuning: Tuning) -> Figure:
     for limit in objective.limits:
         if limit.metric == objective.quality:
             axes.axhline(limit.below, color="black", lw=0.8, ls=":", label=str(limit))
-    axes.set(xscale="log", yscale="log", xlabel=objective.goal, ylabel=objective.quality)
+    axes.set(xscale="log", yscale="log", xlabel=_name(objective.goal), ylabel=_name(objective.quality))
     axes.grid(alpha=0.25, which="both")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, frameon=False)
     axes.set_title(f"{objective}, on the part of the load that the search saw", fontsize=10)
     return figure
+
+
+def _name(metric: str) -> str:
+    return f"{metric}, seconds" if UNITS[metric] == "time" else metric
