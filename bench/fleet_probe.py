@@ -17,6 +17,9 @@ from metrics.stat import Stat, StatMessage, encode_messages
 from tests.kube.api import Api, path
 
 LONGEST = 5.0  # seconds that a probe waits
+DECIDED = 3.0
+"""Seconds, a tick and more, after which a revision that reported no load is known to need nothing: one that
+nothing was ever heard of waits for the next tick of Knative's autoscaler."""
 
 
 class FleetProbe:
@@ -61,6 +64,8 @@ class _Prober:
         """See FleetProbe."""
         seconds = []
         async with aiohttp.ClientSession() as session, session.ws_connect(f"ws://{reports}/") as socket:
+            await socket.send_bytes(self._frame(names, 0.0))
+            await asyncio.sleep(DECIDED)
             for name in names:
                 seconds.append(await self._react(socket, name))
                 await asyncio.sleep(pause)
@@ -69,15 +74,17 @@ class _Prober:
     async def _react(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> float:
         scaled = self._scaled.setdefault(name, asyncio.Event())
         assert not scaled.is_set(), f"{name} is not at zero"
-        frame = encode_messages(
-            [StatMessage(self._namespace, name, Stat("activator-1", 1.0, request_count=1.0))]
-        )
+        frame = self._frame([name], 1.0)
         began = time.perf_counter()
         await socket.send_bytes(frame)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LONGEST):
                 await scaled.wait()
         return time.perf_counter() - began
+
+    def _frame(self, names: list[str], load: float) -> bytes:
+        stat = Stat("activator-1", load, request_count=load)
+        return encode_messages([StatMessage(self._namespace, name, stat) for name in names])
 
 
 async def _probe(pipe: Pipe, url: str, token: str, ca_file: Path, namespace: str) -> None:
