@@ -152,7 +152,7 @@ def _changes(
 ) -> tuple[dict[Key, Row], bytes]:
     rows = {status.key: row_of(status) for status in statuses}
     changed = [row for key, row in rows.items() if before.get(key) != row]
-    gone = [key for key in before if key not in rows]
+    gone = [tuple(key) for key in before if key not in rows]
     return rows, _event("change", {"time": now, "profile": profile, "rows": changed, "gone": gone})
 
 

@@ -1,46 +1,39 @@
-// Which page is shown, the theme, and the state of the connection.
+// Which page is shown, and the state of the connection.
 
-import { Fleet } from "./live.js";
 import { FleetPage } from "./fleet.js";
+import { clock } from "./format.js";
+import { Fleet } from "./live.js";
 import { RevisionPage } from "./revision.js";
+import { text } from "./rows.js";
 
 const element = (id) => document.getElementById(id);
 const fleet = new Fleet();
 const fleetPage = new FleetPage(fleet);
 const revisionPage = new RevisionPage(fleet);
 
-function theme(name) {
-  document.documentElement.dataset.theme = name;
-  revisionPage.redraw();
-  fleetPage.draw();
-}
-
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const chosen = () => localStorage.getItem("theme") ?? (dark.matches ? "dark" : "light");
-dark.addEventListener("change", () => theme(chosen()));
-element("theme").addEventListener("click", () => {
-  localStorage.setItem("theme", chosen() === "dark" ? "light" : "dark");
-  theme(chosen());
-});
-
 function show() {
   const [, page, namespace, name] = location.hash.split("/").map(decodeURIComponent);
   const one = page === "revisions" && namespace && name;
+  const before = revisionPage.key;
   element("fleet").hidden = Boolean(one);
   element("revision").hidden = !one;
+  document.body.classList.toggle("filled", !one);
   document.title = one ? `${name} - kpa` : "kpa";
+  revisionPage.close();
   if (one) {
-    revisionPage.open(namespace, name);
     scrollTo(0, 0);
+    revisionPage.open(namespace, name);
+  } else if (before) {
+    fleetPage.show(before);
   } else {
-    revisionPage.close();
     fleetPage.draw();
   }
 }
 
 addEventListener("hashchange", show);
 addEventListener("keydown", (event) => {
-  const writing = event.target instanceof HTMLInputElement;
+  const writing = event.target.matches?.("input, select, textarea");
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape" && !element("revision").hidden) location.hash = "#/";
   if (event.key === "/" && !writing && !element("fleet").hidden) {
     event.preventDefault();
@@ -48,11 +41,11 @@ addEventListener("keydown", (event) => {
   }
 });
 fleet.addEventListener("connection", () => {
-  element("connection").textContent = fleet.connected ? "live" : "no connection to kpa; trying again";
-  element("connection").className = fleet.connected ? "" : "lost";
-  element("profile").textContent = fleet.profile && `profile ${fleet.profile}`;
+  const lost = `no connection to kpa since ${clock(Date.now() / 1000)}; trying again`;
+  text(element("connection"), fleet.connected ? "live" : lost);
+  element("connection").classList.toggle("lost", !fleet.connected);
+  text(element("profile"), fleet.profile && `profile ${fleet.profile}`);
 });
 
-theme(chosen());
 show();
 fleet.connect();

@@ -1,82 +1,67 @@
 // The table of all revisions. Only the rows in sight are in the page, so thousands cost no more than a few.
 
-import { load, next, trim } from "./format.js";
-import { ask } from "./live.js";
+import { count, next, short } from "./format.js";
+import { add, COLUMNS, fill, made, newLine, text } from "./rows.js";
+import { Sparklines } from "./sparklines.js";
 
-const COLUMNS = [
-  { id: "name", title: "Revision", value: (row) => row.key },
-  { id: "pods", title: "Ready / wanted", value: (row) => row.ready, number: true },
-  { id: "load", title: "Load, last hour", value: null },
-  { id: "bar", title: "Load of target", value: (row) => share(row) ?? -1 },
-  { id: "stable", title: "In flight", value: (row) => row.stable ?? -1, number: true },
-  { id: "mode", title: "Mode", value: (row) => row.mode },
-  { id: "rule", title: "Bound by", value: (row) => row.rule },
-  { id: "next", title: "Next", value: (row) => row.next_at ?? Infinity },
-];
-const FRESH = 20; // seconds for which a sparkline is good: the interval of samples
+const BEYOND = 5; // rows out of sight that are there, at each end
+const narrow = matchMedia("(max-width: 900px)");
+const rowHeight = () => (narrow.matches ? 84 : 36); // as in style.css
 const element = (id) => document.getElementById(id);
-
-/** Load per ready pod as a part of its target. */
-function share(row) {
-  return row.stable === null || !row.ready ? null : row.stable / row.ready / row.target;
-}
-
-const wanted = (row) => (row.wanted >= 0 ? row.wanted : row.replicas);
 
 export class FleetPage {
   constructor(fleet) {
     this.fleet = fleet;
     this.sort = { column: COLUMNS[0], down: false };
     this.found = [];
-    this.elements = new Map(); // by key
-    this.lines = new Map(); // sparklines: { at, values }
-    this.focused = 0;
+    this.lines = new Map(); // what is in the page, by key
+    this.sparklines = new Sparklines();
+    this.current = null; // key of the row that takes part in tabbing
+    this.drawing = 0;
     this.#head();
     element("search").addEventListener("input", () => {
       element("space").scrollTop = 0;
       this.draw();
     });
     element("search").addEventListener("keydown", (event) => {
-      if (event.key === "ArrowDown" || event.key === "Enter") this.#focus(0);
+      if (event.key !== "ArrowDown" && event.key !== "Enter") return;
+      event.preventDefault();
+      this.#focus(0);
     });
-    element("space").addEventListener("scroll", () => this.#draw(), { passive: true });
+    element("space").addEventListener("scroll", () => this.#place(), { passive: true });
     element("rows").addEventListener("keydown", (event) => this.#key(event));
-    addEventListener("resize", () => this.draw());
-    fleet.addEventListener("change", () => this.draw());
+    element("rows").addEventListener("focusin", (event) => this.#rove(event.target.closest(".row")?.dataset.key));
+    for (const kind of ["resize", "theme"]) addEventListener(kind, () => this.draw());
+    for (const kind of ["change", "connection"]) fleet.addEventListener(kind, () => this.draw());
     setInterval(() => this.#tick(), 1000);
   }
 
-  /** Search and sort anew, and draw what is in sight. */
+  /** Search, sort and draw at the next frame, however often this is called before it. */
   draw() {
     if (element("fleet").hidden) return;
-    const words = element("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const matches = (row) => {
-      const text = `${row.key} ${row.service} ${row.mode} ${row.activity} ${row.rule}`.toLowerCase();
-      return words.every((word) => text.includes(word));
-    };
-    const { column, down } = this.sort;
-    this.found = [...this.fleet.rows.values()].filter(matches);
-    const by = new Map(this.found.map((row) => [row, column.value(row)]));
-    const order = (a, b) => compare(by.get(a), by.get(b)) * (down ? -1 : 1) || compare(a.key, b.key);
-    this.found.sort(order);
-    this.#totals();
-    const all = this.fleet.rows.size;
-    element("count").textContent = words.length ? `${this.found.length} of ${all}` : "";
-    element("empty").hidden = this.found.length > 0;
-    element("empty").textContent = all ? "No revision matches." : "No revision is scaled yet.";
-    element("grid").setAttribute("aria-rowcount", this.found.length + 1);
-    this.#draw();
+    this.drawing ||= requestAnimationFrame(() => {
+      this.drawing = 0;
+      this.#arrange();
+      this.#place();
+    });
+  }
+
+  /** Go to the row of a revision. */
+  show(key) {
+    this.#arrange();
+    const place = this.found.findIndex((row) => row.key === key);
+    if (place >= 0) this.#focus(place);
+    else this.draw();
   }
 
   #head() {
     for (const column of COLUMNS) {
-      const cell = document.createElement("div");
-      cell.setAttribute("role", "columnheader");
-      cell.className = `c-${column.id}${column.number ? " number" : ""}`;
+      const cell = made("div", "columnheader", column);
       if (column.value) {
         const button = document.createElement("button");
+        button.type = "button";
         button.textContent = column.title;
-        button.addEventListener("click", () => this.#sortBy(column, column === this.sort.column && !this.sort.down));
+        button.addEventListener("click", () => this.#sortBy(column, column === this.sort.column ? !this.sort.down : column.number));
         cell.append(button);
         element("sort-by").append(new Option(column.title, column.id));
       } else {
@@ -87,193 +72,134 @@ export class FleetPage {
     }
     element("sort-by").addEventListener("change", (event) => {
       const column = COLUMNS.find(({ id }) => id === event.target.value);
-      this.#sortBy(column, column.id === "pods" || column.id === "bar" || column.id === "stable");
+      this.#sortBy(column, column.number);
     });
+    element("direction").addEventListener("click", () => this.#sortBy(this.sort.column, !this.sort.down));
     this.#sortBy(COLUMNS[0], false);
   }
 
-  #sortBy(column, down) {
+  #sortBy(column, down = false) {
     this.sort = { column, down };
     for (const each of COLUMNS) {
-      if (!each.value) continue;
-      each.cell.setAttribute("aria-sort", each !== column ? "none" : down ? "descending" : "ascending");
+      if (each.value) each.cell.setAttribute("aria-sort", each !== column ? "none" : down ? "descending" : "ascending");
     }
+    element("sort-by").value = column.id;
+    element("direction").textContent = down ? "↓" : "↑";
+    element("direction").ariaLabel = down ? "Descending; change to ascending" : "Ascending; change to descending";
     this.draw();
   }
 
-  #totals() {
-    const rows = [...this.fleet.rows.values()];
-    const sum = (value) => rows.reduce((total, row) => total + value(row), 0);
-    const totals = [
-      ["revisions", rows.length],
-      ["pods ready", sum((row) => row.ready)],
-      ["pods wanted", sum(wanted)],
-      ["in flight", trim(sum((row) => (row.metric === "concurrency" ? (row.stable ?? 0) : 0)))],
-      ["in panic", rows.filter((row) => row.mode === "panic").length, "panic"],
-      ["at zero", rows.filter((row) => wanted(row) === 0).length],
-    ];
-    const cells = totals.map(([name, value, kind]) => {
-      const cell = document.createElement("div");
-      if (kind && value) cell.className = kind;
-      const number = document.createElement("b");
-      number.textContent = value;
-      cell.append(number, name);
-      return cell;
-    });
-    element("totals").replaceChildren(...cells);
+  /** Find and order the rows, and sum up all of them: one pass and a sort. */
+  #arrange() {
+    const words = element("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const totals = { ready: 0, wanted: 0, flight: 0, rate: 0, panic: 0, zero: 0 };
+    const { column, down } = this.sort;
+    const found = [];
+    for (const row of this.fleet.rows.values()) {
+      add(totals, row);
+      if (words.every((word) => row.text.includes(word))) found.push([column.value(row), row.rank, row]);
+    }
+    found.sort(([a, x], [b, y]) => (a < b ? -1 : a > b ? 1 : 0) * (down ? -1 : 1) || x - y);
+    this.found = found.map(([, , row]) => row);
+    const all = this.fleet.rows.size;
+    showTotals(totals, all);
+    text(element("count"), words.length ? `${count(this.found.length)} of ${count(all)}` : "");
+    element("empty").hidden = this.found.length > 0;
+    text(element("empty"), all ? "No revision matches." : this.fleet.connected ? "No revision is scaled yet." : "Waiting for kpa.");
+    element("grid").setAttribute("aria-rowcount", this.found.length + 1);
   }
 
-  get #height() {
-    return matchMedia("(max-width: 900px)").matches ? 76 : 36;
-  }
-
-  #draw() {
+  /** Put the rows in sight into the page. */
+  #place() {
     const space = element("space");
-    const height = this.#height;
-    const first = Math.max(0, Math.floor(space.scrollTop / height) - 5);
-    const last = Math.min(this.found.length, Math.ceil((space.scrollTop + space.clientHeight) / height) + 5);
+    const height = rowHeight();
     element("rows").style.height = `${this.found.length * height}px`;
+    const first = Math.max(0, Math.floor(space.scrollTop / height) - BEYOND);
+    const last = Math.min(this.found.length, Math.ceil((space.scrollTop + space.clientHeight) / height) + BEYOND);
     const shown = new Map();
-    for (let place = first; place < last; place++) {
-      const row = this.found[place];
-      const line = this.elements.get(row.key) ?? this.#line(row.key);
-      line.root.style.transform = `translateY(${place * height}px)`;
-      line.root.setAttribute("aria-rowindex", place + 2);
-      line.place = place;
-      this.#fill(line, row);
-      shown.set(row.key, line);
+    const now = this.fleet.now();
+    const focused = document.activeElement?.closest("#rows .row")?.dataset.key;
+    for (let place = first; place < last; place++) this.#put(place, height, now, shown);
+    if (focused && !shown.has(focused)) {
+      const place = this.found.findIndex((row) => row.key === focused); // stays where the keyboard is
+      if (place >= 0) this.#put(place, height, now, shown);
     }
-    for (const [key, line] of this.elements) if (!shown.has(key)) line.root.remove();
-    this.elements = shown;
-    this.#rove();
-    this.#sparklines();
+    for (const [key, line] of this.lines) if (!shown.has(key)) line.root.remove();
+    this.lines = shown;
+    this.#order(focused);
+    this.#rove(this.lines.has(this.current) ? this.current : this.found[first]?.key);
+    this.sparklines.draw(new Map([...shown].map(([key, line]) => [key, line.canvas])));
   }
 
-  #line(key) {
-    const root = document.createElement("a");
-    root.className = "row";
-    root.setAttribute("role", "row");
-    root.href = `#/revisions/${key.split("/").map(encodeURIComponent).join("/")}`;
-    root.tabIndex = -1;
-    const cells = {};
-    for (const column of COLUMNS) {
-      const cell = document.createElement("div");
-      cell.setAttribute("role", "gridcell");
-      cell.className = `c-${column.id}${column.number ? " number" : ""}`;
-      cells[column.id] = cell;
-      root.append(cell);
-    }
-    const canvas = document.createElement("canvas");
-    canvas.className = "spark";
-    canvas.setAttribute("aria-hidden", "true");
-    cells.load.append(canvas);
-    element("rows").append(root);
-    const line = { root, cells, canvas, place: 0, drawn: null };
-    this.elements.set(key, line);
-    return line;
+  #put(place, height, now, shown) {
+    const row = this.found[place];
+    const line = this.lines.get(row.key) ?? newLine(row.key);
+    line.root.style.transform = `translateY(${place * height}px)`;
+    line.root.setAttribute("aria-rowindex", place + 2);
+    line.place = place;
+    fill(line, row, now);
+    shown.set(row.key, line);
   }
 
-  #fill({ cells, root }, row) {
-    const set = (id, text) => {
-      if (cells[id].textContent !== text) cells[id].textContent = text;
-    };
-    set("name", row.key);
-    cells.name.title = row.key;
-    set("pods", `${row.ready} / ${wanted(row)}`);
-    set("stable", row.stable === null ? "no data" : `${load(row.stable)}${row.metric === "rps" ? "/s" : ""}`);
-    set("mode", row.mode);
-    cells.mode.className = `c-mode${row.mode === "panic" ? " mode-panic" : ""}`;
-    set("rule", row.rule);
-    set("next", next(row.next, row.next_at, this.fleet.now()));
-    const part = share(row);
-    const text = part === null ? "-" : `${Math.round(part * 100)} %`;
-    set("bar", text);
-    const filled = Math.min(100, Math.round((part ?? 0) * 100));
-    cells.bar.style.background =
-      part === null ? "" : `linear-gradient(90deg, var(--blue-soft) ${filled}%, transparent ${filled}%)`;
-    root.setAttribute("aria-label", `${row.key}: ${row.ready} of ${wanted(row)} pods ready, ${row.mode}, ${row.rule}`);
+  /** Have the rows in the page in the order in which they are seen; readers go by it. */
+  #order(focused) {
+    let next = element("rows").firstElementChild;
+    for (const { root } of [...this.lines.values()].sort((a, b) => a.place - b.place)) {
+      if (root === next) next = next.nextElementSibling;
+      else element("rows").insertBefore(root, next);
+    }
+    const link = this.lines.get(focused)?.link;
+    if (link && link !== document.activeElement) link.focus({ preventScroll: true }); // it was moved
   }
 
   #tick() {
-    if (element("fleet").hidden) return;
-    for (const [key, line] of this.elements) {
+    if (element("fleet").hidden || document.hidden) return;
+    const now = this.fleet.now();
+    for (const [key, line] of this.lines) {
       const row = this.fleet.rows.get(key);
-      if (row?.next) line.cells.next.textContent = next(row.next, row.next_at, this.fleet.now());
+      if (row?.next) text(line.cells.next, next(row.next, row.next_at, now));
     }
-    this.#sparklines();
-  }
-
-  // Sparklines of the rows in sight, asked for together.
-
-  async #sparklines() {
-    const now = Date.now() / 1000;
-    const stale = [...this.elements.keys()].filter((key) => !(this.lines.get(key)?.at > now - FRESH));
-    for (const [key, line] of this.elements) this.#spark(line, this.lines.get(key)?.values);
-    if (!stale.length) return;
-    for (const key of stale) this.lines.set(key, { at: now, values: this.lines.get(key)?.values });
-    const some = stale.slice(0, 200).map((key) => `of=${encodeURIComponent(key)}`);
-    const answer = await ask(`/api/sparklines?${some.join("&")}`).catch(() => ({}));
-    for (const [key, values] of Object.entries(answer ?? {})) {
-      this.lines.set(key, { at: now, values });
-      const line = this.elements.get(key);
-      if (line) this.#spark(line, values);
-    }
-    if (this.lines.size > 2000) this.lines.delete(this.lines.keys().next().value);
-  }
-
-  #spark(line, values) {
-    const colour = getComputedStyle(document.documentElement).getPropertyValue("--blue").trim();
-    const mark = `${colour} ${values?.length} ${values?.at(-1)} ${line.canvas.clientWidth}`;
-    if (!values || line.drawn === mark || !line.canvas.clientWidth) return;
-    line.drawn = mark;
-    const [width, height] = [line.canvas.clientWidth, line.canvas.clientHeight];
-    const ratio = devicePixelRatio || 1;
-    line.canvas.width = width * ratio;
-    line.canvas.height = height * ratio;
-    const pen = line.canvas.getContext("2d");
-    pen.scale(ratio, ratio);
-    pen.strokeStyle = colour;
-    pen.lineWidth = 1.25;
-    const most = Math.max(...values.map((value) => value ?? 0), 1e-9);
-    pen.beginPath();
-    values.forEach((value, place) => {
-      const x = (place / Math.max(1, values.length - 1)) * (width - 2) + 1;
-      const y = height - 2 - ((value ?? 0) / most) * (height - 4);
-      place ? pen.lineTo(x, y) : pen.moveTo(x, y);
-    });
-    pen.stroke();
+    this.sparklines.draw(this.sparklines.shown);
   }
 
   // The keyboard: one row takes part in tabbing, arrows move.
 
   #key(event) {
-    const page = Math.floor(element("space").clientHeight / this.#height) - 1;
+    const page = Math.floor(element("space").clientHeight / rowHeight()) - 1;
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
-    if (!(event.key in moves)) return;
+    if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    this.#focus(Math.max(0, Math.min(this.found.length - 1, this.focused + moves[event.key])));
+    const here = this.lines.get(this.current)?.place ?? 0;
+    if (event.key === "ArrowUp" && here === 0) element("search").focus();
+    else this.#focus(Math.max(0, Math.min(this.found.length - 1, here + moves[event.key])));
   }
 
   #focus(place) {
     if (!this.found[place]) return;
-    this.focused = place;
-    const [space, height] = [element("space"), this.#height];
+    const space = element("space");
+    const height = rowHeight();
     const top = place * height;
+    element("rows").style.height = `${this.found.length * height}px`;
     if (top < space.scrollTop) space.scrollTop = top;
     if (top + height > space.scrollTop + space.clientHeight) space.scrollTop = top + height - space.clientHeight;
-    this.#draw();
-    this.elements.get(this.found[place].key)?.root.focus();
+    this.#place();
+    this.lines.get(this.found[place].key)?.link.focus({ preventScroll: true });
   }
 
-  #rove() {
-    const places = [...this.elements.values()];
-    const here = places.find(({ place }) => place === this.focused) ?? places[0];
-    for (const line of places) line.root.tabIndex = line === here ? 0 : -1;
-    if (here) this.focused = here.place;
+  #rove(key) {
+    this.current = key ?? null;
+    for (const [each, line] of this.lines) line.link.tabIndex = each === key ? 0 : -1;
   }
 }
 
-function compare(a, b) {
-  if (typeof a === "string") return a.localeCompare(b, undefined, { numeric: true });
-  return a < b ? -1 : a > b ? 1 : 0;
+function showTotals(totals, revisions) {
+  text(element("total-revisions"), count(revisions));
+  text(element("total-ready"), count(totals.ready));
+  text(element("total-wanted"), count(totals.wanted));
+  text(element("total-flight"), short(totals.flight));
+  text(element("total-rate"), short(totals.rate));
+  element("total-rate").parentElement.hidden = !totals.rate;
+  text(element("total-panic"), count(totals.panic));
+  element("total-panic").parentElement.classList.toggle("panic", totals.panic > 0);
+  text(element("total-zero"), count(totals.zero));
 }

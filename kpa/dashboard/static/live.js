@@ -1,13 +1,22 @@
 // The fleet as the server tells of it: all rows once, then those that changed.
 
+const SILENCE = 12; // seconds without an event after which the connection counts as lost
+const AGAIN = 2; // seconds until the next attempt
+
+const byName = new Intl.Collator(undefined, { numeric: true }).compare;
+const keyOf = (row) => `${row[0]}/${row[1]}`;
+
+/** Emits "change" when rows did, "connection" when the connection is lost or back. */
 export class Fleet extends EventTarget {
   constructor() {
     super();
-    this.rows = new Map();
+    this.rows = new Map(); // by key
     this.columns = [];
     this.profile = "";
-    this.connected = false;
+    this.connected = null; // not known yet
     this.offset = 0; // seconds that the server's clock is ahead of ours
+    this.heard = 0;
+    setInterval(() => this.#watch(), 1000);
   }
 
   /** Seconds since the epoch by the server's clock. */
@@ -16,38 +25,75 @@ export class Fleet extends EventTarget {
   }
 
   connect() {
-    const source = new EventSource("/api/stream");
-    source.addEventListener("fleet", (event) => {
+    this.source?.close();
+    this.heard = Date.now() / 1000;
+    this.source = new EventSource("/api/stream");
+    this.source.addEventListener("fleet", (event) => {
       const told = JSON.parse(event.data);
       this.columns = told.columns;
-      this.rows = new Map(told.rows.map((row) => [`${row[0]}/${row[1]}`, this.#named(row)]));
-      this.#heard(told);
+      this.rows = new Map(told.rows.map((row) => [keyOf(row), this.#named(row)]));
+      this.#rank();
+      this.#hear(told);
     });
-    source.addEventListener("change", (event) => {
+    this.source.addEventListener("change", (event) => {
       const told = JSON.parse(event.data);
-      for (const row of told.rows) this.rows.set(`${row[0]}/${row[1]}`, this.#named(row));
+      const before = this.rows.size;
       for (const [namespace, name] of told.gone) this.rows.delete(`${namespace}/${name}`);
-      this.#heard(told);
+      let added = 0;
+      for (const row of told.rows) {
+        const old = this.rows.get(keyOf(row));
+        this.rows.set(keyOf(row), this.#named(row, old?.rank));
+        added += old ? 0 : 1;
+      }
+      if (added) this.#rank();
+      this.#hear(told, told.rows.length || told.gone.length || !before);
     });
-    source.addEventListener("error", () => {
-      this.connected = false;
-      this.dispatchEvent(new Event("connection"));
-    });
+    this.source.addEventListener("error", () => this.#connected(false));
   }
 
-  #named(row) {
-    const named = { key: `${row[0]}/${row[1]}` };
+  #named(row, rank) {
+    const named = { key: keyOf(row), rank };
     this.columns.forEach((column, place) => (named[column] = row[place]));
+    const state = stateOf(named);
+    named.state = state;
+    named.text = `${named.key} ${named.service} ${state} ${named.mode} ${named.activity} ${named.rule}`.toLowerCase();
     return named;
   }
 
-  #heard(told) {
-    this.profile = told.profile;
-    this.offset = told.time - Date.now() / 1000;
-    this.connected = true;
-    this.dispatchEvent(new Event("connection"));
-    this.dispatchEvent(new Event("change"));
+  /** Number the names in their order, so that sorting compares numbers. */
+  #rank() {
+    const rows = [...this.rows.values()].sort((a, b) => byName(a.key, b.key));
+    rows.forEach((row, place) => (row.rank = place));
   }
+
+  #hear(told, changed = true) {
+    this.profile = told.profile;
+    this.heard = Date.now() / 1000;
+    this.offset = told.time - this.heard;
+    this.#connected(true);
+    if (changed) this.dispatchEvent(new Event("change"));
+  }
+
+  #connected(now) {
+    if (this.connected === now) return;
+    this.connected = now;
+    this.dispatchEvent(new Event("connection"));
+  }
+
+  /** Try again where the browser does not: after an answer that is no stream, or silence. */
+  #watch() {
+    const quiet = Date.now() / 1000 - this.heard;
+    const closed = this.source?.readyState === EventSource.CLOSED;
+    if (quiet > SILENCE || (closed && quiet > AGAIN)) {
+      this.#connected(false);
+      this.connect();
+    }
+  }
+}
+
+/** One word for what a revision does. */
+export function stateOf(row) {
+  return row.mode !== "panic" && row.activity !== "active" ? row.activity : row.mode;
 }
 
 /** The JSON of an address; null for what is not there. */
