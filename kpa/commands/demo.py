@@ -15,7 +15,8 @@ def command(
     trace: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Arrivals to play: CSV with TIMESTAMP, ContextTokens, GeneratedTokens."
+            metavar="FILE",
+            help="Requests to play: CSV with timestamp, ContextTokens and GeneratedTokens, or service_time.",
         ),
     ] = None,
     speed: Annotated[
@@ -50,11 +51,13 @@ def command(
 
     from rich.console import Console
 
-    from kpa.demo.azure import TokenRates, TraceError, read_azure_trace
     from kpa.demo.child import LocalError
+    from kpa.demo.recorded import read_recorded
     from kpa.demo.run import demonstrate
     from kpa.demo.scenario import Scenario
     from kpa.demo.trace import builtin_trace
+    from kpa.simulate.errors import InputError
+    from kpa.simulate.tables import TokenRates
 
     try:
         if trace is None:
@@ -62,10 +65,10 @@ def command(
             load = load.first(seconds) if seconds else load
         else:
             speed, seconds = speed or FILE_SPEED, seconds or FILE_SECONDS
-            recorded = read_azure_trace(trace, TokenRates(prefill_rate, decode_rate), speed * seconds)
+            recorded = read_recorded(trace, TokenRates(prefill_rate, decode_rate), speed * seconds)
             load = recorded.sped_up(speed).delayed(LEAD_IN)
         status = asyncio.run(demonstrate(Scenario(), load, Console()))
-    except TraceError as error:
+    except InputError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     except LocalError as error:

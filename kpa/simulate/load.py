@@ -8,13 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kpa.demo.azure import TokenRates
 from kpa.simulate.arrivals import draw_arrivals
 from kpa.simulate.distributions import Times
 from kpa.simulate.errors import InputError
 from kpa.simulate.phases import WORDS, Stretch, parse_phases
 from kpa.simulate.prometheus import RangeQuery, fetch_range, read_range
-from kpa.simulate.tables import read_table
+from kpa.simulate.tables import TokenRates, read_table
 
 DEFAULT_SERVICE = Times(1.0)
 """Of requests about which nothing is said."""

@@ -9,13 +9,13 @@ from typing import Literal
 
 from config.autoscaler import AutoscalerConfig
 from config.durations import format_duration, parse_duration
-from kpa.demo.azure import TokenRates
 from kpa.simulate.distributions import parse_times
 from kpa.simulate.errors import InputError
 from kpa.simulate.load import DEFAULT_SERVICE, Load, Reading, read_load
 from kpa.simulate.prometheus import RangeQuery
 from kpa.simulate.scenario import Scenario
 from kpa.simulate.settings import Settings, read_annotations, read_settings
+from kpa.simulate.tables import TokenRates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kpa.demo.azure import TokenRates
 from kpa.simulate.errors import InputError
-from kpa.simulate.tables import Row, read_table
+from kpa.simulate.tables import Row, TokenRates, read_table
 
 RATES = TokenRates(prefill=1000, decode=50)
 
@@ -45,6 +44,12 @@ def written(folder: Path, text: str | bytes) -> Path:
 def test_requests_are_read(tmp_path: Path, text: str, rows: list[Row]) -> None:
     read = read_table(written(tmp_path, text), RATES)
     np.testing.assert_allclose(read, rows, atol=1e-9)
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(4.24, 1), (4.25, 2)])
+def test_nothing_beyond_the_limit_is_read(tmp_path: Path, seconds: float, count: int) -> None:
+    text = "time,service_time\n1,0.5\n5.25,2\n60,1\nnonsense\n"
+    assert len(read_table(written(tmp_path, text), RATES, seconds)) == count
 
 
 @pytest.mark.parametrize(
