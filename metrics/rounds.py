@@ -6,6 +6,7 @@ that a broken pod delays its revision once, until that round's deadline. And an 
 round has ended stands in for that pod in the next, so that a pod slower than a round is still heard.
 """
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 
 from metrics.asking import Askable, asking_order, extrapolate
@@ -29,11 +30,13 @@ class Round:
         Whom to ask; the pods, if it is not given.
     troubled : callable, optional
         Called when `trouble.problem` has become another one.
+    shuffle : callable, optional
+        Orders pods by chance, in place; a simulation has its own.
     """
 
     __slots__ = (
         "_answers", "_asked", "_awaited", "_began", "_ended", "_hold", "_needed", "_open", "_order",
-        "_pods_then", "_second", "_stable_window", "continuity", "pods", "route", "trouble",
+        "_pods_then", "_second", "_shuffle", "_stable_window", "continuity", "pods", "route", "trouble",
     )  # fmt: skip
 
     def __init__(
@@ -42,7 +45,9 @@ class Round:
         ended: Callable[[float], None],
         route: Route | None = None,
         troubled: Callable[[], None] = lambda: None,
+        shuffle: Callable[[list[Askable]], None] = random.shuffle,
     ) -> None:
+        self._shuffle = shuffle
         self.continuity = continuity
         self.route = route or Route()
         self.trouble = Trouble(troubled)
@@ -90,7 +95,8 @@ class Round:
         self._answers = []
         self._asked = []
         sampled = self._needed < len(pods)
-        self._order = iter(asking_order(pods, now, self._stable_window) if sampled else pods)
+        ordered = asking_order(pods, now, self._stable_window, self._shuffle) if sampled else pods
+        self._order = iter(ordered)
         while len(self._asked) < self._needed and self._ask_next():
             pass
         if sampled:

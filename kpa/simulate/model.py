@@ -79,10 +79,11 @@ class Model:
             clock=lambda: EPOCH + self._cluster.now,
         )
         continuity = Continuity(KEY, self._record_scrape, self._reconciler.engine.forget_data)
-        self._round = Round(continuity, ended=lambda began: None)
+        chance = random.Random(scenario.seed)
+        self._round = Round(continuity, lambda began: None, shuffle=chance.shuffle)
         self._round.configure(settings.stable_window, settings.panic_window, settings.missing_stats)
         self._is_scraped = settings.target_burst_capacity != -1
-        self._scrape_phase = random.Random(scenario.seed).uniform(0.0, 0.5)
+        self._scrape_phase = chance.uniform(0.0, 0.5)
         self._wakes_at = float("inf")
 
     def run(self) -> Results:
