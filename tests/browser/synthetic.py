@@ -4,6 +4,7 @@ import asyncio
 import math
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -48,7 +49,7 @@ class Synthetic:
         """Listen, at the same port as before if there was one."""
         self._server = Server(
             Telemetry(),
-            self._read,
+            lambda: self.read(),
             self._explain,
             self._past,
             heartbeat=Heartbeat(asyncio.get_running_loop().time(), 600.0),
@@ -74,7 +75,8 @@ class Synthetic:
         """Let a revision be gone."""
         self.statuses = {key: status for key, status in self.statuses.items() if key.name != name}
 
-    def _read(self) -> list[RevisionStatus]:
+    def read(self) -> Iterable[RevisionStatus]:
+        """Give all statuses, as the reconciler does."""
         if self.failing:
             raise RuntimeError("a look that fails")
         return list(self.statuses.values())
