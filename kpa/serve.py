@@ -33,6 +33,7 @@ from kpa.reconciler import Reconciler
 from kpa.revisions import Key
 from kpa.serve_options import Options, ServeError
 from kpa.shadow_app import ShadowApp
+from kpa.slices import LENGTH, Slice
 from kpa.wiring import follow_failures, observers
 from metrics.stat import StatMessage
 from metrics.stat_server import StatServer
@@ -53,7 +54,7 @@ class ServeApp(FleetApp):
         self._leadership: Leadership | None = None
         self._config_map_events = ConfigMapEvents(client, options.namespace, options.pod_name)
         self._ours: set[str] = set()  # buckets whose revisions we look after
-        self._takeovers: dict[str, asyncio.Task[None]] = {}
+        self._changes: dict[str, asyncio.Task[None]] = {}  # of who looks after a bucket
         super().__init__(options, client)
         identity = f"{options.pod_name}_{options.pod_ip}"
         self._handover = Handover(
@@ -101,8 +102,8 @@ class ServeApp(FleetApp):
             await self._handover.finish(list(self._ours))
 
     async def _close(self) -> None:
-        for takeover in self._takeovers.values():
-            takeover.cancel()
+        for change in self._changes.values():
+            change.cancel()
         await self._stat_server.farewell()
         await self._handover.linger()
         await self._stat_server.close()
@@ -126,6 +127,7 @@ class ServeApp(FleetApp):
             timing,
             self._led,
             self._held,
+            self._handover.pages.refresh,
         )
 
     async def _leader_election(self) -> Mapping[str, str]:
@@ -163,16 +165,16 @@ class ServeApp(FleetApp):
 
     def _led(self, bucket: str, leading: bool) -> None:
         """Take a bucket over, or leave it."""
-        takeover = self._takeovers.pop(bucket, None)
-        if takeover is not None:
-            takeover.cancel()
+        change = self._changes.pop(bucket, None)
+        if change is not None:
+            change.cancel()
         if leading:
             self._endpoints.hold(bucket)
-            self._takeovers[bucket] = asyncio.create_task(self._take_over(bucket))
+            self._changes[bucket] = asyncio.create_task(self._take_over(bucket))
         else:
             self._ours.discard(bucket)
             self._endpoints.release(bucket)
-            self._cluster.touch_all()
+            self._changes[bucket] = asyncio.create_task(self._look_at(bucket))
 
     async def _take_over(self, bucket: str) -> None:
         """Look after other revisions, as far as others know them; stats that waited for that are ours."""
@@ -182,13 +184,20 @@ class ServeApp(FleetApp):
         except Exception:
             log.exception("bucket %s begins anew", bucket)
         self._ours.add(bucket)
-        for number, key in enumerate(list(self._cluster.podautoscalers)):
+        await self._look_at(bucket)
+        self._reconciler.on_stats(self._forwarder.reclaim(bucket))
+
+    async def _look_at(self, bucket: str) -> None:
+        """Look at the revisions of a bucket: they are ours now, or no longer."""
+        touched, slice = 0, Slice(LENGTH)
+        for key in list(self._cluster.podautoscalers):
             if self._bucket_of(key) == bucket:
                 self._cluster.touch(key)
-            if number % _AT_ONCE == _AT_ONCE - 1:
+                touched += 1
+            if touched == _AT_ONCE or slice.over:
                 await asyncio.sleep(0)
+                touched, slice = 0, Slice(LENGTH)
         await asyncio.sleep(0)
-        self._reconciler.on_stats(self._forwarder.reclaim(bucket))
 
     def _accepts(self, host: str) -> bool:
         """Refuse stats that were sent to a bucket's name, unless the bucket is ours."""

@@ -25,6 +25,10 @@ CONTENT_TYPE = "application/vnd.kpa.snapshot"
 _FRESH = 1.0
 """Seconds for which a snapshot is given to others who ask: one is made for all of them."""
 
+_SHARE, _OLDEST = 20, 30.0
+"""Where snapshots of all buckets take long, each is given for so many times that, at most so many seconds:
+they cost a twentieth of a core, however many replicas ask."""
+
 _RELEASED = 60.0
 """Seconds after which a bucket that we released is no longer ours to tell of."""
 
@@ -33,6 +37,7 @@ _log = logging.getLogger(__name__)
 
 class _Taken(NamedTuple):
     at: float
+    seconds: float  # that it took
     data: bytes
 
 
@@ -78,22 +83,31 @@ class HandoverPages:
         async with self._lock:
             known = self._taken.get(bucket)
             age = float("inf") if known is None else time.monotonic() - known.at
-            if self._leads(bucket) and age > _FRESH:
+            if self._leads(bucket) and age > self._fresh():
+                began = time.monotonic()
                 keys = [key for key in self._reconciler.revisions() if self._owner(key) == bucket]
                 data = await take(self._reconciler, keys)
                 if self._leads(bucket):
-                    known = self._taken[bucket] = _Taken(time.monotonic(), data)
+                    known = self._taken[bucket] = _Taken(time.monotonic(), time.monotonic() - began, data)
                     age = 0.0
         return known.data if known is not None and age < _RELEASED else None
+
+    def _fresh(self) -> float:
+        """Return the seconds for which snapshots are given."""
+        return min(max(_FRESH, _SHARE * sum(taken.seconds for taken in self._taken.values())), _OLDEST)
+
+    async def refresh(self, bucket: str) -> None:
+        """Have a snapshot of now, of a bucket that we are about to release."""
+        self._taken.pop(bucket, None)
+        await self.snapshot(bucket)
 
     async def finish(self, buckets: Iterable[str]) -> None:
         """Keep what we know of our buckets now, to be told after they are released."""
         began = time.monotonic()
         for bucket in buckets:
             if self._leads(bucket):
-                self._taken.pop(bucket, None)
-                data = await self.snapshot(bucket)
-                if data:
+                await self.refresh(bucket)
+                if bucket in self._taken and (data := self._taken[bucket].data):
                     self._final[bucket] = data
         size = sum(map(len, self._final.values()))
         if size:

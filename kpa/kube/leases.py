@@ -1,7 +1,10 @@
 """Leader election: who owns a bucket, agreed on by a Lease that its holder renews.
 
 A lease counts as expired when nobody was seen to renew it for its duration, by our own clock from the moment
-we saw the last change: clocks of replicas need not agree. A released lease (no holder) is taken at once.
+we saw the last change: clocks of replicas need not agree. A released lease (no holder) is free at once. Who
+does not lead asks the API server nothing as long as a watch tells that the lease is renewed (`observe`).
+
+A holder may give its lease to another replica, which is then the holder before it knows.
 
 Source: `kubernetes/client-go tools/leaderelection`, whose replicas may share our leases.
 """
@@ -9,26 +12,31 @@ Source: `kubernetes/client-go tools/leaderelection`, whose replicas may share ou
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from kpa.kube.errors import Conflict, KubeError, NotFound
+from kpa.kube.lease import (
+    HANDOVER,
+    Json,
+    Timing,
+    annotation,
+    claimed,
+    duration_of,
+    given,
+    holder_of,
+    wanted,
+)
 
 _log = logging.getLogger(__name__)
-
-_RELEASED_SECONDS = 1
-"""Duration that a released lease is left with, as client-go leaves it."""
 
 _RELEASE_DEADLINE = 3.0
 """Seconds; without an API server others wait for the lease's end anyway."""
 
-HANDOVER = "kpa.dev/handover"
-"""Annotation of a released lease: who released it, and will tell the next holder what it knew."""
-
-Json = dict[str, Any]
+_LOOK_SHARE = 0.1
+"""Part of the retry period after which a free lease is looked at again that is somebody else's turn."""
 
 
 class LeaseStore(Protocol):
@@ -44,18 +52,6 @@ class LeaseStore(Protocol):
         """Write one that was read; raises Conflict if somebody else did meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds: how long a lease lasts, how long its holder tries to renew it, how often.
-
-    Source: ConfigMap `config-leader-election`, keys `lease-duration`, `renew-deadline`, `retry-period`.
-    """
-
-    lease_duration: float = 60.0
-    renew_deadline: float = 40.0
-    retry_period: float = 10.0
-
-
 class Elector:
     """One replica's part in the election for one bucket.
 
@@ -69,6 +65,8 @@ class Elector:
         Told that we lead, or no longer do.
     clock : callable
         Seconds that only go forward.
+    patience : callable
+        Returns the seconds for which others may take the lease first, once it is free.
 
     Attributes
     ----------
@@ -84,6 +82,7 @@ class Elector:
         timing: Timing,
         on_change: Callable[[bool], None],
         clock: Callable[[], float] = time.monotonic,
+        patience: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.name = name
         self.predecessor = ""
@@ -93,50 +92,117 @@ class Elector:
         self._timing = timing
         self._on_change = on_change
         self._clock = clock
-        self._lease: Json | None = None
-        self._seen_at = 0.0
+        self._patience = patience
+        self._lease: Json | None = None  # as it was seen last
+        self._seen_at = float("-inf")
         self._renewed_at = 0.0
         self._wake = asyncio.Event()
+        self._lock = asyncio.Lock()  # one that writes
 
     @property
     def leading(self) -> bool:
         """We hold the lease, and nobody else can: it has not run out while this process slept."""
         return self._leading and self._clock() - self._renewed_at < self._timing.lease_duration
 
+    @property
+    def free(self) -> bool:
+        """Nobody holds the lease, as far as we saw."""
+        return not holder_of(self._lease) or self._clock() > self.free_from
+
+    @property
+    def free_from(self) -> float:
+        """When the lease became free, or will unless it is renewed, by our clock."""
+        return self._seen_at + (duration_of(self._lease) if self._lease and holder_of(self._lease) else 0.0)
+
+    @property
+    def holder(self) -> str:
+        """Who holds the lease, or held it last, as far as we saw; empty if nobody did."""
+        return holder_of(self._lease) or annotation(self._lease, HANDOVER)
+
     def observe(self, lease: Json | None) -> None:
-        """Take what a watch says of the lease; a released or deleted one is tried for at once."""
-        if lease is None or not _holder(lease):
+        """Take what a watch says of the lease; one that is ours to take is tried for at once."""
+        if self._leading:
+            if holder_of(lease) != self._identity:
+                self._wake.set()
+            return
+        if self._lease is None or lease is None or lease["spec"] != self._lease["spec"]:
+            self._lease, self._seen_at = lease, self._clock()
+        if not holder_of(lease) or self._is_ours:
             self._wake.set()
 
     async def run(self) -> None:
         """Take part until cancelled, then release the lease if we hold it."""
+        pause = 0.0
         try:
             while True:
-                await self.attempt()
-                await self._pause()
+                await self._sleep(pause)
+                was_leading = self._leading
+                reached = await self.attempt()
+                pause = self._pause(reached)
+                if self._leading and not was_leading:
+                    pause *= random.uniform(0.5, 1.0)  # many leases are not renewed at one moment
         finally:
-            if self._leading:
+            if self._is_ours:
                 await self._release()
 
-    async def attempt(self) -> None:
+    async def attempt(self) -> bool:
         """Try to take or to renew the lease; give up leading when that has failed for too long.
 
         A slow API server is waited for, as long as a leader may wait for it.
+
+        Returns
+        -------
+        bool
+            The API server answered, or there was nothing to ask.
         """
-        if self._leading and self._left() <= 0:
-            self._set_leading(False)
-        try:
-            async with asyncio.timeout(self._left() if self._leading else self._timing.renew_deadline):
-                held = await self._take_or_renew()
-        except (KubeError, TimeoutError) as error:
-            _log.warning("lease %s: %s", self.name, str(error) or "no answer in time")
-            held = self._leading and self._left() > 0
-        if held != self._leading:
-            self._set_leading(held)
+        async with self._lock:
+            if self._leading and self._left() <= 0:
+                self._set_leading(False)
+            if not self._leading and not self._may_take():
+                return True
+            reached = True
+            try:
+                async with asyncio.timeout(self._left() if self._leading else self._timing.renew_deadline):
+                    held = await self._take_or_renew()
+            except (KubeError, TimeoutError) as error:
+                _log.warning("lease %s: %s", self.name, str(error) or "no answer in time")
+                held, reached = self._leading and self._left() > 0, False
+            if held != self._leading:
+                self._set_leading(held)
+            return reached
+
+    async def ask(self) -> None:
+        """Note on the lease that we want it; its holder may renew it meanwhile."""
+        while True:
+            lease = await self._store.get(self.name)
+            with contextlib.suppress(Conflict):
+                await self._store.replace(self.name, wanted(lease, self._identity))
+                return
+
+    async def give(self, heir: str) -> None:
+        """Lead no longer, and make another replica the holder; if that fails the lease is ours again."""
+        async with self._lock:
+            if self._leading:
+                self._set_leading(False)
+                await self._let_go(heir)
+                if self._is_ours:
+                    self._wake.set()
+
+    def _claim(self, lease: Json | None) -> Json:
+        return claimed(lease, self.name, self._identity, self._timing)
 
     def _left(self) -> float:
         """Return the seconds until a leader that cannot renew its lease gives up."""
         return self._renewed_at + self._timing.renew_deadline - self._clock()
+
+    @property
+    def _is_ours(self) -> bool:
+        return holder_of(self._lease) == self._identity
+
+    def _may_take(self) -> bool:
+        """Tell whether the lease is ours to take, as far as we saw."""
+        now = self._clock()
+        return self._is_ours or (self.free and now >= self.free_from + self._patience())
 
     async def _take_or_renew(self) -> bool:
         if self._leading and self._lease is not None:  # as it was when we wrote it, most likely
@@ -150,11 +216,11 @@ class Elector:
             return await self._written(self._store.create(self._claim(None)))
         if self._lease is None or lease["spec"] != self._lease["spec"]:
             self._lease, self._seen_at = lease, now
-        holder = _holder(lease)
-        if holder and holder != self._identity and not self._expired(lease, now):
+        if not self._may_take():
             return False
         if not self._leading:
-            self.predecessor = holder or str((lease["metadata"].get("annotations") or {}).get(HANDOVER) or "")
+            holder = holder_of(lease)
+            self.predecessor = annotation(lease, HANDOVER) or (holder if holder != self._identity else "")
         return await self._written(self._store.replace(self.name, self._claim(lease)))
 
     async def _written(self, writing: Any) -> bool:
@@ -167,71 +233,42 @@ class Elector:
         self._seen_at = self._renewed_at = began
         return True
 
-    def _expired(self, lease: Json, now: float) -> bool:
-        return now - self._seen_at > float(lease["spec"].get("leaseDurationSeconds") or 0)
-
-    def _claim(self, lease: Json | None) -> Json:
-        """Return the lease with us as its holder."""
-        spec = dict(lease["spec"]) if lease else {}
-        renewal = spec.get("holderIdentity") == self._identity
-        transitions = int(spec.get("leaseTransitions") or 0)
-        return {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": _without_handover(lease["metadata"]) if lease else {"name": self.name},
-            "spec": {
-                "holderIdentity": self._identity,
-                "leaseDurationSeconds": int(self._timing.lease_duration),
-                "acquireTime": spec["acquireTime"] if renewal else _now(),
-                "renewTime": _now(),
-                "leaseTransitions": transitions if renewal or lease is None else transitions + 1,
-            },
-        }
-
     async def _release(self) -> None:
         """Let the lease go, so that another replica takes it at once."""
-        self._set_leading(False)
+        if self._leading:
+            self._set_leading(False)
+        await self._let_go("")
+
+    async def _let_go(self, heir: str) -> None:
         try:
             async with asyncio.timeout(_RELEASE_DEADLINE):
-                await self._write_released()
+                await self._write_released(heir)
         except (KubeError, TimeoutError) as error:
             _log.warning("lease %s could not be released: %s", self.name, error or "no answer in time")
 
-    async def _write_released(self) -> None:
+    async def _write_released(self, heir: str) -> None:
         lease = await self._store.get(self.name)
-        if _holder(lease) == self._identity:
-            lease["spec"] |= {
-                "holderIdentity": "",
-                "leaseDurationSeconds": _RELEASED_SECONDS,
-                "acquireTime": _now(),
-                "renewTime": _now(),
-            }
-            annotations = lease["metadata"].get("annotations") or {}
-            lease["metadata"]["annotations"] = annotations | {HANDOVER: self._identity}
-            await self._store.replace(self.name, lease)
+        if holder_of(lease) == self._identity:
+            released = given(lease, heir, self._identity, self._timing)
+            self._lease = await self._store.replace(self.name, released)
+            self._seen_at = self._clock()
 
     def _set_leading(self, leading: bool) -> None:
         _log.info("lease %s: %s", self.name, "we lead" if leading else "we do not lead any more")
         self._leading = leading
         self._on_change(leading)
 
-    async def _pause(self) -> None:
+    def _pause(self, reached: bool) -> float:
+        """Return the seconds until the lease is to be looked at again, unless something happens."""
+        period = self._timing.retry_period
+        if self._leading or self._is_ours or not reached:
+            return period
+        return max(self.free_from - self._clock(), _LOOK_SHARE * period)
+
+    async def _sleep(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(self._timing.retry_period):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
         except TimeoutError:
             return
         self._wake.clear()
-
-
-def _holder(lease: Json) -> str:
-    return str(lease.get("spec", {}).get("holderIdentity") or "")
-
-
-def _without_handover(metadata: Json) -> Json:
-    annotations = metadata.get("annotations") or {}
-    return metadata | {"annotations": {name: annotations[name] for name in annotations if name != HANDOVER}}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

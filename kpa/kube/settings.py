@@ -17,7 +17,7 @@ from config.problems import ConfigError
 from kpa.kube.buckets import MOST_BUCKETS
 from kpa.kube.client import KubeClient
 from kpa.kube.informer import Informer
-from kpa.kube.leases import Timing
+from kpa.kube.lease import Timing
 from kpa.kube.resources import CONFIGMAPS
 from kpa.revisions import Key
 

@@ -9,7 +9,7 @@ import pytest
 
 from kpa.kube import leadership
 from kpa.kube.leadership import Leadership
-from kpa.kube.leases import Timing
+from kpa.kube.lease import Timing
 from kpa.revisions import Key
 from tests.kpa.kube.api_client import api_and_client
 from tests.kpa.kube.fake_api import THINGS, FakeApi
@@ -24,6 +24,7 @@ class Replica:
     def __init__(self, client: Any, identity: str, buckets: int) -> None:
         self.changes: list[tuple[str, bool]] = []
         self.holders: dict[str, str] = {}
+        self.given: list[str] = []
         self.leadership = Leadership(
             client,
             SYSTEM,
@@ -32,7 +33,11 @@ class Replica:
             TIMING,
             lambda bucket, leading: self.changes.append((bucket, leading)),
             lambda bucket, identity: self.holders.update({bucket: identity}),
+            self._before_giving,
         )
+
+    async def _before_giving(self, bucket: str) -> None:
+        self.given.append(bucket)
 
     def leads_all(self) -> bool:
         return all(self.leadership.leads(name) for name in self.leadership.buckets.names)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kpa.kube.errors import Conflict, NotFound, Unreachable
-from kpa.kube.leases import Elector, Timing
+from kpa.kube.lease import WANTED, Timing
+from kpa.kube.leases import Elector
 
 TIMING = Timing(lease_duration=60, renew_deadline=40, retry_period=10)
 
@@ -273,3 +274,76 @@ async def test_who_held_a_lease_that_ran_out_is_known() -> None:
         await second.attempt()
         assert second.predecessor == "pod-0_10.0.0.0"
         replicas.store.leases["bucket"]["metadata"]["resourceVersion"] = "17"  # it has to look again
+
+
+async def test_a_lease_that_is_given_is_the_heirs_before_it_knows() -> None:
+    replicas = Replicas(3)
+    first, second, third = replicas.electors
+    for elector in replicas.electors:
+        await elector.attempt()
+    await first.give("pod-1_10.0.0.1")
+    lease = replicas.store.leases["bucket"]
+    assert lease["spec"]["holderIdentity"] == "pod-1_10.0.0.1"
+    assert lease["spec"]["leaseTransitions"] == 1
+    replicas.now += 59
+    second.observe(lease)
+    third.observe(lease)
+    for elector in (first, third, second):
+        await elector.attempt()
+    assert replicas.told == [(0, True), (0, False), (1, True)]
+    assert second.predecessor == "pod-0_10.0.0.0"
+    lease = replicas.store.leases["bucket"]
+    assert (lease["spec"]["leaseTransitions"], lease["metadata"]["annotations"]) == (1, {})
+
+
+async def test_a_lease_that_could_not_be_given_is_led_again(caplog: pytest.LogCaptureFixture) -> None:
+    replicas = Replicas(1)
+    elector = replicas.electors[0]
+    await elector.attempt()
+    replicas.store.down = True
+    await elector.give("pod-1_10.0.0.1")
+    assert caplog.messages == ["lease bucket could not be released: down"]
+    replicas.store.down = False
+    await elector.attempt()
+    assert replicas.told == [(0, True), (0, False), (0, True)]
+
+
+async def test_who_asks_for_a_lease_is_named_on_it_until_it_is_renewed() -> None:
+    replicas = Replicas(2)
+    first, second = replicas.electors
+    await first.attempt()
+    await second.ask()
+    assert replicas.store.leases["bucket"]["metadata"]["annotations"] == {WANTED: "pod-1_10.0.0.1"}
+    replicas.now += 10
+    await first.attempt()
+    assert replicas.store.leases["bucket"]["metadata"]["annotations"] == {}
+    assert replicas.told == [(0, True)]
+
+
+@pytest.mark.parametrize(("seconds", "leading"), [(0.5, False), (1.0, True)])
+async def test_a_free_lease_is_left_to_others_for_a_while(seconds: float, leading: bool) -> None:
+    replicas = Replicas(2)
+    first, second = replicas.electors
+    second._patience = lambda: 1.0
+    await first.attempt()
+    await second.attempt()
+    replicas.store.leases["bucket"]["spec"]["holderIdentity"] = ""
+    second.observe(replicas.store.leases["bucket"])
+    replicas.now += seconds
+    await second.attempt()
+    assert second.leading is leading
+
+
+async def test_a_watched_lease_is_not_read() -> None:
+    replicas = Replicas(2)
+    first, second = replicas.electors
+    await first.attempt()
+    await second.attempt()
+    reads = replicas.store.reads
+    for _ in range(20):
+        replicas.now += 10
+        await first.attempt()
+        second.observe(replicas.store.leases["bucket"])
+        await second.attempt()
+    assert replicas.store.reads == reads
+    assert not second.leading

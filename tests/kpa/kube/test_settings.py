@@ -10,7 +10,7 @@ import pytest
 from config.network import NetworkConfig
 from kpa.kube import settings as settings_module
 from kpa.kube.client import KubeClient
-from kpa.kube.leases import Timing
+from kpa.kube.lease import Timing
 from kpa.kube.settings import (
     AUTOSCALER,
     DEPLOYMENT,

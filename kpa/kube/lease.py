@@ -1,0 +1,95 @@
+"""What a Lease says, and what it should say: documents made of documents.
+
+Source: `kubernetes/client-go tools/leaderelection`, whose replicas may share our leases.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+Json = dict[str, Any]
+
+HANDOVER = "kpa.dev/handover"
+"""Annotation: who released or gave a lease, and will tell the next holder what it knew."""
+
+WANTED = "kpa.dev/wanted-by"
+"""Annotation of a held lease: who asks its holder for it. Knative's electors let it be."""
+
+_RELEASED_SECONDS = 1
+"""Duration that a released lease is left with, as client-go leaves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds: how long a lease lasts, how long its holder tries to renew it, how often.
+
+    Source: ConfigMap `config-leader-election`, keys `lease-duration`, `renew-deadline`, `retry-period`.
+    """
+
+    lease_duration: float = 60.0
+    renew_deadline: float = 40.0
+    retry_period: float = 10.0
+
+
+def holder_of(lease: Json | None) -> str:
+    """Return who holds a lease; empty if nobody does."""
+    return str((lease or {}).get("spec", {}).get("holderIdentity") or "")
+
+
+def duration_of(lease: Json) -> float:
+    """Return the seconds that a lease lasts without being renewed."""
+    return float(lease["spec"].get("leaseDurationSeconds") or 0)
+
+
+def annotation(lease: Json | None, name: str) -> str:
+    """Return an annotation; empty if there is none."""
+    return str(((lease or {}).get("metadata", {}).get("annotations") or {}).get(name, ""))
+
+
+def claimed(lease: Json | None, name: str, identity: str, timing: Timing) -> Json:
+    """Return a lease, or a new one, with us as its holder."""
+    spec = dict(lease["spec"]) if lease else {}
+    renewal = spec.get("holderIdentity") == identity
+    transitions = int(spec.get("leaseTransitions") or 0)
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": _noted(lease) if lease else {"name": name},
+        "spec": {
+            "holderIdentity": identity,
+            "leaseDurationSeconds": int(timing.lease_duration),
+            "acquireTime": spec["acquireTime"] if renewal else _now(),
+            "renewTime": _now(),
+            "leaseTransitions": transitions if renewal or lease is None else transitions + 1,
+        },
+    }
+
+
+def given(lease: Json, heir: str, identity: str, timing: Timing) -> Json:
+    """Return a lease of ours as another replica's, or, without an heir, as nobody's."""
+    transitions = int(lease["spec"].get("leaseTransitions") or 0)
+    changed = {
+        "holderIdentity": heir,
+        "leaseDurationSeconds": int(timing.lease_duration) if heir else _RELEASED_SECONDS,
+        "acquireTime": _now(),
+        "renewTime": _now(),
+        "leaseTransitions": transitions + 1 if heir else transitions,
+    }
+    return lease | {"metadata": _noted(lease, {HANDOVER: identity}), "spec": lease["spec"] | changed}
+
+
+def wanted(lease: Json, identity: str) -> Json:
+    """Return a lease of another replica's with the note that we want it."""
+    return lease | {"metadata": _noted(lease, {WANTED: identity})}
+
+
+def _noted(lease: Json, notes: dict[str, str] | None = None) -> Json:
+    """Return the metadata with these notes and none from before."""
+    metadata: Json = lease["metadata"]
+    present = metadata.get("annotations") or {}
+    kept = {name: present[name] for name in present if name not in (HANDOVER, WANTED)}
+    return metadata | {"annotations": kept | (notes or {})}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
