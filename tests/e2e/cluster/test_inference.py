@@ -11,13 +11,15 @@ from tests.e2e.cluster.revisions import app_image, infer
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 RETENTION = 20.0
+SMALL = {"cpu": "10m", "memory": "16Mi"}
+"""Less than what KServe asks for unless told, so that four fit on a small node."""
 
 
 async def test_an_inference_service_from_zero_to_many_to_zero(namespace: str, kserve: None) -> None:
     container = {
         "name": "kserve-container",
         "image": app_image(),
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+        "resources": {"requests": SMALL, "limits": {"cpu": "1", "memory": "256Mi"}},
     }
     predictor = {"minReplicas": 0, "maxReplicas": 4, "containerConcurrency": 4, "containers": [container]}
     revision = await infer(
