@@ -23,7 +23,7 @@ from tests.kpa.status_samples import explained, sample
 
 SETTINGS = (
     Setting("stable-window", "20s", "annotation autoscaling.knative.dev/window"),
-    Setting("max-scale-up-rate", "20", "default"),
+    Setting("pod-autoscaler-class", "kpa.autoscaling.knative.dev", "default"),
     Setting("scale-down-delay", "2m", "ConfigMap config-autoscaler"),
 )
 

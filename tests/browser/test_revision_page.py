@@ -94,7 +94,7 @@ async def test_the_explanation_and_settings_are_shown(start: Start, open_page: O
         assert settings[1:] == [
             ["stable-window", "20s", "annotation autoscaling.knative.dev/window"],
             ["scale-down-delay", "2m", "ConfigMap config-autoscaler"],
-            ["max-scale-up-rate", "20", "default"],
+            ["pod-autoscaler-class", "kpa.autoscaling.knative.dev", "default"],
         ]
 
 
@@ -119,6 +119,14 @@ async def test_a_revision_that_is_gone_says_so_and_may_come_back(start: Start, o
         await expect(page.locator("#summary")).to_contain_text("it is gone")
         fleet.statuses[key] = status
         await expect(page.locator("#summary")).to_contain_text("said of")
+
+
+@pytest.mark.parametrize("width", [360, 901, 1024, 1280])
+async def test_nothing_is_wider_than_the_window(start: Start, open_page: Open, width: int) -> None:
+    fleet = await start(1)
+    async with open_page(address(fleet), viewport={"width": width, "height": 700}) as page:
+        await expect(page.locator("#pods-chart canvas")).to_be_visible()
+        assert await page.evaluate("() => document.documentElement.scrollWidth") == width
 
 
 async def test_times_are_local(start: Start, open_page: Open) -> None:
