@@ -25,8 +25,8 @@ _CALM = 2.0
 one is about to get what an old one releases."""
 
 _REPLACED = 0.1
-"""Retry periods for which a free bucket is left to somebody who may have come in the place of who is gone, and
-whom nobody knows as it leads nothing."""
+"""Retry periods for which a free bucket is left to one that may have come in the place of who is gone: while
+it leads nothing nobody knows of it."""
 
 _DEAF = 10.0
 """Lease durations for which a replica is not asked again that gave nothing: Knative's never does."""

@@ -36,10 +36,12 @@ class Serving:
         All its ports are there.
     log : Path
     process : asyncio.subprocess.Process
+    identity : str
+        As its leases say.
     """
 
-    def __init__(self, host: str, log: Path, process: asyncio.subprocess.Process) -> None:
-        self.host, self.log, self.process = host, log, process
+    def __init__(self, host: str, log: Path, process: asyncio.subprocess.Process, identity: str) -> None:
+        self.host, self.log, self.process, self.identity = host, log, process, identity
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
         self._reports: aiohttp.ClientWebSocketResponse | None = None
 
@@ -71,6 +73,11 @@ class Serving:
         async with self._session.get(f"http://{self.host}:9090/api/revisions") as answer:
             revisions = (await answer.json())["revisions"]
         return next((each for each in revisions if each["name"] == name), {})
+
+    async def revisions(self) -> list[str]:
+        """Return the names of all that it looks after."""
+        async with self._session.get(f"http://{self.host}:9090/api/revisions") as answer:
+            return [each["name"] for each in (await answer.json())["revisions"]]
 
     async def explanation(self, namespace: str, name: str) -> dict[str, Any]:
         """Read why a revision has the pods it has."""
@@ -154,7 +161,7 @@ class Autoscaler:
                 cwd=ROOT,
                 preexec_fn=end_with_parent(),
             )
-        serving = Serving(host, log, process)
+        serving = Serving(host, log, process, f"{variables['POD_NAME']}_{variables['POD_IP']}")
         self._started.append(serving)
         if ready:
             await serving.ready()
