@@ -158,5 +158,5 @@ function timesOf(chart, times, axis, space, apart) {
 }
 
 function sizeOf(chart, values) {
-  return 16 + 7 * Math.max(1, ...(values ?? []).map((value) => value.length));
+  return 22 + 7 * Math.max(1, ...(values ?? []).map((value) => value.length));
 }
