@@ -31,7 +31,7 @@ class Streams:
         """
         response = web.StreamResponse(headers={"Content-Type": content_type, "Cache-Control": "no-store"})
         await response.prepare(request)
-        stream = asyncio.create_task(_until_gone(send(response)))
+        stream = asyncio.create_task(_until_gone(send, response))
         self._open.add(stream)
         try:
             await asyncio.wait([stream])
@@ -46,6 +46,6 @@ class Streams:
             stream.cancel()
 
 
-async def _until_gone(sending: Coroutine[Any, Any, None]) -> None:
+async def _until_gone(send: Send, response: web.StreamResponse) -> None:
     with contextlib.suppress(ConnectionError):
-        await sending
+        await send(response)
