@@ -170,7 +170,9 @@ class Autoscaler:
     def lead(self, address: str, host: str) -> None:
         """Lead an address that replicas connect to where somebody listens."""
         self._hosts[address] = host
-        (self.folder / HOSTS).write_text(json.dumps(self._hosts))
+        written = self.folder / f"{HOSTS}.new"
+        written.write_text(json.dumps(self._hosts))
+        written.replace(self.folder / HOSTS)  # they read at any time
 
     def _environment(self, number: int) -> dict[str, str]:
         return {
