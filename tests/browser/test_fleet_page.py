@@ -5,6 +5,7 @@ in the page, a phone, light and dark, an empty fleet, a server that goes and com
 is pleasant to look at, which people judge by screenshots.
 """
 
+import asyncio
 import re
 
 import pytest
@@ -290,6 +291,27 @@ async def test_a_server_that_goes_and_comes_back_is_noticed(start: Start, open_p
         fleet.remove(gone.name)
         await fleet.start()
         await expect(page.locator("#connection")).to_have_text("live")
+        await expect(page.locator("#total-revisions")).to_have_text("23")
+
+
+async def test_a_page_out_of_sight_holds_no_connection(start: Start, open_page: Open) -> None:
+    def streams() -> int:
+        return sum("_until_gone" in repr(task.get_coro()) for task in asyncio.all_tasks())
+
+    see = """hidden => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    fleet = await start(24)
+    async with open_page(fleet.url) as page:
+        await expect(page.locator("#total-revisions")).to_have_text("24")
+        assert streams() == 1
+        await page.evaluate(see, True)
+        async with asyncio.timeout(30):
+            while streams():
+                await asyncio.sleep(0.05)
+        fleet.remove(next(iter(fleet.statuses)).name)
+        await page.evaluate(see, False)
         await expect(page.locator("#total-revisions")).to_have_text("23")
 
 

@@ -17,6 +17,7 @@ export class Fleet extends EventTarget {
     this.offset = 0; // seconds that the server's clock is ahead of ours
     this.heard = 0;
     setInterval(() => this.#watch(), 1000);
+    document.addEventListener("visibilitychange", () => this.connect());
   }
 
   /** Seconds since the epoch by the server's clock. */
@@ -24,8 +25,10 @@ export class Fleet extends EventTarget {
     return Date.now() / 1000 + this.offset;
   }
 
+  /** Listen anew. Only pages in sight do: browsers allow a host six connections, over all its pages. */
   connect() {
     this.source?.close();
+    if (document.hidden) return;
     this.heard = Date.now() / 1000;
     this.source = new EventSource("/api/stream");
     this.source.addEventListener("fleet", (event) => {
@@ -82,6 +85,7 @@ export class Fleet extends EventTarget {
 
   /** Try again where the browser does not: after an answer that is no stream, or silence. */
   #watch() {
+    if (document.hidden) return;
     const quiet = Date.now() / 1000 - this.heard;
     const closed = this.source?.readyState === EventSource.CLOSED;
     if (quiet > SILENCE || (closed && quiet > AGAIN)) {
