@@ -85,7 +85,7 @@ def start_up_seconds(seen: list[tuple[float, int, int]]) -> float:
         if wanted < replicas:
             break
     took = [until - since for since, until in zip(asked, ready, strict=False)]
-    assert len(took) >= 4
+    assert took
     return float(np.mean(took))
 
 
