@@ -91,7 +91,7 @@ class Leadership:
         self._before_giving = before_giving
         self._clock = clock
         self._asked: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-        self._led = asyncio.Event()  # a bucket more or less
+        self._moved = asyncio.Event()  # set when a bucket may have changed hands
         self._deaf: dict[str, float] = {}  # replicas that gave nothing, and until when they are not asked
         store = _Leases(client, namespace)
         self._electors = {name: self._elector(store, name) for name in self.buckets.names}
@@ -121,7 +121,7 @@ class Leadership:
 
     def _elector(self, store: _Leases, name: str) -> Elector:
         def changed(leading: bool) -> None:
-            self._led.set()
+            self._moved.set()
             self._on_change(name, leading)
 
         def patience() -> float:
@@ -137,6 +137,7 @@ class Leadership:
         elector = self._electors.get(key.name)
         if elector is not None:
             elector.observe(lease)
+            self._moved.set()
             self._on_holder(key.name, holder_of(lease))
             asker = annotation(lease, WANTED)
             if asker and elector.leading:
@@ -180,11 +181,14 @@ class Leadership:
         present, since = frozenset[str](), self._clock()
         while True:
             await asyncio.sleep(period * random.uniform(0.4, 0.6))
-            unsettled = any(elector.free for elector in self._electors.values())
-            if unsettled or present != self._count().keys():
-                present, since = frozenset(self._count()), self._clock()
+            led, before = self._count(), present
+            present = frozenset(led)
+            joined = present > before and led[self._identity]  # who leads nothing has yet to join itself
+            if joined or before - present or any(elector.free for elector in self._electors.values()):
+                since = self._clock()
             elif self._clock() - since >= _CALM * period:
                 await self._ask_for_share()
+                since = self._clock()
 
     async def _ask_for_share(self) -> None:
         """Ask until we lead our share, or are given nothing; once if nobody can have known of us."""
@@ -192,10 +196,10 @@ class Leadership:
         self._deaf = {replica: until for replica, until in self._deaf.items() if until > now}
         unknown = not self._count()[self._identity]
         while giver := self._lender():
-            given = await self._ask(giver)
-            if not given:
+            answered = await self._ask(giver)
+            if not answered:
                 self._deaf[giver] = now + _DEAF * self._timing.lease_duration
-            if unknown or not given:
+            if unknown or not answered:
                 return
 
     def _lender(self) -> str | None:
@@ -203,16 +207,15 @@ class Leadership:
         return lender(led, self._identity)
 
     async def _ask(self, giver: str) -> bool:
-        """Ask for a bucket and wait for it; tells whether we got it."""
-        elector = random.choice(
-            [each for each in self._electors.values() if each.holder == giver and not each.free]
-        )
+        """Ask for a bucket, and wait until somebody who asked has it; tells whether that may go on."""
+        theirs = [each for each in self._electors.values() if each.holder == giver and not each.free]
+        elector = random.choice(theirs)
         try:
             async with asyncio.timeout(self._timing.retry_period):
                 await elector.ask()
-                while not elector.leading:
-                    self._led.clear()
-                    await self._led.wait()
+                while not elector.leading and elector.holder in (giver, self._identity):
+                    self._moved.clear()
+                    await self._moved.wait()
         except (KubeError, TimeoutError) as error:
             _log.info("lease %s: not given by %s: %s", elector.name, giver, error or "no answer in time")
-        return elector.leading
+        return elector.holder != giver or self._lender() != giver

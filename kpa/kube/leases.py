@@ -247,11 +247,13 @@ class Elector:
             _log.warning("lease %s could not be released: %s", self.name, error or "no answer in time")
 
     async def _write_released(self, heir: str) -> None:
-        lease = await self._store.get(self.name)
-        if holder_of(lease) == self._identity:
-            released = given(lease, heir, self._identity, self._timing)
-            self._lease = await self._store.replace(self.name, released)
-            self._seen_at = self._clock()
+        """Write until it is written: somebody may note that he wants the lease meanwhile."""
+        while holder_of(lease := await self._store.get(self.name)) == self._identity:
+            with contextlib.suppress(Conflict):
+                released = given(lease, heir, self._identity, self._timing)
+                self._lease = await self._store.replace(self.name, released)
+                self._seen_at = self._clock()
+                return
 
     def _set_leading(self, leading: bool) -> None:
         _log.info("lease %s: %s", self.name, "we lead" if leading else "we do not lead any more")

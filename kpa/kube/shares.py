@@ -42,6 +42,8 @@ def turns(free: Iterable[str], led: Mapping[str, int]) -> dict[str, str]:
 def lender(led: Mapping[str, int], asker: str) -> str | None:
     """Return which replica should give a bucket to one that leads too few; None if it does not.
 
+    What remains when all have their share goes to those that lead least.
+
     Examples
     --------
     >>> lender({"one": 5, "two": 3, "three": 1}, "three")
@@ -49,9 +51,11 @@ def lender(led: Mapping[str, int], asker: str) -> str | None:
     >>> lender({"one": 3, "two": 3, "three": 2}, "three") is None
     True
     """
+    mine, all_led = led.get(asker, 0), {asker: 0, **led}
     fullest = max(led, key=lambda replica: (led[replica], replica))
-    share = -(-sum(led.values()) // len(led.keys() | {asker}))
-    return fullest if led.get(asker, 0) < share and gives(led, fullest, asker) else None
+    share = sum(led.values()) // len(all_led)
+    too_few = mine < share or mine == min(all_led.values())
+    return fullest if too_few and gives(led, fullest, asker) else None
 
 
 def gives(led: Mapping[str, int], giver: str, asker: str) -> bool:

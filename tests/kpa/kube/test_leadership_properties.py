@@ -283,6 +283,24 @@ def test_in_a_rollout_each_new_replica_takes_what_an_old_one_releases(seed: int)
     run(play())
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_three_that_join_one_that_leads_all_take_their_shares_in_the_fewest_moves(seed: int) -> None:
+    async def play() -> None:
+        fleet = Fleet(40, seed)
+        fleet.start()
+        await fleet.go_on(60.0)
+        assert fleet.shares == [40]
+        for _ in range(3):
+            fleet.start()
+        await fleet.go_on(200.0)
+        assert fleet.shares == [10, 10, 10, 10]
+        assert fleet.api.transitions == 30, "no bucket moved twice"
+        await fleet.close()
+
+    random.seed(seed)
+    run(play())
+
+
 def test_knatives_replica_that_leads_all_is_left_alone() -> None:
     """It knows no shares: it takes what it can, and gives nothing but when it ends."""
 
