@@ -22,8 +22,9 @@ from scaler.snapshot import seal
 PATH = "/handover"
 CONTENT_TYPE = "application/vnd.kpa.snapshot"
 
-_FRESH = 1.0
-"""Seconds for which a snapshot is given to others who ask: one is made for all of them."""
+_FRESH = 4.0
+"""Seconds for which a snapshot is given to others who ask: one is made for all of them. A single follower
+asks every five, and gets a new one each time."""
 
 _SHARE, _OLDEST = 20, 30.0
 """Where snapshots of all buckets take long, each is given for so many times that, at most so many seconds:
