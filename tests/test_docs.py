@@ -1,4 +1,4 @@
-"""The documentation: links lead somewhere, what is made from the code is up to date, the site can be built."""
+"""The documentation: links lead somewhere, what the code says of itself is new, the site can be built."""
 
 import re
 import subprocess
