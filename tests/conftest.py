@@ -9,11 +9,26 @@ PROGRAMS = {"monitoring": ("prometheus", "promtool"), "browser": ("chromium",)}
 """What tests with a marker run. They are Debian packages; `.ci/run` installs them."""
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say what is left out unless somebody asks for it."""
-    if config.option.markexpr == "not cluster":
-        return "deselected: tests marked 'cluster' replace a cluster's autoscaler; only `make e2e` runs them"
-    return None
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is left out."""
+    told = []
+    if config.option.markexpr != "cluster":
+        told.append(
+            "left out: tests marked `cluster` replace a cluster's autoscaler; only `make e2e` runs them"
+        )
+    for marker, missing in missing_programs().items():
+        told.append(f"left out: tests marked `{marker}`, since {', '.join(missing)} is not installed")
+    return told
+
+
+def missing_programs() -> dict[str, list[str]]:
+    """Markers whose tests cannot run here; in CI they fail instead."""
+    if os.environ.get("CI"):
+        return {}
+    found = {
+        marker: [each for each in programs if not shutil.which(each)] for marker, programs in PROGRAMS.items()
+    }
+    return {marker: missing for marker, missing in found.items() if missing}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -22,26 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Knative's own queue-proxy, which other tests run, has its metrics there and cannot move.
     """
     items.sort(key=lambda item: item.get_closest_marker("kube") is not None)
-    if not os.environ.get("CI"):
-        leave_out(config, items)
-
-
-def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what this machine has no programs for, and say so; in CI such tests fail instead."""
-    for marker, programs in PROGRAMS.items():
-        missing = [program for program in programs if shutil.which(program) is None]
-        concerned = [item for item in items if missing and item.get_closest_marker(marker)]
-        if concerned:
-            items[:] = [item for item in items if item not in concerned]
-            config.hook.pytest_deselected(items=concerned)
-            told = f"{len(concerned)} tests are left out: {', '.join(missing)} is not installed"
-            config.stash.setdefault(_TOLD, []).append(told)
-
-
-_TOLD = pytest.StashKey[list[str]]()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what was left out."""
-    for line in config.stash.get(_TOLD, []):
-        terminalreporter.write_line(line, yellow=True)
+    for marker in missing_programs():
+        concerned = [item for item in items if item.get_closest_marker(marker)]
+        items[:] = [item for item in items if item not in concerned]
+        config.hook.pytest_deselected(items=concerned)
