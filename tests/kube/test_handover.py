@@ -73,9 +73,9 @@ async def falling(knative: Knative, leader: Serving, name: str = "hello-00001") 
 
 
 async def known(serving: Serving, name: str = "hello-00001") -> dict[str, object]:
-    """Wait until a replica looks after a revision; return what it says of it at once."""
+    """Wait until a replica has decided on a revision; return what it says of it at once."""
     async with asyncio.timeout(20):
-        while not (said := await serving.revision(name)):
+        while not (said := await serving.revision(name)) or said["stable"] is None:
             await asyncio.sleep(0.02)
     return said
 
@@ -141,7 +141,8 @@ async def test_a_killed_leader_under_steady_load_changes_nothing_and_its_windows
         await remembers(follower, falls)
         for played in steady:
             said = await follower.revision(played.revision.name)
-            assert [said["stable"], said["panic"]] == pytest.approx([played.mean(time.time())] * 2, rel=0.1)
+            # A report of an activator that comes a second late is missing from two.
+            assert [said["stable"], said["panic"]] == pytest.approx([played.mean(time.time())] * 2, rel=0.2)
         await asyncio.sleep(4.0)  # two ticks
         assert not reporter.done()
     finally:
