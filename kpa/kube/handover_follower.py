@@ -50,6 +50,7 @@ class Follower:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._followed: dict[str, str] = {}
         self._kept: dict[str, bytes] = {}
+        self._under_way: dict[str, asyncio.Task[bytes | None]] = {}
         self._silent: dict[str, str] = {}  # who told us nothing of a bucket, as we have said
 
     def set_holder(self, bucket: str, identity: str) -> None:
@@ -73,19 +74,23 @@ class Follower:
             That an answer may take.
         """
         self._stop(bucket)
-        kept = self._kept.pop(bucket, None)
-        fetched = None
-        if predecessor and predecessor != self._identity:
-            try:
-                async with asyncio.timeout(seconds):
-                    fetched = await self._fetch(bucket, predecessor)
-            except TimeoutError:
-                _log.info("replica %s told us nothing in %g s", predecessor, seconds)
-        return [data for data in (kept, fetched) if data is not None]
+        told = [self._kept.pop(bucket, None)]
+        under_way = self._under_way.pop(bucket, None)
+        try:
+            async with asyncio.timeout(seconds):
+                if under_way is not None:  # what it says may be counted as told: nobody would repeat it
+                    told.append(await under_way)
+                if predecessor and predecessor != self._identity:
+                    told.append(await self._fetch(bucket, predecessor))
+        except TimeoutError:
+            _log.info("replica %s told us nothing in %g s", predecessor, seconds)
+        return [data for data in told if data is not None]
 
     async def close(self) -> None:
         """Ask no more."""
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._under_way.values()]
+        for task in self._under_way.values():
+            task.cancel()
         for bucket in list(self._tasks):
             self._stop(bucket)
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -103,7 +108,9 @@ class Follower:
         pause = _EVERY
         while True:
             began = loop.time()
-            data = await self._fetch(bucket, identity)
+            fetching = self._under_way[bucket] = asyncio.create_task(self._fetch(bucket, identity))
+            data = await asyncio.shield(fetching)
+            self._under_way.pop(bucket, None)
             if data is not None:
                 self._kept[bucket] = data
                 pause = min(max(_EVERY, _SHARE * (loop.time() - began)), _LONGEST_PAUSE)
