@@ -184,27 +184,3 @@ async def gathered(*requests: Awaitable[Any]) -> list[Any]:
     """All results, within the deadline."""
     async with asyncio.timeout(DEADLINE):
         return await asyncio.gather(*requests)
-
-
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@contextlib.asynccontextmanager
-async def raw_server(answer: Script) -> AsyncIterator[int]:
-    """A port whose connections speak whatever `answer` writes; they end with the context at the latest."""
-    writers: list[asyncio.StreamWriter] = []
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await answer(reader, writer)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for writer in writers:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()

@@ -18,6 +18,7 @@ from kpa.proxying.forward import forward
 from kpa.proxying.request import Request
 from kpa.proxying.server import Server
 from kpa.proxying.upstream import Upstream, UpstreamUnreachable
+from tests.servers import scripted
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
 with suppress(ImportError):
@@ -48,32 +49,6 @@ def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # for pytest
     del run.__wrapped__  # type: ignore[attr-defined]  # which would be taken for the test
     return pytest.mark.parametrize("new_loop", LOOPS.values(), ids=LOOPS.keys())(run)
-
-
-@asynccontextmanager
-async def scripted(
-    script: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-) -> AsyncIterator[int]:
-    """A server that does with each connection what a script says, then closes it."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await script(reader, writer)
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**20)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
 
 
 @asynccontextmanager

@@ -17,7 +17,8 @@ from kpa.activator.load import RequestLoad
 from kpa.activator.reporter import Outbox, Reporter, _send, _until_report
 from kpa.revisions import Key
 from metrics.stat import Stat, StatMessage, encode_messages
-from tests.kpa.activator_fakes import Autoscaler, raw_server, running, until
+from tests.kpa.activator_fakes import Autoscaler, running, until
+from tests.servers import scripted
 
 HELLO = Key("default", "hello-00001")
 
@@ -105,7 +106,7 @@ async def test_an_autoscaler_that_refuses_the_handshake_is_away(caplog):
         await writer.drain()
         writer.close()
 
-    async with raw_server(refuse) as port, reporting(f"ws://127.0.0.1:{port}") as reporter:
+    async with scripted(refuse) as port, reporting(f"ws://127.0.0.1:{port}") as reporter:
         await until(lambda: "Invalid response status" in caplog.text)
         assert not reporter.connected
 
@@ -119,7 +120,7 @@ async def test_a_handshake_that_takes_too_long_is_given_up(monkeypatch, caplog):
         attempts += 1
         await reader.read()
 
-    async with raw_server(hang) as port, reporting(f"ws://127.0.0.1:{port}"):
+    async with scripted(hang) as port, reporting(f"ws://127.0.0.1:{port}"):
         await until(lambda: attempts >= 2)
 
 

@@ -10,7 +10,8 @@ from kpa.activator import source as source_module
 from kpa.activator.backoff import delay
 from kpa.activator.source import follow
 from kpa.routes import Route, RoutingTable
-from tests.kpa.activator_fakes import raw_server, until
+from tests.kpa.activator_fakes import until
+from tests.servers import scripted
 
 TABLES = [RoutingTable(tuple(Route("default", f"r{i}") for i in range(size))) for size in range(5)]
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: "
@@ -41,12 +42,12 @@ class Source:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0.01)
-        if script[-1] == b"":  # else the stream stays open
-            writer.close()
+        if script[-1] != b"":  # the stream stays open
+            await reader.read()
 
     @contextlib.asynccontextmanager
     async def followed(self) -> AsyncIterator["Source"]:
-        async with raw_server(self._answer) as port:
+        async with scripted(self._answer) as port:
             task = asyncio.create_task(follow(f"http://127.0.0.1:{port}/api/routes", self.tables.append))
             try:
                 yield self

@@ -22,10 +22,10 @@ from tests.kpa.proxying_peers import (
     proxying,
     replies,
     rest_of,
-    scripted,
     serving,
     unused_port,
 )
+from tests.servers import scripted
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -25,9 +25,9 @@ from tests.kpa.proxying_peers import (
     post,
     proxying,
     rest_of,
-    scripted,
     serving,
 )
+from tests.servers import scripted
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 MEGABYTE = 2**20

@@ -18,8 +18,8 @@ from tests.kpa.proxying_peers import (
     on_both_loops,
     proxying,
     rest_of,
-    scripted,
 )
+from tests.servers import scripted
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: echo")
 

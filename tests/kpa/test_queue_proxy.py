@@ -24,9 +24,9 @@ from tests.kpa.proxying_peers import (
     queue_proxy,
     replies,
     rest_of,
-    scripted,
     unused_port,
 )
+from tests.servers import ScriptedServer, scripted
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 PROBE = ("User-Agent: kube-probe/1.34", "K-Network-Probe: queue")
@@ -86,10 +86,9 @@ async def test_it_tells_where_it_listens_and_when_the_replica_is_ready_and_no_mo
     async with queue_proxy(port) as child:
         assert len({child.serving, child.metrics, child.admin} - {0}) == 3
         assert await status_of(child.serving, *PROBE) == b"503 "
-        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port)
-        assert await child.event() == {"event": "ready"}
-        assert await status_of(child.serving, *PROBE) == b"200 queue"
-        server.close()
+        async with ScriptedServer(lambda *_: asyncio.sleep(0), port=port):
+            assert await child.event() == {"event": "ready"}
+            assert await status_of(child.serving, *PROBE) == b"200 queue"
         assert (await status_of(child.serving)).startswith(b"502 ")  # which makes it ask at once
         event = await child.event()
         assert event["event"] == "unready"

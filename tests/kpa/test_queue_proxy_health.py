@@ -12,7 +12,8 @@ import pytest
 
 from kpa.queue_proxy.health import POLL_LIMIT_SECONDS, POLL_SECONDS, Health
 from kpa.queue_proxy.probe import Probe, ask
-from tests.kpa.proxying_peers import on_both_loops, replies, scripted, unused_port
+from tests.kpa.proxying_peers import on_both_loops, replies, unused_port
+from tests.servers import scripted
 
 TCP = Probe("tcpSocket", "127.0.0.1", 1, period=60.0)
 

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Self
 
 from metrics.collector import Target
 from metrics.stat import Stat
+from tests.servers import ScriptedServer
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/protobuf\r\n"
 
@@ -50,70 +50,30 @@ async def endless(pod: "FakePod", writer: asyncio.StreamWriter) -> None:
             await writer.drain()
 
 
-class FakePod:
+class FakePod(ScriptedServer):
     """A server that answers each request with its `behaviour`."""
 
     def __init__(self, concurrency: float = 1.0, behaviour: Behaviour = healthy) -> None:
+        super().__init__(self._converse)
         self.stat = Stat("", concurrency, 0.0, concurrency * 2, 0.0, 10.0)
         self.behaviour = behaviour
-        self.host = "127.0.0.1"
-        self.port = 0
         self.requests: list[bytes] = []
         self.connections = 0
-        self._writers: dict[asyncio.StreamWriter, asyncio.StreamReader] = {}
         self.bytes_sent = 0
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, self.host, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Refuse connections from now on; the port stays ours."""
-        if self._server is not None:
-            self._server.close()
-        for writer in list(self._writers):
-            writer.transport.abort()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    @property
-    def open(self) -> list[asyncio.StreamWriter]:
-        """Connections that neither side has closed."""
-        return [w for w, reader in self._writers.items() if not w.is_closing() and not reader.at_eof()]
 
     def hang_up(self) -> None:
         """Close all connections, as a server does that found them idle for too long."""
-        for writer in list(self._writers):
+        for writer in self.open:
             writer.close()
 
     def target(self, name: str = "pod", started_at: float = 0.0) -> Target:
         return Target(name, self.host, self.port, started_at)
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self._writers[writer] = reader
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                while not writer.is_closing():
-                    self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-                    await self.behaviour(self, writer)
-        finally:
-            del self._writers[writer]
-            self._tasks.discard(task)
-            writer.transport.abort()
+        while not writer.is_closing():
+            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+            await self.behaviour(self, writer)
 
 
 async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
