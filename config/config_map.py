@@ -1,15 +1,27 @@
-"""The ConfigMap in a YAML text: finding it among other documents, and its keys and texts."""
+"""ConfigMaps in a YAML text: finding them among other documents, and their keys and texts."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from config import logs, network
 from config.autoscaler import AutoscalerConfig
+from config.logs import LogConfig
+from config.network import NetworkConfig
 from config.problems import ConfigError, DocumentError, Problem
 
 NAME = "config-autoscaler"
-"""Name of the ConfigMap."""
+"""Name of the ConfigMap with the settings of the autoscaler."""
+
+Config = AutoscalerConfig | LogConfig | NetworkConfig
+
+READERS: Mapping[str, Callable[[Mapping[str, str]], Config]] = {
+    NAME: AutoscalerConfig.from_config_map,
+    logs.NAME: LogConfig.from_config_map,
+    network.NAME: NetworkConfig.from_config_map,
+}
+"""What reads the data of a ConfigMap, by its name; each raises ConfigError."""
 
 
 def read_config_map(text: str | bytes) -> dict[str, str]:
@@ -29,11 +41,44 @@ def read_config_map(text: str | bytes) -> dict[str, str]:
     >>> read_config_map('{kind: ConfigMap, data: {stable-window: 2m}}')
     {'stable-window': '2m'}
     """
-    data = _data(_only_one(_documents(text)))
+    return read_strings(NAME, find_config_maps(text, [NAME])[NAME])
+
+
+def find_config_maps(text: str | bytes, names: Sequence[str]) -> dict[str, Mapping[Any, Any]]:
+    """Data of the ConfigMaps of some names in a YAML text, by name; one without a name is the autoscaler's.
+
+    Raises
+    ------
+    DocumentError
+        No YAML, none of the ConfigMaps in it, or one of them twice.
+    """
+    documents = [(_kind(document), _name(document), document) for document in _documents(text)]
+    found: dict[str, Mapping[Any, Any]] = {}
+    told = ", ".join(f"{kind} {name}" if name else kind for kind, name, _ in documents) or "nothing"
+    for kind, written, document in documents:
+        name = written or NAME
+        if kind != "ConfigMap" or name not in names:
+            continue
+        if name in found:
+            raise DocumentError(f"more than one ConfigMap {name}: found {told}")
+        found[name] = _data(name, document)
+    if not found:
+        raise DocumentError(f"no ConfigMap {' or '.join(names)}: found {told}")
+    return found
+
+
+def read_strings(name: str, data: Mapping[Any, Any]) -> dict[str, str]:
+    """Keys and texts of a ConfigMap.
+
+    Raises
+    ------
+    ConfigError
+        Some values are no strings; it names them along with all other bad keys.
+    """
     strings = {key: value for key, value in data.items() if isinstance(key, str) and isinstance(value, str)}
     no_strings = [_no_string(key, value) for key, value in data.items() if key not in strings]
     if no_strings:
-        raise ConfigError(no_strings + _problems(strings))
+        raise ConfigError(no_strings + _problems(name, strings))
     return strings
 
 
@@ -62,22 +107,12 @@ def _documents(text: str | bytes) -> list[Any]:
         raise DocumentError("not YAML for a ConfigMap: nested too deeply") from error
 
 
-def _only_one(documents: Iterable[Any]) -> Mapping[Any, Any]:
-    named = [(_kind(document), _name(document), document) for document in documents]
-    fitting = [document for kind, name, document in named if kind == "ConfigMap" and name in (NAME, None)]
-    if len(fitting) == 1:
-        return dict(fitting[0])
-    found = ", ".join(f"{kind} {name}" if name else kind for kind, name, _ in named) or "nothing"
-    expected = "no" if not fitting else "more than one"
-    raise DocumentError(f"{expected} ConfigMap {NAME}: found {found}")
-
-
-def _data(config_map: Mapping[Any, Any]) -> Mapping[Any, Any]:
+def _data(name: str, config_map: Mapping[Any, Any]) -> Mapping[Any, Any]:
     data = config_map.get("data")
     if data is None:
         return {}
     if not isinstance(data, Mapping):
-        raise DocumentError(f"data of ConfigMap {NAME} must be keys with strings: found {_sort(data)}")
+        raise DocumentError(f"data of ConfigMap {name} must be keys with strings: found {_sort(data)}")
     return data
 
 
@@ -101,9 +136,9 @@ def _no_string(key: Any, value: Any) -> Problem:
     return Problem(key, _written(value), f"a string, not {_sort(value)}{hint}")
 
 
-def _problems(data: Mapping[str, str]) -> list[Problem]:
+def _problems(name: str, data: Mapping[str, str]) -> list[Problem]:
     try:
-        AutoscalerConfig.from_config_map(data)
+        READERS[name](data)
     except ConfigError as error:
         return list(error.problems)
     return []

@@ -13,6 +13,9 @@ from typing import Literal, Self, get_args
 from config.problems import ConfigError, Problem
 from config.scalars import parse_bool
 
+NAME = "config-network"
+"""Name of the ConfigMap."""
+
 MeshMode = Literal["auto", "enabled", "disabled"]
 """Pods are asked themselves (`disabled`), through their service (`enabled`), or as turns out (`auto`)."""
 
@@ -60,3 +63,8 @@ class NetworkConfig:
         if mode is None or addressable is None:
             raise ConfigError(problems)
         return cls(mode, addressable)
+
+    def texts(self) -> dict[str, str]:
+        """Return what holds by key, as an operator writes it."""
+        addressable = "true" if self.enable_mesh_pod_addressability else "false"
+        return {_MODE: self.mesh_compatibility_mode, _ADDRESSABLE: addressable}

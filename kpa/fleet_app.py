@@ -21,8 +21,8 @@ from kpa.heartbeat import Heartbeat
 from kpa.kube.client import KubeClient
 from kpa.kube.cluster import KubernetesCluster
 from kpa.kube.objects import PodAutoscaler
-from kpa.kube.settings import LOGGING, ConfigMap, Settings
-from kpa.logs import set_level
+from kpa.kube.settings import ConfigMap, Settings
+from kpa.logs import follow
 from kpa.process import settle_memory
 from kpa.profiling import serve_no_profiles
 from kpa.reconciler import Reconciler
@@ -50,7 +50,7 @@ class FleetApp(ABC):
         self._profiles: web.AppRunner | None = None
         self._problems: dict[str, int] = {}  # of each ConfigMap
         self._settings = Settings(
-            client, options.namespace, self._settings_changed, self._settings_read, options.config_name
+            client, options.namespace, self._settings_changed, self._settings_read, options.config_maps
         )
         self._synced = False
         self._look_up = partial(look_up, suffix=f".svc.{options.domain}.")
@@ -142,9 +142,9 @@ class FleetApp(ABC):
         )
 
     def _settings_changed(self, name: str) -> None:
-        settings = self._settings
-        if name == LOGGING:
-            set_level(settings.values.log_level or self._options.log_level)
+        settings, options = self._settings, self._options
+        if name == options.config_maps.logging:
+            follow(settings.values.logs, options.log_format, options.log_level)
             return
         self._heartbeat.interval = settings.autoscaler.tick_interval
         self._reconciler.apply_config(

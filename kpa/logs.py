@@ -4,50 +4,20 @@ Loggers are the usual ones. Fields go in by `extra={"fields": {...}}`; texts of 
 because nothing here writes annotations, environment variables or request headers.
 """
 
-import json
 import logging
 import queue
 import sys
 import threading
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
+from config.logs import Form, LogConfig
+from kpa.log_lines import JsonFormatter, TextFormatter
 from kpa.status import RevisionStatus
 
 Format = Literal["text", "json"]
 FORMATS: tuple[Format, ...] = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
 WAITING_LINES = 10_000
-
-
-class TextFormatter(logging.Formatter):
-    """`2026-08-21T10:00:00.123Z info kpa.service: desired 1 -> 3 namespace=default name=hello-00001`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line, and the traceback below it if there is one."""
-        pairs = [f"{key}={_text(value)}" for key, value in _fields(record).items()]
-        message = _one_line(record.getMessage())
-        line = f"{_time(record)} {record.levelname.lower()} {record.name}: {' '.join([message, *pairs])}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, then the fields, and `error` with a traceback."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line whatever the values are; what JSON cannot say is written as text."""
-        fixed = {
-            "time": _time(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            fixed["error"] = self.formatException(record.exc_info)
-        return json.dumps(
-            fixed | {key: _plain(value) for key, value in _fields(record).items() if key not in fixed}
-        )
 
 
 class Writer(logging.Handler):
@@ -59,10 +29,10 @@ class Writer(logging.Handler):
     def __init__(self, stream: TextIO, formatter: logging.Formatter) -> None:
         super().__init__()
         self.setFormatter(formatter)
-        self._stream = stream
+        self._given = self._stream = stream
         self._dropped = 0
         # A simple queue: the garbage collector may log in the middle of our own logging.
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[tuple[TextIO, str] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="kpa-logs", daemon=True)
         self._thread.start()
 
@@ -72,9 +42,14 @@ class Writer(logging.Handler):
             self._dropped += 1
             return
         try:
-            self._lines.put(self.format(record))
+            self._lines.put((self._stream, self.format(record)))
         except Exception:
             self.handleError(record)
+
+    def turn_to(self, stream: TextIO | None, formatter: logging.Formatter) -> None:
+        """Write to another stream, or to the one that was given first, in another form, from now on."""
+        self.setFormatter(formatter)
+        self._stream = stream or self._given
 
     def close(self) -> None:
         """Write what waits, for at most two seconds."""
@@ -84,14 +59,15 @@ class Writer(logging.Handler):
 
     def _write(self) -> None:
         told = 0
-        while (line := self._lines.get()) is not None:
+        while (waiting := self._lines.get()) is not None:
+            stream, line = waiting
             dropped = self._dropped
             if dropped > told:
                 line = f"{self.format(_dropped_record(dropped - told))}\n{line}"
                 told = dropped
             try:
-                self._stream.write(line + "\n")
-                self._stream.flush()
+                stream.write(line + "\n")
+                stream.flush()
             except (OSError, ValueError):
                 continue  # nobody reads any more; the service goes on
 
@@ -104,24 +80,29 @@ def configure(format: str = "text", level: str = "info", stream: TextIO | None =
     ValueError
         An unknown format or level; the message names the allowed ones.
     """
-    if format not in FORMATS:
-        raise ValueError(f"log format {format!r}: allowed are {', '.join(FORMATS)}")
-    _check_level(level)
-    writer = Writer(stream or sys.stderr, JsonFormatter() if format == "json" else TextFormatter())
+    for name, found, allowed in (("format", format, FORMATS), ("level", level, LEVELS)):
+        if found not in allowed:
+            raise ValueError(f"log {name} {found!r}: allowed are {', '.join(allowed)}")
+    writer = Writer(stream or sys.stderr, _formatter(format))
     logging.basicConfig(level=level.upper(), handlers=[writer], force=True)
     return writer
 
 
-def set_level(level: str) -> None:
-    """Log from another severity on.
+def follow(config: LogConfig, format: str, level: str) -> None:
+    """Log as a ConfigMap says from now on; what it does not say is as the process was started.
 
-    Raises
-    ------
-    ValueError
-        An unknown level; the message names the allowed ones.
+    Parameters
+    ----------
+    config : LogConfig
+    format, level : str
+        That the process was started with, as `configure` takes them.
     """
-    _check_level(level)
-    logging.getLogger().setLevel(level.upper())
+    root = logging.getLogger()
+    root.setLevel((config.level or level).upper())
+    stream = getattr(sys, config.output) if config.output else None
+    for handler in root.handlers:
+        if isinstance(handler, Writer):
+            handler.turn_to(stream, _formatter(config.format or format, config.form))
 
 
 def decision_fields(old: RevisionStatus | None, new: RevisionStatus) -> dict[str, Any]:
@@ -163,36 +144,8 @@ def log_decision(logger: logging.Logger, old: RevisionStatus | None, new: Revisi
         logger.info(change, extra={"fields": fields})
 
 
-def _check_level(level: str) -> None:
-    if level not in LEVELS:
-        raise ValueError(f"log level {level!r}: allowed are {', '.join(LEVELS)}")
-
-
-def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
-    fields: Mapping[str, Any] = getattr(record, "fields", {})
-    return fields
-
-
-def _time(record: logging.LogRecord) -> str:
-    return (
-        datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, float) and value - value != 0:
-        return str(value)  # inf and nan
-    return value if isinstance(value, str | int | float | None) else str(value)
-
-
-def _text(value: object) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    plain = text.isprintable() and not any(character in text for character in ' "=')
-    return text if plain and text else json.dumps(text)
-
-
-def _one_line(message: str) -> str:
-    return message if message.isprintable() else json.dumps(message)
+def _formatter(format: str, form: Form | None = None) -> logging.Formatter:
+    return JsonFormatter(form) if format == "json" else TextFormatter(form)
 
 
 def _dropped_record(count: int) -> logging.LogRecord:

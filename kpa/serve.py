@@ -117,7 +117,7 @@ class ServeApp(FleetApp):
         try:
             buckets, timing = read_leader_election(await self._leader_election())
         except ValueError as error:
-            raise ServeError(f"ConfigMap {options.election_name}: {error}") from error
+            raise ServeError(f"ConfigMap {options.config_maps.leader_election}: {error}") from error
         identity = f"{options.pod_name}_{options.pod_ip}"
         return Leadership(
             self._client,
@@ -135,7 +135,8 @@ class ServeApp(FleetApp):
         while True:
             try:
                 options = self._options
-                stored = await self._client.get(CONFIGMAPS, options.namespace, options.election_name)
+                name = options.config_maps.leader_election
+                stored = await self._client.get(CONFIGMAPS, options.namespace, name)
                 return stored.get("data") or {}
             except NotFound:
                 return {}
@@ -236,7 +237,7 @@ def run(
     writer = configure(log_format, log_level)
     try:
         options = Options.from_environment(
-            os.environ, legacy_metrics=legacy_metrics, host=host, log_level=log_level
+            os.environ, legacy_metrics=legacy_metrics, host=host, log_format=log_format, log_level=log_level
         )
         raise_file_limit()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:

@@ -1,11 +1,11 @@
 """What `kpa serve` is started with, read from the environment of its pod."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kpa.kube.settings import AUTOSCALER, LEADER_ELECTION
+from kpa.kube.settings import Names
 
 _RESOLV_CONF = Path("/etc/resolv.conf")
 
@@ -34,12 +34,9 @@ class Options:
         Adds the series names of Knative up to 1.18.
     state_folder : Path or None
         Where the state of our revisions outlives a container; `KPA_STATE_DIR` of the environment.
-    log_level : str
-        Least severity that is logged while no ConfigMap says so.
-    config_name : str
-        ConfigMap with the settings of the autoscaler; `CONFIG_AUTOSCALER_NAME`.
-    election_name : str
-        ConfigMap with the buckets; `CONFIG_LEADERELECTION_NAME`.
+    log_format, log_level : str
+        How lines are written, and the least severity that is, while no ConfigMap says so.
+    config_maps : Names
     """
 
     pod_name: str
@@ -51,10 +48,10 @@ class Options:
     telemetry_port: int = 9090
     profiling_port: int = 8008
     legacy_metrics: bool = False
+    log_format: str = "json"
     log_level: str = "info"
     state_folder: Path | None = None
-    config_name: str = AUTOSCALER
-    election_name: str = LEADER_ELECTION
+    config_maps: Names = field(default_factory=Names)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **others: Any) -> "Options":
@@ -71,7 +68,6 @@ class Options:
             raise ServeError(f"{' and '.join(missing)} must be set in the environment")
         pod_name, pod_ip, namespace = (environment[name] for name in names)
         domain = environment.get("CLUSTER_DOMAIN") or cluster_domain()
-        config_name = environment.get("CONFIG_AUTOSCALER_NAME") or AUTOSCALER
         port = environment.get("PROFILING_PORT") or "8008"
         if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
             raise ServeError(f"PROFILING_PORT must be a port, not {port!r}")
@@ -79,8 +75,7 @@ class Options:
         return cls(
             *(pod_name, pod_ip, namespace, domain),
             profiling_port=int(port),
-            config_name=config_name,
-            election_name=environment.get("CONFIG_LEADERELECTION_NAME") or LEADER_ELECTION,
+            config_maps=Names.from_environment(environment),
             state_folder=Path(folder) if folder else None,
             **others,
         )

@@ -1,4 +1,4 @@
-"""`kpa check-config`: whether a ConfigMap is good, and what it says."""
+"""`kpa check-config`: whether ConfigMaps are good, and what they say."""
 
 import sys
 from collections.abc import Mapping
@@ -8,37 +8,51 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from config.autoscaler import AutoscalerConfig
+    from config.config_map import Config
 
 
 def command(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="YAML with the ConfigMap config-autoscaler; - reads stdin.")
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="YAML with config-autoscaler, config-logging or config-network, or with several of them; "
+            "- reads stdin.",
+        ),
     ],
 ) -> None:
-    """Check the ConfigMap config-autoscaler and show the settings that it leads to.
+    """Check the ConfigMaps config-autoscaler, config-logging and config-network and show what they lead to.
 
     Prints every bad key with its value and what is allowed, and exits with 1. Otherwise prints each key's
-    value and whether it was set or is the default of the profile, and exits with 0; keys that nothing reads
+    value and whether it was set or is the default (of the profile), and exits with 0; keys that nothing reads
     are named as warnings.
     """
-    from config.autoscaler import AutoscalerConfig, unknown_keys
-    from config.config_map import read_config_map
+    from config.autoscaler import unknown_keys
+    from config.config_map import NAME, READERS, find_config_maps, read_strings
+    from config.logs import unknown_log_keys
     from config.problems import ConfigError, DocumentError
 
-    name = "stdin" if file == "-" else file
+    source = "stdin" if file == "-" else file
     try:
-        data = read_config_map(_read(file))
-        config = AutoscalerConfig.from_config_map(data)
+        found = find_config_maps(_read(file), list(READERS))
     except OSError as error:
-        _refuse(f"{name}: {error.strerror or error}")
+        _refuse(f"{source}: {error.strerror or error}")
     except DocumentError as error:
-        _refuse(f"{name}: {error}")
-    except ConfigError as error:
-        _refuse(*map(str, error.problems))
-    for unknown in unknown_keys(data):
-        typer.echo(f"warning: {unknown}", err=True)
-    _show(config, data)
+        _refuse(f"{source}: {error}")
+    problems: list[str] = []
+    read: dict[str, tuple[Mapping[str, str], Config]] = {}
+    for name, data in found.items():
+        try:
+            strings = read_strings(name, data)
+            read[name] = strings, READERS[name](strings)
+        except ConfigError as error:
+            problems += [str(each) if name == NAME else f"{name}: {each}" for each in error.problems]
+    if problems:
+        _refuse(*problems)
+    for name, (texts, config) in read.items():
+        for unknown in (unknown_keys if name == NAME else unknown_log_keys)(texts):
+            typer.echo(f"warning: {unknown}", err=True)
+        _show(name, texts, config)
 
 
 def _read(file: str) -> bytes:
@@ -51,16 +65,23 @@ def _refuse(*lines: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _show(config: "AutoscalerConfig", data: Mapping[str, str]) -> None:
+def _show(name: str, data: Mapping[str, str], config: "Config") -> None:
     """Print a line for each key; the width is fixed, so that a narrow terminal or a pipe cuts nothing off."""
     from rich.console import Console
     from rich.table import Table
 
-    from config.autoscaler import SETTINGS
-
     table = Table("key", "value", "source", box=None, pad_edge=False, title_justify="left")
-    table.title = f"profile {config.defaults}"
-    for key, setting in SETTINGS.items():
-        text = setting.kind.format(config.value_of(key))
-        table.add_row(key, text, "set" if key in data else "default")
+    table.title, values, others = _values(name, config)
+    for key, text in values.items():
+        table.add_row(key, text, "set" if key in data or text != others.get(key, text) else "default")
     Console(width=100, highlight=False).print(table)
+
+
+def _values(name: str, config: "Config") -> tuple[str, dict[str, str], dict[str, str]]:
+    """Title of the table, text of each key, and the defaults of those that are within a key of the map."""
+    from config.autoscaler import SETTINGS, AutoscalerConfig
+
+    if isinstance(config, AutoscalerConfig):
+        values = {key: setting.kind.format(config.value_of(key)) for key, setting in SETTINGS.items()}
+        return f"profile {config.defaults}", values, {}
+    return name, config.texts(), type(config)().texts()

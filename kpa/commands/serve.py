@@ -15,10 +15,12 @@ def command(
         typer.Option("--dry-run", help="Write nothing; compare with the autoscaler that is in charge."),
     ] = False,
     log_format: Annotated[
-        Literal["text", "json"], typer.Option(help="Lines for people or machines.")
+        Literal["text", "json"],
+        typer.Option(help="Lines for people or machines, unless config-logging says so."),
     ] = "json",
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], typer.Option(help="Least severity that is logged.")
+        Literal["debug", "info", "warning", "error"],
+        typer.Option(help="Least severity that is logged, unless config-logging says so."),
     ] = "info",
 ) -> None:
     """Scale the PodAutoscalers of a cluster in place of Knative's autoscaler.
@@ -26,8 +28,9 @@ def command(
     Reads POD_NAME, POD_IP and SYSTEM_NAMESPACE, and reaches the API server as its pod does, or by KUBECONFIG.
     Port 8080 takes activators' reports, 9090 serves /metrics, /healthz, /readyz and the API. Exit code 2 if
     something it needs is missing. With --dry-run no lease is taken and 8080 stays closed.
-    CONFIG_AUTOSCALER_NAME and CONFIG_LEADERELECTION_NAME may name other ConfigMaps than config-autoscaler and
-    config-leader-election.
+    CONFIG_AUTOSCALER_NAME, CONFIG_LEADERELECTION_NAME, CONFIG_LOGGING_NAME and CONFIG_OBSERVABILITY_NAME may
+    name other ConfigMaps than config-autoscaler, config-leader-election, config-logging and
+    config-observability.
     """
     from kpa.serve import run
 

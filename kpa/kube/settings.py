@@ -8,12 +8,14 @@ missing map or a bad one ends the process at its start; here the defaults hold u
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
+from config import logs, network
 from config.autoscaler import EXAMPLE, AutoscalerConfig, unknown_keys
 from config.durations import format_duration, parse_duration
+from config.logs import LogConfig, unknown_log_keys
 from config.network import NetworkConfig
-from config.problems import ConfigError
+from config.problems import ConfigError, Problem
 from kpa.kube.buckets import MOST_BUCKETS
 from kpa.kube.client import KubeClient
 from kpa.kube.informer import Informer
@@ -24,22 +26,38 @@ from kpa.revisions import Key
 _log = logging.getLogger(__name__)
 
 AUTOSCALER, DEPLOYMENT, LEADER_ELECTION = "config-autoscaler", "config-deployment", "config-leader-election"
-LOGGING, NETWORK, OBSERVABILITY = "config-logging", "config-network", "config-observability"
+LOGGING, NETWORK, OBSERVABILITY = logs.NAME, network.NAME, "config-observability"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of the ConfigMaps that may have others, each from a variable of the environment.
+
+    Attributes
+    ----------
+    autoscaler : str
+        Settings of the autoscaler; `CONFIG_AUTOSCALER_NAME`, which is ours.
+    leader_election : str
+        The buckets and their leases; `CONFIG_LEADERELECTION_NAME`.
+    logging : str
+        What the log says and how; `CONFIG_LOGGING_NAME`.
+    observability : str
+        What we have otherwise; `CONFIG_OBSERVABILITY_NAME`.
+    """
+
+    autoscaler: str = AUTOSCALER
+    leader_election: str = LEADER_ELECTION
+    logging: str = LOGGING
+    observability: str = OBSERVABILITY
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the variables; one that is missing or empty leaves the usual name."""
+        variables = {each: f"CONFIG_{each.upper().replace('_', '')}_NAME" for each in cls.__slots__}
+        return cls(**{each: environment[name] for each, name in variables.items() if environment.get(name)})
+
 
 _PROGRESS_DEADLINE = 600.0
-
-_LEVELS = {
-    "debug": "debug",
-    "info": "info",
-    "warn": "warning",
-    "error": "error",
-    "dpanic": "error",
-    "panic": "error",
-    "fatal": "error",
-}
-"""Levels as ConfigMaps name them (go.uber.org/zap), and ours; what is graver than an error we have not."""
-
-_LEVEL_KEY = "loglevel.autoscaler"
 
 Data = Mapping[str, str]
 
@@ -69,14 +87,13 @@ class Values:
     autoscaler : AutoscalerConfig
     progress_deadline : float
         Seconds.
-    log_level : str
-        Least severity that is logged; empty as the process was started.
+    logs : LogConfig
     network : NetworkConfig
     """
 
     autoscaler: AutoscalerConfig = field(default_factory=lambda: AutoscalerConfig.from_config_map({}))
     progress_deadline: float = _PROGRESS_DEADLINE
-    log_level: str = ""
+    logs: LogConfig = field(default_factory=LogConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
 
@@ -92,8 +109,8 @@ class Settings:
         Told that some of the values are others now.
     on_read : callable (ConfigMap name, ConfigMap, texts)
         Told what is wrong with a map whenever there is a new one; nothing if it is good.
-    autoscaler : str
-        Name of the map with the settings of the autoscaler.
+    names : Names
+        Of the maps.
 
     Attributes
     ----------
@@ -106,9 +123,16 @@ class Settings:
         namespace: str,
         on_change: Callable[[str], None],
         on_read: Callable[[str, ConfigMap, list[str]], None],
-        autoscaler: str = AUTOSCALER,
+        names: Names | None = None,
     ) -> None:
-        self._readers = _READERS | {autoscaler: _read_autoscaler}
+        names = names or Names()
+        self._readers: dict[str, Callable[[str, Values, Data], Values]] = {
+            DEPLOYMENT: _read_deployment,
+            NETWORK: _read_network,
+            names.autoscaler: _read_autoscaler,
+            names.logging: _read_logging,
+            names.observability: _read_observability,
+        }
         self.values = Values()
         self._on_change = on_change
         self._on_read = on_read
@@ -139,7 +163,7 @@ class Settings:
             return  # deleted maps leave their settings in force
         before, problems = self.values, []
         try:
-            self.values = self._readers[key.name](before, config_map.data)
+            self.values = self._readers[key.name](key.name, before, config_map.data)
         except ConfigError as error:
             problems = [str(problem) for problem in error.problems]
         except ValueError as error:
@@ -150,17 +174,18 @@ class Settings:
             _log.info("settings of %s are in force", key.name)
 
 
-# A reader for each map: values as they were and data give values as they are, or an error that says why not.
+# A reader for each map: its name, values as they were and data give values as they are, or an error that says
+# why not.
 
 
-def _read_autoscaler(values: Values, data: Data) -> Values:
+def _read_autoscaler(name: str, values: Values, data: Data) -> Values:
     read = AutoscalerConfig.from_config_map(data)
     for unknown in unknown_keys(data):
-        _log.warning("%s: %s", AUTOSCALER, unknown)
+        _log.warning("%s: %s", name, unknown)
     return replace(values, autoscaler=read)
 
 
-def _read_deployment(values: Values, data: Data) -> Values:
+def _read_deployment(name: str, values: Values, data: Data) -> Values:
     text = data.get("progress-deadline") or data.get("progressDeadline") or "600s"
     try:
         seconds = parse_duration(text)
@@ -171,41 +196,40 @@ def _read_deployment(values: Values, data: Data) -> Values:
     return replace(values, progress_deadline=seconds)
 
 
-def _read_logging(values: Values, data: Data) -> Values:
-    """Without a level of ours the process logs as it was started: `zap-logger-config` is for Go programs."""
-    text = data.get(_LEVEL_KEY, "")
-    if text and text.lower() not in _LEVELS:
-        raise ValueError(f"{_LEVEL_KEY} must be one of {', '.join(_LEVELS)}, not {text!r}")
-    return replace(values, log_level=_LEVELS[text.lower()] if text else "")
+def _read_logging(name: str, values: Values, data: Data) -> Values:
+    read = LogConfig.from_config_map(data)
+    for unknown in unknown_log_keys(data):
+        _log.warning("%s: %s", name, unknown)
+    return replace(values, logs=read)
 
 
-def _read_network(values: Values, data: Data) -> Values:
+def _read_network(name: str, values: Values, data: Data) -> Values:
     return replace(values, network=NetworkConfig.from_config_map(data))
 
 
-_UNSUPPORTED = {
-    "metrics-protocol": (("", "none", "prometheus"), "/metrics is served on port 9090 always"),
-    "tracing-protocol": (("", "none"), "nothing is traced"),
-    "runtime-profiling": (("", "disabled"), "port 8008 answers 404 always"),
+_PUSHED = ("http/protobuf", "grpc")
+
+_UNSUPPORTED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+    "metrics-protocol": (("none", "prometheus"), _PUSHED, "/metrics is served on port 9090 always"),
+    "tracing-protocol": (("none",), (*_PUSHED, "stdout"), "nothing is traced"),
+    "runtime-profiling": (("disabled",), ("enabled",), "port 8008 answers 404 always"),
 }
-"""Keys, the values that ask nothing of us, and what there is instead of the others."""
+"""Keys, the values that ask nothing of us, the others that Knative knows, and what there is instead."""
 
 
-def _read_observability(values: Values, data: Data) -> Values:
+def _read_observability(name: str, values: Values, data: Data) -> Values:
     """Nothing of it changes what we do; who expects otherwise is told."""
-    for key, (without, instead) in _UNSUPPORTED.items():
-        text = data.get(key, "")
-        if text not in without:
-            _log.warning("%s: %s = %r has no effect: %s", OBSERVABILITY, key, text, instead)
+    said = {key: data[key] for key in _UNSUPPORTED if data.get(key)}
+    problems = []
+    for key, text in said.items():
+        without, others, instead = _UNSUPPORTED[key]
+        if text in others:
+            _log.warning("%s: %s = %r has no effect: %s", name, key, text, instead)
+        elif text not in without:
+            problems.append(Problem(key, text, " or ".join(without + others)))
+    if problems:
+        raise ConfigError(problems)
     return values
-
-
-_READERS: dict[str, Callable[[Values, Data], Values]] = {
-    DEPLOYMENT: _read_deployment,
-    LOGGING: _read_logging,
-    NETWORK: _read_network,
-    OBSERVABILITY: _read_observability,
-}
 
 
 def read_leader_election(data: Data) -> tuple[int, Timing]:

@@ -1,4 +1,4 @@
-"""`kpa check-config`: exit codes, one line for each error, warnings, the table; files and stdin."""
+"""`kpa check-config`: exit codes, one line for each error, warnings, the tables; files and stdin."""
 
 from pathlib import Path
 
@@ -10,6 +10,9 @@ from config.autoscaler import SETTINGS
 from kpa.commands.check_config import command
 
 SHIPPED = Path(__file__).parents[2] / "config" / "manifests" / "config-autoscaler.yaml"
+
+
+MAPS = "config-autoscaler or config-logging or config-network"
 
 
 def check(file: str | Path, text: str | bytes | None = None) -> Result:
@@ -90,8 +93,8 @@ def test_values_without_quotes_are_named() -> None:
     ("text", "line"),
     [
         ("a: b: c", "stdin: not YAML: line 1, column 5: mapping values are not allowed here\n"),
-        ("", "stdin: no ConfigMap config-autoscaler: found nothing\n"),
-        ("kind: Service", "stdin: no ConfigMap config-autoscaler: found Service\n"),
+        ("", f"stdin: no ConfigMap {MAPS}: found nothing\n"),
+        ("kind: Service", f"stdin: no ConfigMap {MAPS}: found Service\n"),
         (b"\xff\xff", "stdin: not YAML: unacceptable character"),
     ],
 )
@@ -101,6 +104,43 @@ def test_a_text_without_the_map_gives_one_line(text: str | bytes, line: str) -> 
     assert result.stdout == ""
     assert result.stderr.startswith(line)
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_other_maps_that_are_followed_are_checked_too() -> None:
+    others = """---
+kind: ConfigMap
+metadata: {name: config-logging}
+data:
+  loglevel.autoscaler: warn
+  zap-logger-config: '{"encoding": "console", "devlopment": true, "encoderConfig": {"timeKey": ""}}'
+---
+kind: ConfigMap
+metadata: {name: config-network}
+data: {mesh-compatibility-mode: Disabled}
+"""
+    result = check("-", config_map(max_scale="7") + "\n" + others)
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "warning: zap-logger-config devlopment = 'true': unknown key, ignored; did you mean development?\n"
+    )
+    table = rows(result)
+    assert table["max-scale"] == ["7", "set"]
+    assert table["level"] == ["warning", "set"]
+    assert table["encoding"] == ["console", "set"]
+    assert table["timeKey"] == ["left", "out", "set"]
+    assert table["messageKey"] == ["message", "default"]
+    assert table["mesh-compatibility-mode"] == ["disabled", "set"]
+    assert table["enable-mesh-pod-addressability"] == ["false", "default"]
+    assert rows(check("-", others))["level"] == ["warning", "set"], "without the autoscaler's own"
+
+
+def test_an_error_of_another_map_names_the_map() -> None:
+    logging = "---\nkind: ConfigMap\nmetadata: {name: config-logging}\ndata: {loglevel.autoscaler: loud}\n"
+    result = check("-", config_map(stable_window="5s") + "\n" + logging)
+    assert (result.exit_code, result.stdout) == (1, "")
+    own, other = result.stderr.splitlines()
+    assert own.startswith("stable-window = '5s': must be ")
+    assert other.startswith("config-logging: loglevel.autoscaler = 'loud': must be debug, info, warn, ")
 
 
 def test_a_file_that_cannot_be_read_gives_one_line(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Logs: both formats, fields, decisions, and a writer that never waits.
+"""Logs: decisions, a writer that never waits, and how a process follows its ConfigMap.
 
-Left out: loggers and levels themselves, which are the standard library's.
+Left out: the lines themselves (test_log_lines), loggers and levels, which are the standard library's.
 """
 
 import io
@@ -11,19 +11,11 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from config.logs import Form, LogConfig
 from kpa import logs
-from kpa.logs import (
-    JsonFormatter,
-    TextFormatter,
-    Writer,
-    configure,
-    decision_fields,
-    log_decision,
-    set_level,
-)
+from kpa.log_lines import TextFormatter
+from kpa.logs import Writer, configure, decision_fields, follow, log_decision
 from tests.kpa.status_samples import SAMPLE, sample
 
 
@@ -37,63 +29,8 @@ def root() -> Iterator[logging.Logger]:
     root.handlers, root.level = handlers, level
 
 
-def record(message: str, *arguments: object, **fields: object) -> logging.LogRecord:
-    made = logging.LogRecord("kpa.test", logging.INFO, __file__, 1, message, arguments, None)
-    made.created = 1787306400.1239
-    if fields:
-        made.fields = fields
-    return made
-
-
-def test_text_is_one_line_of_words_and_pairs() -> None:
-    pairs = {"name": "hello", "stable": 12.3456789, "mode": "no data", "panic": None}
-    line = TextFormatter().format(record("desired %d", 3, **pairs))
-    head = "2026-08-21T10:00:00.123Z info kpa.test: desired 3"
-    assert line == f'{head} name=hello stable=12.3457 mode="no data" panic=None'
-
-
-def test_json_is_one_object_with_every_number_in_full() -> None:
-    line = JsonFormatter().format(record("desired %d", 3, name="hello", stable=12.3456789, panic=None))
-    assert json.loads(line) == {
-        "time": "2026-08-21T10:00:00.123Z",
-        "level": "info",
-        "logger": "kpa.test",
-        "message": "desired 3",
-        "name": "hello",
-        "stable": 12.3456789,
-        "panic": None,
-    }
-
-
-def test_a_record_without_fields_needs_none() -> None:
-    assert TextFormatter().format(record("ready")).endswith("kpa.test: ready")
-    assert json.loads(JsonFormatter().format(record("ready")))["message"] == "ready"
-
-
-def test_a_traceback_stays_within_the_json_line() -> None:
-    failed = record("it broke")
-    try:
-        raise RuntimeError("why")
-    except RuntimeError as error:
-        failed.exc_info = (RuntimeError, error, error.__traceback__)
-    line = JsonFormatter().format(failed)
-    assert "\n" not in line
-    assert "RuntimeError: why" in json.loads(line)["error"]
-    assert "RuntimeError: why" in TextFormatter().format(failed)
-
-
-_values = st.text() | st.integers() | st.floats() | st.none() | st.booleans() | st.lists(st.integers())
-
-
-@given(st.text(), st.dictionaries(st.from_regex("[a-z_]+", fullmatch=True), _values))
-def test_no_message_and_no_field_can_break_a_line(message: str, fields: dict[str, object]) -> None:
-    made = record(message.replace("%", "%%"))
-    made.fields = fields
-    assert len(TextFormatter().format(made).splitlines()) == 1
-    line = JsonFormatter().format(made)
-    assert len(line.splitlines()) == 1
-    document = json.loads(line, parse_constant=lambda constant: pytest.fail(constant))
-    assert (document["message"], document["level"]) == (message.replace("%", "%%"), "info")
+def record(message: str) -> logging.LogRecord:
+    return logging.LogRecord("kpa.test", logging.INFO, __file__, 1, message, (), None)
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
@@ -213,14 +150,26 @@ def test_a_decision_reads_as_a_sentence(caplog: pytest.LogCaptureFixture) -> Non
     assert caplog.messages == ["desired -1 -> 5", "desired 5"]
 
 
-def test_the_level_can_be_set_while_the_process_runs(root: logging.Logger) -> None:
-    stream = io.StringIO()
-    writer = configure("text", "info", stream)
-    logging.getLogger("kpa.test").debug("before")
-    set_level("debug")
-    logging.getLogger("kpa.test").debug("after")
+def test_a_config_map_is_followed_while_the_process_runs_and_what_it_leaves_out_is_as_before(
+    root: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, output = io.StringIO(), io.StringIO()
+    monkeypatch.setattr("sys.stdout", output)
+    writer = configure("text", "warning", given)
+    log = logging.getLogger("kpa.test")
+    named = LogConfig("info", "json", "stdout", Form(message_key="msg"))
+    for config in (named, LogConfig(level="error"), LogConfig()):
+        log.debug("nothing")
+        log.info("one")
+        log.warning("two")
+        log.error("three")
+        follow(config, "text", "warning")
+    log.info("one")
+    log.warning("two")
     writer.close()
-    assert "before" not in stream.getvalue()
-    assert "after" in stream.getvalue()
-    with pytest.raises(ValueError, match="'loud': allowed are debug, info, warning, error"):
-        set_level("loud")
+    assert [json.loads(line)["msg"] for line in output.getvalue().splitlines()] == ["one", "two", "three"]
+    assert [line.partition("kpa.test: ")[2] for line in given.getvalue().splitlines()] == [
+        *("two", "three"),  # as it was started
+        "three",  # error
+        "two",  # as it was started
+    ]

@@ -1,9 +1,11 @@
 """What `kpa serve` reads from its environment, and what it says of what is missing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kpa.kube.settings import Names
 from kpa.serve_options import Options, ServeError, cluster_domain
 
 POD = {"POD_NAME": "autoscaler-1", "POD_IP": "10.0.0.7", "SYSTEM_NAMESPACE": "knative-serving"}
@@ -12,19 +14,23 @@ POD = {"POD_NAME": "autoscaler-1", "POD_IP": "10.0.0.7", "SYSTEM_NAMESPACE": "kn
 def test_identity_and_names_are_the_pods() -> None:
     found = Options.from_environment({**POD, "CLUSTER_DOMAIN": "example.org"})
     assert (found.pod_name, found.pod_ip, found.namespace) == tuple(POD.values())
-    assert (found.domain, found.config_name) == ("example.org", "config-autoscaler")
+    assert (found.domain, found.config_maps) == ("example.org", Names())
 
 
-def test_the_settings_may_be_in_another_config_map() -> None:
-    found = Options.from_environment({**POD, "CONFIG_AUTOSCALER_NAME": "config-autoscaler-shadow"})
-    assert found.config_name == "config-autoscaler-shadow"
-
-
-def test_the_buckets_may_be_in_another_config_map() -> None:
-    """Knative's other programs read `config-leader-election` too, and refuse more than 10."""
-    named = {**POD, "CONFIG_LEADERELECTION_NAME": "config-leader-election-kpa"}
-    assert Options.from_environment(named).election_name == "config-leader-election-kpa"
-    assert Options.from_environment(POD).election_name == "config-leader-election"
+@pytest.mark.parametrize(
+    ("variable", "usual", "field"),
+    [
+        ("CONFIG_AUTOSCALER_NAME", "config-autoscaler", "autoscaler"),
+        ("CONFIG_LEADERELECTION_NAME", "config-leader-election", "leader_election"),
+        ("CONFIG_LOGGING_NAME", "config-logging", "logging"),
+        ("CONFIG_OBSERVABILITY_NAME", "config-observability", "observability"),
+    ],
+)
+def test_config_maps_may_have_other_names(variable: str, usual: str, field: str) -> None:
+    assert getattr(Options.from_environment(POD).config_maps, field) == usual
+    assert Options.from_environment({**POD, variable: ""}).config_maps == Names()
+    found = Options.from_environment({**POD, variable: "config-of-ours"}).config_maps
+    assert found == replace(Names(), **{field: "config-of-ours"})
 
 
 @pytest.mark.parametrize("name", POD)

@@ -1,6 +1,7 @@
 """`kpa serve` takes its ConfigMaps as they come: live, broken, or not there."""
 
 import asyncio
+import json
 
 import aiohttp
 import pytest
@@ -64,7 +65,7 @@ async def test_a_bad_configmap_says_so_on_itself_once_and_that_it_is_good_again(
         await serving.logs("settings of config-autoscaler are in force")
     restarted = await autoscaler.start()
     await knative.configure("config-logging", {"loglevel.autoscaler": "loud"})
-    await restarted.logs("ConfigMap config-logging: loglevel.autoscaler must be one of ")
+    await restarted.logs("ConfigMap config-logging: loglevel.autoscaler = 'loud': must be debug, ")
 
     async def told() -> list[tuple[str, str, str, int]]:
         events = await knative.api.items(path("events", SYSTEM))
@@ -102,6 +103,30 @@ async def test_the_log_level_is_followed(knative: Knative, autoscaler: Autoscale
     await serving.logs("settings of config-logging are in force")
     await quiet.annotate(min_scale="3")
     await serving.logs("quiet-00001: replicas 3")
+
+
+async def test_the_form_of_the_log_is_followed_in_a_map_of_any_name(
+    knative: Knative, autoscaler: Autoscaler
+) -> None:
+    serving = await autoscaler.start(environment={"CONFIG_LOGGING_NAME": "config-logging-kpa"})
+    await serving.logs("we lead")
+    form = {"messageKey": "msg", "timeKey": "ts", "timeEncoder": "epoch", "nameKey": ""}
+    zap = {"level": "debug", "encoding": "json", "encoderConfig": form, "outputPaths": ["stdout"]}
+    await knative.configure("config-logging-kpa", {"zap-logger-config": json.dumps(zap)})
+    await serving.logs('"msg": "settings of config-logging-kpa are in force"')
+    lines = [json.loads(line) for line in serving.log.read_text().splitlines() if line.startswith("{")]
+    told = next(line for line in lines if line["msg"] == "settings of config-logging-kpa are in force")
+    assert {key: type(value) for key, value in told.items()} == {"ts": float, "level": str, "msg": str}
+
+    await knative.configure(
+        "config-logging-kpa", {"zap-logger-config": json.dumps(zap | {"encoding": "xml"})}
+    )
+    problem = "ConfigMap config-logging-kpa: zap-logger-config encoding = 'xml': must be json or console"
+    await serving.logs(f'"msg": "{problem}; the last good settings stay in force"')
+    await _series(serving, "kpa_config_valid", 0.0)
+    await knative.configure("config-logging-kpa", {})
+    await serving.logs("kpa.kube.settings: settings of config-logging-kpa are in force")
+    await _series(serving, "kpa_config_valid", 1.0)
 
 
 async def test_the_port_of_profiles_has_none(knative: Knative, autoscaler: Autoscaler) -> None:

@@ -1,12 +1,14 @@
 """ConfigMaps: what is read of them, what is refused and how, and who is told."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from config.logs import Form, LogConfig
 from config.network import NetworkConfig
 from kpa.kube import settings as settings_module
 from kpa.kube.client import KubeClient
@@ -18,6 +20,7 @@ from kpa.kube.settings import (
     NETWORK,
     OBSERVABILITY,
     ConfigMap,
+    Names,
     Settings,
     read_leader_election,
 )
@@ -31,12 +34,12 @@ SYSTEM = "knative-serving"
 class Told:
     """Settings of a fake API server, and what they told."""
 
-    def __init__(self, api: FakeApi, client: KubeClient, autoscaler: str) -> None:
+    def __init__(self, api: FakeApi, client: KubeClient, names: Names | None) -> None:
         self.api = api
         self.changed: list[str] = []
         self.problems: list[tuple[str, list[str]]] = []
         self.maps: list[ConfigMap] = []
-        self.settings = Settings(client, SYSTEM, self.changed.append, self._read, autoscaler)
+        self.settings = Settings(client, SYSTEM, self.changed.append, self._read, names)
 
     def _read(self, name: str, config_map: ConfigMap, problems: list[str]) -> None:
         self.problems.append((name, problems))
@@ -56,9 +59,9 @@ class Told:
 
 
 @asynccontextmanager
-async def following(autoscaler: str = AUTOSCALER) -> AsyncIterator[Told]:
+async def following(names: Names | None = None) -> AsyncIterator[Told]:
     async with api_and_client() as (api, client):
-        told = Told(api, client, autoscaler)
+        told = Told(api, client, names)
         task = asyncio.create_task(told.settings.informer.run())
         try:
             await told.settings.informer.synced.wait()
@@ -88,12 +91,20 @@ async def test_a_new_map_is_in_force_at_once() -> None:
         assert told.changes == 1
 
 
-async def test_the_settings_may_be_in_a_map_of_another_name() -> None:
-    async with following("config-autoscaler-shadow") as told:
-        told.api.put(AUTOSCALER, None, SYSTEM, data={"stable-window": "30s"})
+async def test_maps_may_have_other_names() -> None:
+    names = Names("config-autoscaler-shadow", logging="logging-shadow", observability="observability-shadow")
+    async with following(names) as told:
+        for usual in (AUTOSCALER, LOGGING, OBSERVABILITY):
+            told.api.put(usual, None, SYSTEM, data={"stable-window": "30s", "loglevel.autoscaler": "debug"})
         await told.put("config-autoscaler-shadow", {"stable-window": "40s"})
+        await told.put("logging-shadow", {"loglevel.autoscaler": "error"})
+        await told.put("observability-shadow", {"runtime-profiling": "sometimes"})
         assert told.settings.autoscaler.stable_window == 40.0
-        assert told.changes == 1
+        assert told.settings.values.logs.level == "error"
+        assert [name for name, _ in told.problems] == [
+            *("config-autoscaler-shadow", "logging-shadow", "observability-shadow")
+        ]
+        assert told.changed == ["config-autoscaler-shadow", "logging-shadow"]
 
 
 async def test_the_same_settings_again_change_nothing() -> None:
@@ -190,29 +201,25 @@ async def test_a_map_is_told_with_what_an_event_about_it_needs() -> None:
         assert told.maps[-1].uid == stored.get("uid", "")
 
 
-@pytest.mark.parametrize(
-    ("text", "level"),
-    [("debug", "debug"), ("WARN", "warning"), ("fatal", "error"), ("", "")],
-    ids=["plain", "large letters", "graver than an error", "empty"],
-)
-async def test_the_log_level_is_read(text: str, level: str) -> None:
+async def test_what_is_logged_and_how_is_taken_live_and_a_bad_edit_changes_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    zap = {"level": "error", "encoding": "json", "encoderConfig": {"messageKey": "msg"}, "outputs": []}
     async with following() as told:
-        await told.put(LOGGING, {"loglevel.autoscaler": "error", "zap-logger-config": "{"})
-        await told.put(LOGGING, {"loglevel.autoscaler": text})
-        assert told.settings.values.log_level == level
         await told.put(LOGGING, {"loglevel.controller": "error"})
-        assert told.settings.values.log_level == ""
-
-
-async def test_a_log_level_that_does_not_exist_is_refused() -> None:
-    async with following() as told:
-        await told.put(LOGGING, {"loglevel.autoscaler": "debug"})
-        await told.put(LOGGING, {"loglevel.autoscaler": "loud"})
-        assert told.settings.values.log_level == "debug"
-        [problem] = told.problems[-1][1]
-        assert problem.startswith("loglevel.autoscaler must be one of debug, info, warn, error, ")
-        assert problem.endswith(", not 'loud'")
-        assert told.changed == [LOGGING]
+        assert told.changed == []
+        await told.put(LOGGING, {"loglevel.autoscaler": "debug", "zap-logger-config": json.dumps(zap)})
+        taken = LogConfig("debug", "json", form=Form(message_key="msg"))
+        assert told.settings.values.logs == taken
+        assert caplog.messages[0].startswith("config-logging: zap-logger-config outputs = '[]': unknown key")
+        await told.put(LOGGING, {"loglevel.autoscaler": "loud", "zap-logger-config": "{"})
+        assert told.settings.values.logs == taken
+        level, document = told.problems[-1][1]
+        assert level.startswith("loglevel.autoscaler = 'loud': must be debug, info, warn, ")
+        assert document.startswith("zap-logger-config = '{': must be a JSON object: ")
+        await told.put(LOGGING, {})
+        assert told.settings.values.logs == LogConfig()
+        assert told.changed == [LOGGING, LOGGING]
 
 
 async def test_what_we_do_not_do_is_said_and_no_fault(caplog: pytest.LogCaptureFixture) -> None:
@@ -226,6 +233,11 @@ async def test_what_we_do_not_do_is_said_and_no_fault(caplog: pytest.LogCaptureF
             "config-observability: runtime-profiling = 'enabled' has no effect: port 8008 answers 404 always",
         ]
         assert told.problems[-1] == (OBSERVABILITY, [])
+        await told.put(OBSERVABILITY, {"metrics-protocol": "carrier-pigeon", "runtime-profiling": "often"})
+        assert told.problems[-1][1] == [
+            "metrics-protocol = 'carrier-pigeon': must be none or prometheus or http/protobuf or grpc",
+            "runtime-profiling = 'often': must be disabled or enabled",
+        ]
         assert told.changed == []
 
 
