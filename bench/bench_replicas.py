@@ -19,7 +19,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet_cluster import FLEET, Cluster, playing, pod_name
+from fleet_cluster import FLEET, ZERO, Cluster, playing, pod_name
 from fleet_pods import FleetPods, fleet_pods
 from fleet_stages import rss
 
@@ -101,7 +101,7 @@ async def measure(folder: Path, options: Options) -> dict[str, object]:
             pods.start(named, LOAD)
             async with playing(cluster):
                 await cluster.make(options.pods, pods.ips)
-                await cluster.reset()
+                await cluster.reset(FLEET, ZERO)
                 election = {"data": {**ELECTION, "buckets": str(options.buckets)}}
                 await api.patch(path("configmaps", SYSTEM, "config-leader-election"), election)
                 token = await controller_token(api, 7200)

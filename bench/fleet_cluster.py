@@ -61,13 +61,16 @@ class Cluster:
         status = {"status": objects.pod_status(ip, True, time.time() - UPTIME)}
         await self._api.patch(path("pods", FLEET, name, "status"), status)
 
-    async def reset(self) -> None:
-        """Forget every autoscaler: no lease, no PodAutoscaler, nothing made for one; zero is zero again."""
+    async def reset(self, *namespaces: str) -> None:
+        """Forget every autoscaler: no lease, no PodAutoscaler in these namespaces, nothing made for one.
+
+        Zero is zero again.
+        """
         await reset_system(self._api)
         settings = {"data": {"allow-zero-initial-scale": "true"}}
         await self._api.patch(path("configmaps", SYSTEM, "config-autoscaler"), settings)
         for kind in ("podautoscalers", "metrics", "serverlessservices"):
-            for namespace in (FLEET, ZERO):
+            for namespace in namespaces:
                 await self._api.delete(path(kind, namespace))
         await _each(
             self.zero,
@@ -75,7 +78,8 @@ class Cluster:
                 path("deployments", ZERO, f"{name}-deployment"), {"spec": {"replicas": 0}}
             ),
         )
-        self._status = {FLEET: {}, ZERO: {}}
+        for namespace in namespaces:
+            self._status[namespace] = {}
 
     async def create(self, namespace: str) -> None:
         """Make the PodAutoscalers of a namespace, as the controller of revisions does."""

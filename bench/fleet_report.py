@@ -30,8 +30,12 @@ def table(figures: Sequence[Figures]) -> str:
     heads = "".join(f"{each.autoscaler:>10}" for each in figures)
     lines = [f"\n{f'{first.revisions} revisions x {first.pods} pods':34}{heads}{'ratio':>9}"]
     for name, value, form in ROWS:
-        values = {each.autoscaler: value(each) for each in figures}
-        shown = "".join(f"{each:>10{form[1:]}}" for each in values.values())
+        of_take_up = name.startswith("  ") or "take-up" in name
+        values = {each.autoscaler: value(each) for each in figures if each.taken_up or not of_take_up}
+        shown = "".join(
+            f"{values[each.autoscaler]:>10{form[1:]}}" if each.autoscaler in values else f"{'-':>10}"
+            for each in figures
+        )
         lines.append(f"{name:34}{shown}{'' if name.startswith('  revisions') else _ratio(values)}")
     loads = ", ".join(f"{each.load:.1f}" for each in figures)
     return "\n".join([*lines, f"{'load of the machine before':34}{loads:>10}", ""])
@@ -53,12 +57,8 @@ def plot(figures: Sequence[Figures], file: Path) -> str:
     for axes, (title, name) in zip(drawing.subplots(1, len(panels)), panels, strict=True):
         for autoscaler in dict.fromkeys(each.autoscaler for each in figures):
             some = [each for each in figures if each.autoscaler == autoscaler]
-            axes.plot(
-                [each.revisions for each in some],
-                [getattr(each, name) for each in some],
-                "o-",
-                label=autoscaler,
-            )
+            points = [(each.revisions, getattr(each, name)) for each in some if getattr(each, name)]
+            axes.plot(*zip(*points, strict=True), "o-", label=autoscaler)
         axes.set(title=title, xlabel="revisions", ylim=(0, None))
         axes.legend()
     drawing.savefig(file)

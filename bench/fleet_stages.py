@@ -37,7 +37,7 @@ class Figures:
     take_up_cpu : float
         CPU seconds of that.
     taken_up : int
-        Revisions that were by then.
+        Revisions that were by then; 0 if another autoscaler had taken them up before.
     writes, conflicts : int
         Writes of the take-up but for leases, and those of them that were refused as conflicts.
     cores : float
@@ -109,9 +109,9 @@ class Stages:
         self._start, self._rest_seconds = start, rest_seconds
 
     async def measure(self, figures: Figures) -> Figures:
-        """Go through all stages; figures say what is known so far if one fails."""
+        """Go through all stages."""
         cluster = self._cluster
-        await cluster.reset()
+        await cluster.reset(FLEET, ZERO)
         await cluster.create(ZERO)
         running = await self._start()
         try:
@@ -119,16 +119,33 @@ class Stages:
             await asyncio.sleep(SETTLE_SECONDS)
             half = len(cluster.zero) // 2
             await self._take_up(running, figures, cluster.zero[:half])
-            await asyncio.sleep(SETTLE_SECONDS)
-            await self._rest(running, figures)
-            figures.reaction = await self._probe.react(running.reports, cluster.zero[half:], CALM)
-            if figures.autoscaler == "kpa":
-                figures.lag = await event_loop_lag(running.reports.partition(":")[0])
+            await self._settled(running, figures)
             await running.stop()
             running = await self._restart(figures)
         finally:
             await running.stop()
         return figures
+
+    async def measure_taken_up(self, figures: Figures) -> Figures:
+        """Go through the stages of a fleet that another autoscaler has taken up."""
+        cluster = self._cluster
+        await cluster.reset(ZERO)
+        await cluster.create(ZERO)
+        running = await self._restart(figures)
+        try:
+            await cluster.until(lambda: cluster.at_zero == len(cluster.zero), TAKE_UP_SECONDS)
+            await self._settled(running, figures)
+        finally:
+            await running.stop()
+        return figures
+
+    async def _settled(self, running: Running, figures: Figures) -> None:
+        await asyncio.sleep(SETTLE_SECONDS)
+        await self._rest(running, figures)
+        half = len(self._cluster.zero) // 2
+        figures.reaction = await self._probe.react(running.reports, self._cluster.zero[half:], CALM)
+        if figures.autoscaler == "kpa":
+            figures.lag = await event_loop_lag(running.reports.partition(":")[0])
 
     async def _take_up(self, running: Running, figures: Figures, zero: list[str]) -> None:
         cluster, pid = self._cluster, running.process.pid
