@@ -1,9 +1,17 @@
-"""The order of all tests, and those that need programs which not every machine has."""
+"""What holds for all tests: their order, the end of event loops, and programs that may be missing."""
 
 import os
 import shutil
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from tests import settling
+
+# How long an example takes is nothing that is tested: a machine may be slow, or busy.
+settings.register_profile("kpa", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kpa")
+settling.install()
 
 PROGRAMS = {"monitoring": ("prometheus", "promtool"), "browser": ("chromium",)}
 """What tests with a marker run. They are Debian packages; `.ci/run` installs them."""

@@ -1,7 +1,12 @@
-"""Servers whose connections follow a script; none, not even one being accepted, outlives its server."""
+"""Ports that nobody else is given, and servers whose connections follow a script.
+
+No connection, not even one being accepted, outlives its server.
+"""
 
 import asyncio
 import contextlib
+import socket
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Self
 
@@ -12,6 +17,24 @@ _ACCEPTING = 5
 """Turns of the event loop from a connection's arrival until its script runs, and one more."""
 
 
+class Port:
+    """A port of this machine at which nobody listens, and which nobody else is given as long as this exists.
+
+    Whoever sets SO_REUSEADDR may listen there, as servers of asyncio, aiohttp and Go do.
+
+    Attributes
+    ----------
+    number : int
+    """
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        weakref.finalize(self, held.close)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((host, 0))
+        self.number: int = held.getsockname()[1]
+
+
 class ScriptedServer:
     """A server on this machine.
 
@@ -19,12 +42,13 @@ class ScriptedServer:
     ----------
     script : callable (StreamReader, StreamWriter)
     host, port : str, int
-        A port of 0 becomes a free one at the first start, and stays so.
+        A port of 0 becomes a free one at the first start, and stays its own.
     """
 
     def __init__(self, script: Script, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host = host
         self.port = port
+        self._held: Port | None = None
         self._script = script
         self._server: asyncio.Server | None = None
         self._scripts: set[asyncio.Task[None]] = set()
@@ -41,8 +65,10 @@ class ScriptedServer:
 
     async def start(self) -> None:
         """Accept connections."""
+        if not self.port:
+            self._held = Port(self.host)
+            self.port = self._held.number
         self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=2**20)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Refuse connections from now on, and end all there are."""

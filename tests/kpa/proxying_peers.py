@@ -5,7 +5,6 @@ import functools
 import inspect
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -157,14 +156,6 @@ def get(path: str = "/", *fields: str, method: str = "GET", close: bool = True) 
 def post(body: bytes, *fields: str, close: bool = True) -> bytes:
     """A request with a body of known length."""
     return get("/", f"Content-Length: {len(body)}", *fields, method="POST", close=close) + body
-
-
-def unused_port() -> int:
-    """A port where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Child(NamedTuple):

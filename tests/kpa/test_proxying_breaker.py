@@ -6,7 +6,7 @@ Covered: order, overflow, live changes, cancellation at every moment, bounds und
 import asyncio
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kpa.proxying.breaker import Breaker, QueueFull
@@ -113,7 +113,6 @@ def test_negative_bounds_are_refused(bounds: tuple[int, int]) -> None:
 
 
 @given(st.lists(st.sampled_from(["arrive", "leave", "cancel", "grow", "shrink", "pass"]), max_size=60))
-@settings(deadline=None)
 def test_bounds_hold_and_nobody_waits_while_there_is_room(steps: list[str]) -> None:
     async def history() -> None:
         breaker, tasks, released = Breaker(2, 3), list[asyncio.Task[None]](), 0

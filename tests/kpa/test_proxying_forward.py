@@ -23,9 +23,8 @@ from tests.kpa.proxying_peers import (
     replies,
     rest_of,
     serving,
-    unused_port,
 )
-from tests.servers import scripted
+from tests.servers import Port, scripted
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -196,11 +195,12 @@ async def test_an_upstream_that_fails_before_its_response_is_answered_with_502_a
 
 @on_both_loops
 async def test_without_a_connection_the_request_is_untouched_and_may_go_elsewhere() -> None:
+    nobody = Port()
     async with replies(OK) as (port, seen):
 
         async def handle(request: Request) -> None:
             with pytest.raises(UpstreamUnreachable):
-                await forward(request, Upstream("127.0.0.1", unused_port()))
+                await forward(request, Upstream("127.0.0.1", nobody.number))
             await forward(request, Upstream("127.0.0.1", port))
 
         async with serving(handle) as (proxy, _):

@@ -24,9 +24,8 @@ from tests.kpa.proxying_peers import (
     queue_proxy,
     replies,
     rest_of,
-    unused_port,
 )
-from tests.servers import ScriptedServer, scripted
+from tests.servers import Port, ScriptedServer, scripted
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 PROBE = ("User-Agent: kube-probe/1.34", "K-Network-Probe: queue")
@@ -82,11 +81,11 @@ async def until_stat(child: Child, **expected: Any) -> Stat:
 
 
 async def test_it_tells_where_it_listens_and_when_the_replica_is_ready_and_no_more() -> None:
-    port = unused_port()
-    async with queue_proxy(port) as child:
+    port = Port()
+    async with queue_proxy(port.number) as child:
         assert len({child.serving, child.metrics, child.admin} - {0}) == 3
         assert await status_of(child.serving, *PROBE) == b"503 "
-        async with ScriptedServer(lambda *_: asyncio.sleep(0), port=port):
+        async with ScriptedServer(lambda *_: asyncio.sleep(0), port=port.number):
             assert await child.event() == {"event": "ready"}
             assert await status_of(child.serving, *PROBE) == b"200 queue"
         assert (await status_of(child.serving)).startswith(b"502 ")  # which makes it ask at once
@@ -223,7 +222,7 @@ async def test_the_limit_on_the_whole_holds_for_a_response_that_has_begun() -> N
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
         await reader.read()
 
-    async with scripted(endless) as port, queue_proxy(port, REVISION_TIMEOUT_SECONDS="0.3") as child:
+    async with scripted(endless) as port, queue_proxy(port, REVISION_TIMEOUT_SECONDS="2") as child:
         response = await ask(child.serving, get())
     assert response.startswith(b"HTTP/1.1 200 OK")
     assert response.endswith(b"1\r\na\r\n")
@@ -255,7 +254,8 @@ async def test_rubbish_and_half_requests_disturb_nobody() -> None:
 
 @pytest.mark.parametrize(("port", "path"), [("metrics", "/"), ("admin", "/metrics")])
 async def test_other_paths_of_the_other_listeners_are_not_found(port: str, path: str) -> None:
-    async with queue_proxy(unused_port()) as child:
+    nobody = Port()
+    async with queue_proxy(nobody.number) as child:
         assert (await ask(getattr(child, port), get(path))).startswith(b"HTTP/1.1 404 ")
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from kpa.queue_proxy.health import POLL_LIMIT_SECONDS, POLL_SECONDS, Health
 from kpa.queue_proxy.probe import Probe, ask
-from tests.kpa.proxying_peers import on_both_loops, replies, unused_port
-from tests.servers import scripted
+from tests.kpa.proxying_peers import on_both_loops, replies
+from tests.servers import Port, scripted
 
 TCP = Probe("tcpSocket", "127.0.0.1", 1, period=60.0)
 
@@ -43,7 +43,7 @@ async def watched(probe: Probe, *answers: str) -> AsyncIterator[Replica]:
     replica = Replica(probe, list(answers))
     task = asyncio.create_task(replica.health.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             yield replica
     finally:
         task.cancel()
@@ -117,7 +117,8 @@ async def test_the_longer_a_start_takes_the_less_often_it_is_asked_for(
 async def test_a_port_that_takes_connections_is_ready_and_a_closed_one_is_not() -> None:
     async with scripted(lambda *_: asyncio.sleep(0)) as port:
         assert await ask(TCP._replace(port=port)) == ""
-    assert "refused" in (await ask(TCP._replace(port=unused_port()))).lower()
+    nobody = Port()
+    assert "refused" in (await ask(TCP._replace(port=nobody.number))).lower()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ async def test_a_port_that_takes_connections_is_ready_and_a_closed_one_is_not() 
 )
 async def test_an_http_probe_succeeds_from_200_to_399(status: int, reason: str) -> None:
     async with replies(b"HTTP/1.1 %d Whatever\r\nContent-Length: 0\r\n\r\n" % status) as (port, seen):
-        probe = Probe("httpGet", "127.0.0.1", port, path="/ready", headers=((b"X-A", b"b"),), timeout=0.3)
+        probe = Probe("httpGet", "127.0.0.1", port, path="/ready", headers=((b"X-A", b"b"),), timeout=20.0)
         answer = await ask(probe)
     assert seen[0].startswith(b"GET /ready HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nX-A: b\r\n" % port)
     assert answer == reason if status != 199 else answer

@@ -59,7 +59,7 @@ def decided(engine: Engine, key: str) -> tuple[object, ...]:
     return tuple(getattr(decision, name) for name in COMPARED)
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150)
 @given(
     chosen=st.lists(st.tuples(settings(), st.booleans()), min_size=1, max_size=3),
     before=steps,

@@ -81,7 +81,7 @@ async def _play(api: FakeApi, client: KubeClient, steps: list[tuple[str, Any, An
             assert all(before != after for before, after in pairwise([None, *told]))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=st.lists(_steps, max_size=25), page=st.sampled_from([1, 2, 500]))
 async def test_cache_server_and_listener_agree_in_the_end(
     steps: list[tuple[str, Any, Any]], page: int, monkeypatch: Any

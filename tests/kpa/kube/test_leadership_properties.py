@@ -212,7 +212,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, phases=(Phase.generate,))
+@settings(max_examples=12, phases=(Phase.generate,))
 @given(st.sampled_from([1, 2, 3, 8, 13]), steps, st.integers(0, 1000))
 def test_whatever_happens_all_buckets_are_led_by_one_and_the_shares_become_level(
     buckets: int, steps: list[tuple[str, float]], seed: int

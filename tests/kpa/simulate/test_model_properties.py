@@ -5,7 +5,7 @@ capacity and bounds are kept, the same seed gives the same. Slow per example, he
 """
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kpa.simulate.distributions import Times
@@ -63,7 +63,7 @@ def most_at_work(results: Results) -> int:
     return int(np.cumsum(step[np.argsort(at, kind="stable")]).max(initial=0.0))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(loads(), scenarios())
 def test_every_request_has_one_outcome_and_its_times_are_in_order(load: Load, given: Scenario) -> None:
     results = simulate(load, given)
@@ -78,7 +78,7 @@ def test_every_request_has_one_outcome_and_its_times_are_in_order(load: Load, gi
     assert (results.ended[~np.isnan(results.ended)] <= latest[~np.isnan(results.ended)] + 1e-6).all()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(loads(), scenarios())
 def test_pods_keep_their_bounds_and_their_capacity(load: Load, given: Scenario) -> None:
     results = simulate(load, given)
@@ -89,7 +89,7 @@ def test_pods_keep_their_bounds_and_their_capacity(load: Load, given: Scenario) 
         assert most_at_work(results) <= most
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(loads(), scenarios())
 def test_replica_minutes_are_the_lives_of_all_pods(load: Load, given: Scenario) -> None:
     results = simulate(load, given)
@@ -99,7 +99,7 @@ def test_replica_minutes_are_the_lives_of_all_pods(load: Load, given: Scenario) 
     assert abs(results.summary().replica_minutes - by_sampling) <= 2 * step * (len(results.states) + 1) * MOST
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 @given(loads(), scenarios())
 def test_the_same_seed_gives_the_same_simulation(load: Load, given: Scenario) -> None:
     one, same = simulate(load, given), simulate(load, given)
@@ -108,7 +108,7 @@ def test_the_same_seed_gives_the_same_simulation(load: Load, given: Scenario) ->
         np.testing.assert_array_equal(getattr(one, name), getattr(same, name))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 @given(loads(), scenarios())
 def test_what_the_activator_counts_is_what_is_in_flight(load: Load, given: Scenario) -> None:
     model = Model(load, given, lambda seconds: None)

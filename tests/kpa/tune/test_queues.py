@@ -55,7 +55,7 @@ def test_waits_are_those_of_an_exact_queue(places: int, fraction: float) -> None
     assert found == pytest.approx(expected, rel=BIN - 1 + 0.04, abs=step_for(load))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.sampled_from([0.1, 0.5, 1.0]), st.floats(0.01, 3.0))
 def test_every_request_is_counted_once(seed: int, step: float, work: float) -> None:
     load = poisson(rate=2.0, seconds=60.0, work=work, seed=seed)
@@ -65,7 +65,7 @@ def test_every_request_is_counted_once(seed: int, step: float, work: float) -> N
     assert queues.cold.tolist() == [len(load.arrivals), 0, 0, 0]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.sampled_from([0.1, 0.5, 1.0]), st.floats(0.01, 3.0))
 def test_with_room_for_all_the_requests_in_flight_are_exact(seed: int, step: float, work: float) -> None:
     load = poisson(rate=2.0, seconds=60.0, work=work, seed=seed)
