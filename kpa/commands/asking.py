@@ -3,15 +3,20 @@
 import http.client
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from kpa.api import Fleet
     from kpa.explain import Explanation
+    from kpa.revisions import Key
+    from kpa.status import RevisionStatus
 
 URL = "http://127.0.0.1:9090"
 TIMEOUT = 5.0  # seconds
 NO_ANSWER = 2  # exit code
+
+_T = TypeVar("_T")
 
 
 class NoAnswer(Exception):
@@ -28,11 +33,7 @@ def fetch(url: str) -> "Fleet":
     """
     from kpa.api import fleet_from_json
 
-    body = _get(url, "/api/revisions")
-    try:
-        return fleet_from_json(body)
-    except ValueError as error:
-        raise NoAnswer(f"{url} is not a kpa: {error}") from error
+    return _ask(url, "/api/revisions", fleet_from_json)
 
 
 def fetch_explanation(url: str, name: str) -> "Explanation":
@@ -54,9 +55,15 @@ def fetch_explanation(url: str, name: str) -> "Explanation":
 
     from kpa.api import explanation_from_json
 
+    key = _find(name, fetch(url).revisions, url)
+    path = f"/api/revisions/{key.namespace}/{key.name}"
+    return _ask(url, path, lambda body: explanation_from_json(json.loads(body)))
+
+
+def _find(name: str, revisions: "Sequence[RevisionStatus]", url: str) -> "Key":
     namespace, _, last = name.rpartition("/")
-    keys = [one.key for one in fetch(url).revisions if one.key.name == last] or sorted(
-        one.key for one in fetch(url).revisions if one.service == last
+    keys = [one.key for one in revisions if one.key.name == last] or sorted(
+        one.key for one in revisions if one.service == last
     )
     keys = [key for key in keys if namespace in ("", key.namespace)]
     if not keys:
@@ -64,9 +71,12 @@ def fetch_explanation(url: str, name: str) -> "Explanation":
     namespaces = sorted({key.namespace for key in keys})
     if len(namespaces) > 1:
         raise NoAnswer(f"{name} is in {', '.join(namespaces)}: say NAMESPACE/{last}")
-    body = _get(url, f"/api/revisions/{keys[-1].namespace}/{keys[-1].name}")
+    return keys[-1]
+
+
+def _ask(url: str, path: str, read: Callable[[bytes], _T]) -> _T:
     try:
-        return explanation_from_json(json.loads(body))
+        return read(_get(url, path))
     except ValueError as error:
         raise NoAnswer(f"{url} is not a kpa: {error}") from error
 
@@ -85,5 +95,3 @@ def _get(url: str, path: str) -> bytes:
         raise NoAnswer(
             f"nothing answers at {url} ({reason}); is kpa running, or is it elsewhere (--url)?"
         ) from error
-    except ValueError as error:
-        raise NoAnswer(f"{url} is not a kpa: {error}") from error
