@@ -9,7 +9,7 @@ from config.durations import format_duration
 from config.provenance import Setting
 from config.resolve import RevisionSettings
 from kpa.status import RevisionStatus
-from scaler.engine import Decision
+from scaler.decision import Decision
 from scaler.rules import Rule, Way
 
 PAST = 16
@@ -92,9 +92,8 @@ def explain(
         Newest first.
     sources : tuple of Setting
     """
-    steps = [*_decider_steps(settings, decision, held_until, now), *_later_steps(status, settings)]
-    pods = status.wanted if status.wanted >= 0 else status.replicas
-    summary = f"{_pods(pods)}, {status.ready} ready: {_SUMMARY[Rule(status.rule)]}"
+    steps = [*_decider_steps(settings, decision, held_until, now), *_later_steps(status, settings, decision)]
+    summary = f"{_pods(status.requested)}, {status.ready} ready: {_SUMMARY[Rule(status.rule)]}"
     return Explanation(status, now, decision.at, summary, tuple(steps), _next(status, now), past, sources)
 
 
@@ -190,19 +189,12 @@ def _window_step(settings: RevisionSettings, way: Way) -> Iterator[Step]:
         yield Step(rule, f"raised from {way.asks} to the activation scale {way.wants}", way.wants)
 
 
-def _later_steps(status: RevisionStatus, settings: RevisionSettings) -> Iterator[Step]:
-    """What bounds and the way to zero did."""
+def _later_steps(status: RevisionStatus, settings: RevisionSettings, decision: Decision) -> Iterator[Step]:
+    """What bounds and the way to zero did, if the decider's answer was not the last word."""
     rule = Rule(status.rule)
-    if rule in _LATER:
-        yield Step(rule, _LATER[rule].format(settings), status.wanted)
-    elif rule not in _DECIDER and rule is not Rule.NO_DATA:
-        yield Step(rule, _SUMMARY[rule], status.wanted)
-
-
-_DECIDER = (
-    Rule.LOAD, Rule.PANIC, Rule.PANIC_HOLD, Rule.MAX_SCALE_UP_RATE, Rule.MAX_SCALE_DOWN_RATE,
-    Rule.ACTIVATION_SCALE, Rule.SCALE_DOWN_DELAY,
-)  # fmt: skip
+    if rule is not decision.rule:
+        text = _LATER[rule].format(settings) if rule in _LATER else _SUMMARY[rule]
+        yield Step(rule, text, status.wanted)
 
 
 def _next(status: RevisionStatus, now: float) -> str:

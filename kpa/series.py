@@ -28,11 +28,6 @@ class Series(NamedTuple):
     read: Read
 
 
-def _requested(status: RevisionStatus) -> int:
-    # Nothing is asked for the moment: what was asked last stays, as the peer's `podCounts.want` does.
-    return status.wanted if status.wanted >= 0 else status.replicas
-
-
 def _concurrency(read: Read) -> Read:
     """Only revisions that scale on concurrency have the series; a window without data reads 0."""
     return lambda status: (read(status) or 0.0) if status.metric == "concurrency" else None
@@ -55,7 +50,7 @@ def _table(names: Sequence[str]) -> tuple[Series, ...]:
         ("Requests a second of the revision, stable window average.", _rps(lambda s: s.stable)),
         ("Requests a second of the revision, panic window average.", _rps(lambda s: s.panic)),
         ("Requests a second that one pod is aimed at.", _rps(lambda s: s.target)),
-        ("Pods asked of the cluster.", _requested),
+        ("Pods asked of the cluster.", lambda status: status.requested),
         ("Ready pods.", lambda status: status.ready),
         ("Pods that are not ready, pending and terminating ones included.", lambda status: status.not_ready),
         ("Pods that are pending.", lambda status: status.pending),

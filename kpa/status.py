@@ -107,6 +107,14 @@ class RevisionStatus:
     comparison: Comparison | None = None
 
     @property
+    def requested(self) -> int:
+        """Pods asked of the cluster: where nothing is asked now, what was asked last stays.
+
+        As `podCounts.want` does in `knative/serving pkg/reconciler/autoscaling/kpa/kpa.go`.
+        """
+        return self.wanted if self.wanted >= 0 else self.replicas
+
+    @property
     def decision(self) -> tuple[int, int, str, str]:
         """What people are told of when it changes."""
         return self.desired, self.wanted, self.mode, self.activity

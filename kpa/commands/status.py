@@ -55,7 +55,7 @@ def table(fleet: "Fleet") -> "Table":
     for one in sorted(fleet.revisions, key=lambda status: status.key):
         rows.add_row(
             str(one.key),
-            str(one.wanted if one.wanted >= 0 else one.replicas),
+            str(one.requested),
             f"{one.ready}/{one.replicas}",
             _load(one.stable),
             _load(one.panic),
