@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from config.annotations import ANNOTATIONS, PREFIX, Annotation, read_overrides
+from config.annotations import ANNOTATIONS, PREFIX, read_overrides
 from config.autoscaler import SETTINGS, AutoscalerConfig, profile
 
 
@@ -41,31 +41,43 @@ def provenance(config: AutoscalerConfig, annotations: Mapping[str, str]) -> list
     """
     own = read_overrides(annotations)
     defaults = profile(config.defaults)
-    by_name = {name.removeprefix(PREFIX): field for field, each in ANNOTATIONS.items() for name in each.names}
-    found, named = [], set()
+    found = []
     for key, setting in SETTINGS.items():
-        field = by_name.get(setting.annotation or "")
-        if field is not None:
-            named.add(field)
-        if field is not None and field in own:
-            found.append(Setting(key, _text(ANNOTATIONS[field], own[field]), _name(field, annotations)))
+        field = override_of(key)
+        if field in own:
+            found.append(_overridden(key, field, own[field], annotations))
         else:
             value = config.value_of(key)
             source = "default" if value == defaults[key] else "ConfigMap"
             found.append(Setting(key, setting.kind.format(value), source))
-    return found + [
-        Setting(each.names[0].rpartition("/")[2], _text(each, own[field]), _name(field, annotations))
-        if field in own
-        else Setting(each.names[0].rpartition("/")[2], each.otherwise, "default")
-        for field, each in ANNOTATIONS.items()
-        if field not in named
-    ]
+    of_keys = {override_of(key) for key in SETTINGS}
+    for field, annotation in ANNOTATIONS.items():
+        if field not in of_keys:
+            key = annotation.names[0].rpartition("/")[2]
+            found.append(
+                _overridden(key, field, own[field], annotations)
+                if field in own
+                else Setting(key, annotation.otherwise, "default")
+            )
+    return found
 
 
-def _text(annotation: Annotation, value: object) -> str:
-    return annotation.kind.format(value)
+def override_of(key: str) -> str | None:
+    """Return the name in `ANNOTATIONS` of what takes the place of a ConfigMap key; None if nothing does.
+
+    Examples
+    --------
+    >>> override_of("stable-window"), override_of("max-scale-up-rate")
+    ('stable_window', None)
+    """
+    name = SETTINGS[key].annotation
+    return _FIELDS[PREFIX + name] if name else None
 
 
-def _name(field: str, annotations: Mapping[str, str]) -> str:
-    name, _ = ANNOTATIONS[field].find(annotations) or (ANNOTATIONS[field].names[0], "")
-    return f"annotation {name}"
+_FIELDS = {name: field for field, each in ANNOTATIONS.items() for name in each.names}
+
+
+def _overridden(key: str, field: str, value: object, annotations: Mapping[str, str]) -> Setting:
+    annotation = ANNOTATIONS[field]
+    name, _ = annotation.find(annotations) or (annotation.names[0], "")
+    return Setting(key, annotation.kind.format(value), f"annotation {name}")

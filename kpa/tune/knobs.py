@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from config.annotations import PREFIX
+from config.annotations import ANNOTATIONS
 from config.autoscaler import SETTINGS, AutoscalerConfig
 from config.problems import ConfigError
+from config.provenance import override_of
 from kpa.simulate.load import Load
 
 _ZERO_SHARE = 0.15
@@ -127,5 +128,5 @@ def make_candidate(
 
 def annotation_of(key: str) -> str | None:
     """Return the annotation that sets a key for one service; None if there is none."""
-    name = SETTINGS[key].annotation
-    return PREFIX + name if name else None
+    field = override_of(key)
+    return None if field is None else ANNOTATIONS[field].names[0]

@@ -5,11 +5,9 @@ from dataclasses import replace
 
 from config.annotations import ANNOTATIONS
 from config.autoscaler import SETTINGS, AutoscalerConfig
+from config.provenance import override_of
 from kpa.simulate.scenario import Scenario
 from kpa.tune.knobs import Candidate, Knob
-
-_ANNOTATION_OF = {"container-concurrency-target-percentage": "target_utilization_percentage"}
-"""Values of annotations that are not named after the one key they stand for."""
 
 
 def named_candidates(
@@ -34,9 +32,9 @@ def fold_annotations(
 ) -> tuple[Scenario, dict[str, str]]:
     """Move today's annotations of what is tried into the ConfigMap, where candidates have theirs."""
     annotations, folded = dict(scenario.annotations), dict(data)
-    by_key = {each.otherwise: each for each in ANNOTATIONS.values()}
     for knob in knobs:
-        annotation = by_key.get(knob.key) or ANNOTATIONS.get(_ANNOTATION_OF.get(knob.key, ""))
+        field = override_of(knob.key)
+        annotation = None if field is None else ANNOTATIONS[field]
         found = annotation.find(annotations) if annotation else None
         if annotation and found:
             folded[knob.key] = found[1]
