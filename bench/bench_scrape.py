@@ -31,7 +31,7 @@ import aiohttp
 
 from config.autoscaler import AutoscalerConfig
 from kpa.cluster import Listener, Outcome
-from kpa.fleet import Observers
+from kpa.observers import Observers
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key, Pod, Revision
 from metrics.collector import Collector, Target

@@ -50,7 +50,8 @@ class Fleet:
     def record_at_once(self) -> None:
         """Record a second of all revisions."""
         first = 0
-        for windows in self.engine.all_windows():
+        for block in self.engine.blocks:
+            windows = block.windows
             last = first + windows.used
             windows.record(slice(0, windows.used), self.second, self.loads[self.second % 4][:, first:last])
             first = last

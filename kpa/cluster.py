@@ -7,7 +7,7 @@ from typing import Protocol
 from config.resolve import RevisionSettings
 from kpa.revisions import Key, Revision
 from metrics.failure import Problem
-from scaler.engine import Decision
+from scaler.decision import Decision
 from scaler.plan import Plan
 
 Listener = Callable[[Key, Revision | None], None]

@@ -10,7 +10,7 @@ The reconciler's loop goes on from here.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from config.autoscaler import AutoscalerConfig
 from config.network import NetworkConfig
@@ -19,6 +19,7 @@ from config.resolve import PROGRESS_DEADLINE, RevisionSettings, resolve
 from kpa.deadlines import Deadlines
 from kpa.explain import Explanation, explain
 from kpa.member import Member
+from kpa.observers import Observers
 from kpa.resumption import Resumption
 from kpa.revisions import Key, Revision
 from kpa.status import RevisionStatus
@@ -31,16 +32,6 @@ from scaler.engine import Engine
 from scaler.history import Samples
 from scaler.plan import Plan
 from scaler.zero import Activity, Life
-
-
-@dataclass(slots=True)
-class Observers:
-    """What the reconciler reports to telemetry."""
-
-    tick: Callable[[float], None] = lambda seconds: None
-    scrape: Callable[[tuple[str, str], float], None] = lambda key, seconds: None
-    scale: Callable[[int, int], None] = lambda before, after: None
-    stats: Callable[[int, int], None] = lambda received, unknown: None
 
 
 class Fleet:

@@ -8,7 +8,7 @@ from kpa.revisions import Revision
 from kpa.status import Activity as ActivityName
 from kpa.status import Mode, NextEvent, RevisionStatus
 from scaler.burst import UNLIMITED
-from scaler.engine import Decision
+from scaler.decision import Decision
 from scaler.plan import Plan
 from scaler.rules import Rule
 from scaler.zero import Activity

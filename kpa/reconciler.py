@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterable
 
 from config.autoscaler import AutoscalerConfig
 from kpa.cluster import Cluster, Outcome
-from kpa.fleet import Fleet, Observers
+from kpa.fleet import Fleet
 from kpa.logs import log_decision
 from kpa.member import Member
+from kpa.observers import Observers
 from kpa.revisions import Key
 from kpa.slices import LENGTH, Slice
 from metrics.resolver import LookUp, look_up
+from metrics.windows import KNOWN_AT
 from scaler.history import INTERVAL
 from scaler.plan import plan
 
@@ -30,14 +32,6 @@ _RETRY = 1.0
 
 _LONGEST_WAIT = 1.0
 """Seconds; a step of the wall clock delays no tick for longer."""
-
-_PHASE = 0.92
-"""Part of a wall-clock second at which a tick is due: all that the collector (by 0.9) and the activators (at
-0.75) have to say of this second is there, and nothing of the next one is.
-
-A tick in the middle would read a second with part of its load: 60 requests in flight would count as 45 in a
-panic window of 4 s, and get 7 pods instead of 8. The peer's ticks begin whenever a decider was made.
-"""
 
 
 class Reconciler(Fleet):
@@ -140,7 +134,7 @@ class Reconciler(Fleet):
         self._deadlines.set(key, _earlier(member.plan.again_at, dark_from))
         before, told = member.tell(decision, now)
         log_decision(_log, before, told)
-        self.engine.note_wanted(key, told.wanted if told.wanted >= 0 else told.replicas)
+        self.engine.note_wanted(key, told.requested)
         outcome = Outcome(member.plan, decision, member.settings, self.collector.problem(key))
         self._carry_out(key, member, outcome, now)
 
@@ -177,14 +171,17 @@ class Reconciler(Fleet):
 
 
 def following_tick(now: float, interval: float) -> float:
-    """Return the time of the first tick after a unix time.
+    """Return the time of the first tick after a unix time: a moment at which a second's load is known.
+
+    A tick in the middle would read a second with part of its load: 60 requests in flight would count as 45 in
+    a panic window of 4 s, and get 7 pods instead of 8. The peer's ticks begin whenever a decider was made.
 
     Examples
     --------
     >>> following_tick(1000.5, 2.0), following_tick(1000.92, 2.0), following_tick(1002.91, 2.0)
     (1000.92, 1002.92, 1002.92)
     """
-    return (math.floor((now - _PHASE) / interval) + 1) * interval + _PHASE
+    return (math.floor((now - KNOWN_AT) / interval) + 1) * interval + KNOWN_AT
 
 
 def _earlier(one: float | None, other: float | None) -> float | None:

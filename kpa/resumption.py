@@ -91,7 +91,7 @@ class Resumption:
         return list(snapshot.batches(self._engine, keys))
 
     def payloads(self, keys: Iterable[Key], members: Mapping[Key, Member]) -> list[bytes]:
-        """Return what is known of some revisions now, to be sealed (`scaler.snapshot.seal`)."""
+        """Return what is known of some revisions now, to be sealed (`scaler.batch.seal`)."""
         notes: dict[Hashable, Any] = {key: _note(members[key]) for key in keys}
         return snapshot.collect(self._engine, notes, self._clock(), notes.__getitem__)
 

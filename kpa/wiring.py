@@ -4,8 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from kpa.fleet import Observers
 from kpa.heartbeat import Heartbeat
+from kpa.observers import Observers
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
 from kpa.telemetry import Telemetry

@@ -11,105 +11,22 @@ reproduced.
 """
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metrics.averages import round6, smoothing
+from metrics.history import NEVER, Histories, History
+
 Columns: TypeAlias = slice | NDArray[np.intp]
 """Which revisions: a slice without a step, or distinct indices."""
-
-NEVER = -(2**40)
-"""A second (unix) before all others: nothing was written yet."""
 
 _DRIFT = 1e-7
 """Error of an average at which its total is corrected: a tenth of the last decimal that is kept."""
 
 _LAP, _PAUSE = 1024, 16
 """Seconds within which every total is compared with the ring, and between two such looks at some of them."""
-
-_SMALLEST_DECAY = 0.2
-_WEIGHT_LEFT_OUT = 1e-4
-"""A weighted window holds all but this much of the weight, unless the smallest decay is steeper."""
-
-
-def smoothing(slots: int) -> float:
-    """Return the weight of the newest second in a weighted average over a window.
-
-    Examples
-    --------
-    >>> smoothing(60), round(smoothing(6), 3)
-    (0.2, 0.785)
-    """
-    steep: float = 1 - _WEIGHT_LEFT_OUT ** (1 / slots)
-    return max(steep, _SMALLEST_DECAY)
-
-
-def round6(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round to 6 decimals, halves away from zero (as Go does; numpy rounds them to even)."""
-    rest = values * 1e6
-    whole = np.trunc(rest)
-    rest -= whole
-    rest *= 2
-    whole += np.trunc(rest, out=rest)
-    whole /= 1e6
-    return whole
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What one column knows, to be put into another one.
-
-    Attributes
-    ----------
-    first, last : int
-        Unix seconds of the first and the last write; NEVER without.
-    values : ndarray, shape (n_series, n_seconds), float64
-        Sums per second, newest first, the first of them for `last`.
-    totals : ndarray, shape (n_series,), float64, optional
-        Running totals over all these seconds, to the last bit; added up anew without.
-    """
-
-    first: int
-    last: int
-    values: NDArray[np.float64]
-    totals: NDArray[np.float64] | None = None
-
-    def resized(self, window: float, now: float) -> "History":
-        """Return what survives if a window of this many seconds changes its length now.
-
-        Data within the old window is kept as if the old window had been full, so an average that was partial
-        gets smaller; staler data is dropped.
-
-        Source: `bucketing.go`, `ResizeWindow`; there the time of the last write outlives dropped data, so a
-        grown window may read 0 where nothing is known. Here it has no data.
-        """
-        if int(now // 1) - self.last > window:
-            return History(NEVER, NEVER, np.zeros_like(self.values))
-        return History(self.last - self.values.shape[1] + 1, self.last, self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class Histories:
-    """What several columns know, as arrays.
-
-    Attributes
-    ----------
-    window : ndarray, shape (n,), float64
-        Seconds of each window.
-    first, last : ndarray, shape (n,), int64
-        As of a `History`.
-    totals : ndarray, shape (n_series, n), float64
-    values : ndarray, shape (n_series, n_seconds, n), float64
-        Newest first; zero beyond each window.
-    """
-
-    window: NDArray[np.float64]
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
-    totals: NDArray[np.float64]
-    values: NDArray[np.float64]
 
 
 class Buckets:

@@ -12,10 +12,15 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.buckets import Buckets, Columns, Histories, History
+from metrics.buckets import Buckets, Columns
+from metrics.history import Histories, History
 
 CONCURRENCY, REQUESTS = 0, 1
 """Series of the windows: requests in flight, and arrivals per second."""
+
+KNOWN_AT = 0.92
+"""Part of a second (unix) at which its load is known: what the collector (by 0.9) and the activators (at
+0.75) have to say of it is there, and nothing of the next one is."""
 
 _SERIES = 2
 

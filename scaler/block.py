@@ -15,6 +15,7 @@ from metrics.windows import CONCURRENCY, REQUESTS, Observation, Windows
 from scaler.bounds import UNKNOWN
 from scaler.burst import initial_excess
 from scaler.decider import DeciderStates, decide
+from scaler.decision import Decision
 from scaler.history import History, Times
 from scaler.last import LastDecisions
 from scaler.panic import CALM
@@ -119,6 +120,22 @@ class Block:
         """Add a report to a second; tells whether it is load where no pod is desired."""
         self.windows.add(column, second, concurrency, requests)
         return concurrency != 0.0 and self._desired_cells[column] <= 0.0
+
+    def decision(self, column: int) -> Decision:
+        """Return the last answer for a revision."""
+        since = float(self.states.panic_since[column])
+        at, way = self.last.of(column) or (None, None)
+        return Decision(
+            valid=bool(self.observed.valid[column]),
+            stable=float(self.observed.stable[column]),
+            panic=float(self.observed.panic[column]),
+            desired=int(self.desired[column]),
+            excess=int(self.excess[column]),
+            panic_since=None if since == CALM else since,
+            ready=int(self.ready[column]),
+            at=at,
+            way=way,
+        )
 
     def tick(self, now: float, columns: Columns | None = None) -> NDArray[np.intp]:
         """Decide for some columns, or for all, and return those whose answer concerns somebody.

@@ -25,14 +25,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.buckets import NEVER, History
-from metrics.windows import ColumnHistory
+from metrics.history import NEVER, History
+from metrics.windows import KNOWN_AT, ColumnHistory
 from scaler.bounds import UNKNOWN
 from scaler.panic import CALM
 from scaler.saved import Saved
-
-_SAID = 0.92
-"""Part of a second by which its load is known, as ticks assume."""
 
 _SETTLING = 2
 """Seconds after a takeover within which activators have connected again: Knative's first tries are 0.1 s
@@ -108,7 +105,7 @@ def resume(saved: Saved, scraped: bool, now: float) -> Resumed:
     now : float
         Unix seconds.
     """
-    complete, present = int((saved.time - _SAID) // 1), int(now // 1)
+    complete, present = int((saved.time - KNOWN_AT) // 1), int(now // 1)
     if present - complete > saved.stable_window:
         return Resumed(_memory_of_answers(saved), hold=True)
     stable, panic = saved.windows.stable, saved.windows.panic
@@ -159,7 +156,7 @@ def _bridged(history: History, moved: int, complete: int, until: int, held: NDAr
 
 def _memory_of_answers(saved: Saved) -> Saved:
     """Forget all but the answers of the scale-down delay, which has its own end."""
-    nothing = ColumnHistory(*(_emptied(one) for one in (saved.windows.stable, saved.windows.panic)))
+    nothing = ColumnHistory(saved.windows.stable.emptied(), saved.windows.panic.emptied())
     return replace(
         saved,
         windows=nothing,
@@ -169,10 +166,6 @@ def _memory_of_answers(saved: Saved) -> Saved:
         fewest_ready=[],
         desired=float(UNKNOWN),
     )
-
-
-def _emptied(history: History) -> History:
-    return History(NEVER, NEVER, np.zeros_like(history.values))
 
 
 def _excess(after: float, before: float, known: float) -> float:

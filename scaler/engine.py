@@ -27,63 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.resolve import RevisionSettings
-from metrics.windows import Windows
 from scaler.block import Block
+from scaler.blocks import COLUMNS, Blocks
 from scaler.bounds import UNKNOWN
+from scaler.decision import Decision
 from scaler.delay import STEP, delay_steps
 from scaler.history import Samples, Times
-from scaler.panic import CALM
 from scaler.rings import Rings
-from scaler.rules import Rule, Way
 from scaler.saved import Saved, put_back
-
-_COLUMNS = 8192
-"""Revisions in a block: a vector of them (64 KiB) fits the second-level cache."""
-
-_BLOCK_BYTES = 64 * 2**20
-"""Memory of a block at most: blocks with long rings have fewer columns, but never fewer than `_FEWEST`."""
-
-_FEWEST = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The last answer for one revision and what it was read from.
-
-    Attributes
-    ----------
-    valid : bool
-        There was data; without, the answer is the one before.
-    stable, panic : float
-        Window values.
-    desired : int
-        Pods before bounds; -1 before the first answer.
-    excess : int
-        Excess burst capacity.
-    panic_since : float or None
-        Unix seconds of the last crossing of the panic threshold.
-    ready : int
-        Ready pods.
-    at : float or None
-        Unix seconds of the decision; None without data.
-    way : Way or None
-        How it came about.
-    """
-
-    valid: bool
-    stable: float
-    panic: float
-    desired: int
-    excess: int
-    panic_since: float | None
-    ready: int
-    at: float | None = None
-    way: Way | None = None
-
-    @property
-    def rule(self) -> Rule:
-        """What bound the answer."""
-        return Rule.NO_DATA if self.way is None else self.way.rule
 
 
 @dataclass(slots=True)
@@ -103,12 +54,16 @@ class Engine:
         Revisions per block; smaller ones are for tests and small simulations.
     history : bool
         Keep the last hour for charts.
+
+    Attributes
+    ----------
+    blocks : Blocks
+        Where the revisions live.
     """
 
-    def __init__(self, block_columns: int = _COLUMNS, history: bool = False) -> None:
+    def __init__(self, block_columns: int = COLUMNS, history: bool = False) -> None:
         self._times = Times() if history else None
-        self._block_columns = block_columns
-        self._blocks: dict[Rings, list[Block]] = {}
+        self.blocks = Blocks(block_columns, self._times)
         self._places: dict[Hashable, _Place] = {}
 
     def __contains__(self, key: Hashable) -> bool:
@@ -141,7 +96,7 @@ class Engine:
         """
         if key in self._places:
             raise ValueError(f"revision {key} is in the fleet already")
-        block = self._block_for(settings)
+        block = self.blocks.room_for(settings)
         column = block.take(key, settings, scraped)
         block.start(column, settings, ready_pods, now, hold)
         self._places[key] = _Place(block, column, settings, scraped)
@@ -175,7 +130,7 @@ class Engine:
             kept = source.windows.history(column)
         else:
             kept = source.windows.history_for_resize(column, now)
-        place.block = self._block_for(place.settings)
+        place.block = self.blocks.room_for(place.settings)
         place.column = place.block.take(key, place.settings, place.scraped)
         source.move(column, place.block, place.column)
         place.block.windows.restore(place.column, kept)
@@ -220,7 +175,7 @@ class Engine:
         """
         changed: list[Hashable] = []
         if keys is None:
-            for block in self._all_blocks():
+            for block in self.blocks:
                 changed += [block.keys[column] for column in block.tick(now)]
             return changed
         for block, columns in self.by_block(keys):
@@ -251,20 +206,7 @@ class Engine:
             The revision is not in the fleet.
         """
         place = self._places[key]
-        block, column = place.block, place.column
-        since = float(block.states.panic_since[column])
-        at, way = block.last.of(column) or (None, None)
-        return Decision(
-            valid=bool(block.observed.valid[column]),
-            stable=float(block.observed.stable[column]),
-            panic=float(block.observed.panic[column]),
-            desired=int(block.desired[column]),
-            excess=int(block.excess[column]),
-            panic_since=None if since == CALM else since,
-            ready=int(block.ready[column]),
-            at=at,
-            way=way,
-        )
+        return place.block.decision(place.column)
 
     def held_until(self, key: Hashable) -> float | None:
         """Return when the scale-down delay lets go of a revision's answer (unix seconds), if it holds one.
@@ -275,10 +217,8 @@ class Engine:
             The revision is not in the fleet.
         """
         place = self._places[key]
-        steps, step = (
-            delay_steps(place.settings.scale_down_delay),
-            place.block.states.answers.held_since(place.column),
-        )
+        steps = delay_steps(place.settings.scale_down_delay)
+        step = place.block.states.answers.held_since(place.column)
         return None if not steps or step is None else (step + steps) * STEP
 
     def note_wanted(self, key: Hashable, pods: int) -> None:
@@ -291,7 +231,7 @@ class Engine:
         if self._times is None:
             return
         self._times.begin_row(now)
-        for block in self._all_blocks():
+        for block in self.blocks:
             block.sample()
 
     def history(self, key: Hashable) -> Samples | None:
@@ -305,32 +245,14 @@ class Engine:
         place = self._places[key]
         return None if place.block.history is None else place.block.history.of(place.column)
 
-    def all_windows(self) -> list[Windows]:
-        """Return the windows of all blocks, to record a second of the whole fleet at once."""
-        return [block.windows for block in self._all_blocks()]
-
     def check_valid(self) -> None:
         """Assert the engine's invariants."""
-        for block in self._all_blocks():
+        for block in self.blocks:
             block.windows.check_valid()
         for key, place in self._places.items():
             assert place.block.keys[place.column] == key
             assert place.block.windows.fits(place.settings.stable_window, place.settings.panic_window)
             assert place.block.desired[place.column] >= UNKNOWN
-
-    def _all_blocks(self) -> list[Block]:
-        return [block for blocks in self._blocks.values() for block in blocks]
-
-    def _block_for(self, settings: RevisionSettings) -> Block:
-        """Return a block with a free column and rings just long enough."""
-        rings = Rings.of(settings)
-        blocks = self._blocks.setdefault(rings, [])
-        for block in blocks:
-            if not block.full:
-                return block
-        columns = min(self._block_columns, max(_FEWEST, _BLOCK_BYTES // rings.column_bytes))
-        blocks.append(Block(rings, columns, self._times))
-        return blocks[-1]
 
 
 def _window_lengths(settings: RevisionSettings) -> tuple[float, float]:

@@ -2,10 +2,7 @@
 
     engine ── collect ──> payload ── seal ──> bytes ══ file, network ══> read ──> Saved ── Engine.restore
 
-A snapshot is a row of batches, so that a large fleet can be taken bit by bit:
-
-    batch    "kpa" · version · length · deflated payload
-    payload  length of the header · header in JSON · arrays, each with its length, bytes by significance
+A snapshot is a row of batches (`scaler.batch`), so that a large fleet can be taken bit by bit.
 
 A restored revision decides as the original would have, to the last bit. Of the windows only what is not zero
 is kept, and of the panic window only what the stable one does not know; of the entries of a sliding maximum
@@ -15,36 +12,22 @@ Per revision, in a snapshot of many: 6 bytes idle, 1.5 KiB for 180 s of random l
 form). On one core 20 us to collect and 40 us to seal the latter, a fifth of that idle; 20 us to read.
 """
 
-import struct
-import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from config.resolve import LONGEST_WINDOW
-from metrics.buckets import NEVER, Histories, History
+from metrics.history import NEVER, Histories, History
 from metrics.windows import ColumnHistory
+from scaler.batch import Arrays, opened, pack, unpack
 from scaler.block import Block
 from scaler.engine import Engine
 from scaler.saved import Saved
 
-VERSION = 1
-
-_BATCH = struct.Struct(">3sBI")
-_MAGIC = b"kpa"
-_LENGTH = struct.Struct(">I")
-
 _BATCH_BYTES = 2**21
 """Memory of an engine that is read for one batch at most: a few milliseconds."""
-
-_MOST = 2**28
-"""Bytes of an inflated payload."""
-
-_LEVEL = 1
-"""Of deflation; 6 takes three times as long for a tenth less."""
 
 _RINGS = ("answers", "most_ready", "fewest_ready")
 
@@ -55,8 +38,6 @@ _ARRAYS: dict[str, str] = {
     "excess": "f8",
 } | {f"{ring}_{part}": kind for ring in _RINGS for part, kind in
      (("counts", "i4"), ("steps", "i8"), ("maxima", "i4"))}  # fmt: skip
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 def batches(engine: Engine, keys: Iterable[Hashable]) -> Iterator[list[Hashable]]:
@@ -94,12 +75,6 @@ def collect(
     return payloads
 
 
-def seal(payload: bytes) -> bytes:
-    """Return a batch; the costly part, which may run in a thread."""
-    data = zlib.compress(payload, _LEVEL)
-    return _BATCH.pack(_MAGIC, VERSION, len(data)) + data
-
-
 def read(snapshot: bytes) -> dict[str, Saved]:
     """Return what a snapshot says of each revision, by name.
 
@@ -109,32 +84,9 @@ def read(snapshot: bytes) -> dict[str, Saved]:
         It is none, is of another version, or was damaged.
     """
     found: dict[str, Saved] = {}
-    start = 0
-    while start < len(snapshot):
-        if len(snapshot) - start < _BATCH.size:
-            raise ValueError(f"snapshot ends within a batch, at byte {start}")
-        magic, version, length = _BATCH.unpack_from(snapshot, start)
-        if magic != _MAGIC:
-            raise ValueError(f"not a snapshot: it begins with {bytes(snapshot[start : start + 8])!r}")
-        if version != VERSION:
-            raise ValueError(f"snapshot of version {version}; known is {VERSION}")
-        start += _BATCH.size
-        found |= _revisions(_inflate(snapshot[start : start + length], length))
-        start += length
+    for payload in opened(snapshot):
+        found |= _revisions(payload)
     return found
-
-
-def _inflate(data: bytes, length: int) -> bytes:
-    if len(data) != length:
-        raise ValueError(f"snapshot was cut off: {len(data)} of {length} bytes are there")
-    inflating = zlib.decompressobj()
-    try:
-        payload = inflating.decompress(data, _MOST)
-    except zlib.error as error:
-        raise ValueError(f"snapshot is damaged: {error}") from error
-    if not inflating.eof:
-        raise ValueError(f"snapshot is damaged, or a batch has more than {_MOST} bytes")
-    return payload
 
 
 # Arrays of a batch.
@@ -157,7 +109,7 @@ def _payload(header: dict[str, Any], block: Block, columns: NDArray[np.intp]) ->
     for ring in _RINGS:
         parts = getattr(block.states, ring).peaks(columns)
         arrays |= zip((f"{ring}_counts", f"{ring}_steps", f"{ring}_maxima"), parts, strict=True)
-    return _joined(orjson.dumps(header), arrays)
+    return pack(header, arrays, _ARRAYS)
 
 
 def _apart(stable: Histories, panic: Histories) -> NDArray[np.bool_]:
@@ -171,43 +123,12 @@ def _apart(stable: Histories, panic: Histories) -> NDArray[np.bool_]:
     return unlike
 
 
-def _joined(header: bytes, arrays: Arrays) -> bytes:
-    parts = [_LENGTH.pack(len(header)), header]
-    for name, kind in _ARRAYS.items():
-        array = np.ascontiguousarray(arrays[name], np.dtype(kind).newbyteorder("<"))
-        by_significance = array.view(np.uint8).reshape(-1, array.itemsize).T
-        parts += [_LENGTH.pack(array.size), by_significance.tobytes()]
-    return b"".join(parts)
-
-
-def _parted(payload: bytes) -> tuple[dict[str, Any], Arrays]:
-    """Undo `_joined`."""
-    length, start = _next_length(payload, 0)
-    header, start = orjson.loads(payload[start : start + length]), start + length
-    arrays = {}
-    for name, kind in _ARRAYS.items():
-        dtype = np.dtype(kind).newbyteorder("<")
-        count, start = _next_length(payload, start)
-        end = start + count * dtype.itemsize
-        if end > len(payload):
-            raise ValueError(f"{name} has {len(payload) - start} of {end - start} bytes")
-        planes = np.frombuffer(payload[start:end], np.uint8).reshape(dtype.itemsize, count)
-        arrays[name] = np.ascontiguousarray(planes.T).view(dtype).reshape(count).astype(kind)
-        start = end
-    return header, arrays
-
-
-def _next_length(payload: bytes, start: int) -> tuple[int, int]:
-    end = start + _LENGTH.size
-    return _LENGTH.unpack(payload[start:end])[0], end
-
-
 # Revisions of a batch.
 
 
 def _revisions(payload: bytes) -> dict[str, Saved]:
     try:
-        header, arrays = _parted(payload)
+        header, arrays = unpack(payload, _ARRAYS)
         names, notes = list(map(str, header["names"])), list(header["notes"])
         _check(arrays, len(names))
         stable, panic = _histories(header, arrays, len(names))
@@ -228,9 +149,7 @@ def _revisions(payload: bytes) -> dict[str, Saved]:
             )
             for row, name in enumerate(names)
         }
-    except (KeyError, IndexError, TypeError, struct.error, orjson.JSONDecodeError) as error:
-        raise ValueError(f"snapshot makes no sense: {error}") from error
-    except ValueError as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"snapshot makes no sense: {error}") from error
 
 

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
-from scaler.snapshot import seal
+from scaler.batch import seal
 
 PATH = "/handover"
 CONTENT_TYPE = "application/vnd.kpa.snapshot"

@@ -15,7 +15,7 @@ from heapq import heappop
 
 from config.resolve import resolve
 from kpa.activator.reporter import PHASE
-from kpa.fleet import Observers
+from kpa.observers import Observers
 from kpa.reconciler import Reconciler
 from kpa.simulate.cluster import SimulatedCluster
 from kpa.simulate.events import Events
@@ -28,6 +28,7 @@ from kpa.simulate.traffic import KEY, Traffic
 from metrics.continuity import Continuity
 from metrics.rounds import Round
 from metrics.stat import Stat, StatMessage
+from scaler.burst import UNLIMITED
 
 EPOCH = 2.0**20
 """Unix time at which simulations begin; times of the reconciler less this are exact."""
@@ -82,7 +83,7 @@ class Model:
         chance = random.Random(scenario.seed)
         self._round = Round(continuity, lambda began: None, shuffle=chance.shuffle)
         self._round.configure(settings.stable_window, settings.panic_window, settings.missing_stats)
-        self._is_scraped = settings.target_burst_capacity != -1
+        self._is_scraped = settings.target_burst_capacity != UNLIMITED
         self._scrape_phase = chance.uniform(0.0, 0.5)
         self._wakes_at = float("inf")
 

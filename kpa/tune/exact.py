@@ -12,6 +12,7 @@ from kpa.simulate.requests import REJECTED, TIMED_OUT
 from kpa.simulate.results import Results, percentiles
 from kpa.simulate.scenario import Scenario
 from kpa.tune.knobs import Candidate
+from scaler.bounds import Bounds
 
 
 class Part(NamedTuple):
@@ -37,8 +38,7 @@ def simulate_exactly(
         Ready at the beginning, within the candidate's bounds.
     parts : sequence of Part
     """
-    most = candidate.config.max_scale or replicas
-    begin = max(candidate.config.min_scale, min(replicas, most))
+    begin = Bounds(candidate.config.min_scale, candidate.config.max_scale).apply(replicas)
     results = simulate(load, replace(scenario, config=candidate.config, replicas=begin))
     return [metrics_of(results, part, scenario.timeout) for part in parts]
 

@@ -18,15 +18,15 @@ from kpa.simulate.load import Load
 from kpa.simulate.scenario import Scenario
 from kpa.tune.pods import Pods
 from kpa.tune.queues import Queues, quantiles, step_for
+from metrics.windows import KNOWN_AT
 from scaler.block import Block
+from scaler.bounds import Bounds
 from scaler.delay import delay_steps
 from scaler.plan import plan
 from scaler.rings import Rings
 from scaler.zero import Activity, Life
 
 _EPOCH = 2**20
-_TICK_PHASE = 0.92
-"""Part of a second at which decisions are taken (`kpa.reconciler`)."""
 
 _UNLIMITED = 2**40
 """Places of ready pods without a limit."""
@@ -90,7 +90,8 @@ class Fleet:
         self._step = step_for(load)
         count = len(self._settings)
         self._queues = Queues(load, count, self._step, warm_up, scenario.timeout)
-        begin = np.array([_within(replicas, one) for one in self._settings], np.int64)
+        allowed = [Bounds(one.min_scale, one.max_scale) for one in self._settings]
+        begin = np.array([bounds.apply(replicas) for bounds in allowed], np.int64)
         start_up = scenario.start_up.mean + scenario.ready_lag
         self._pods = Pods(begin, round(start_up / self._step), scenario.drain / self._step)
         self._concurrency = scenario.container_concurrency
@@ -138,7 +139,7 @@ class Fleet:
 
     def _decide(self, second: int, flying: NDArray[np.float64], requests: int, index: int) -> None:
         """Record a second; at a tick decide for all, else for those at zero that have load now."""
-        block, now = self._block, _EPOCH + second + _TICK_PHASE
+        block, now = self._block, _EPOCH + second + KNOWN_AT
         values = np.stack((flying, np.full(len(flying), float(requests))))
         block.windows.record(self._columns, _EPOCH + second, values)
         block.ready[self._columns] = self._pods.ready
@@ -184,11 +185,6 @@ def _life(ready: int) -> Life:
     if ready:
         return Life(Activity.ACTIVE, float(_EPOCH), initialized=True)
     return Life(Activity.ACTIVATING, float(_EPOCH))
-
-
-def _within(replicas: int, settings: RevisionSettings) -> int:
-    most = settings.max_scale or replicas
-    return max(settings.min_scale, min(replicas, most))
 
 
 def _rings(candidates: Sequence[RevisionSettings]) -> Rings:

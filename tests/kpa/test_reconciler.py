@@ -19,7 +19,7 @@ import kpa.reconciler
 from config.autoscaler import AutoscalerConfig
 from config.network import NetworkConfig
 from kpa.cluster import Listener, Outcome
-from kpa.fleet import Observers
+from kpa.observers import Observers
 from kpa.reconciler import Reconciler, following_tick
 from kpa.revisions import Key, Pod, Revision
 from kpa.slices import Slice

@@ -11,6 +11,7 @@ import pytest
 from config.autoscaler import AutoscalerConfig
 from kpa.reconciler import Reconciler
 from scaler import snapshot
+from scaler.batch import seal
 from scaler.saved import Saved
 from scaler.zero import Activity, Life
 from tests.kpa.test_reconciler import CONFIG, KEY, START, World
@@ -28,7 +29,7 @@ CALM = AutoscalerConfig.from_config_map(
 def saved(reconciler: Reconciler) -> dict[str, Saved]:
     keys = reconciler.revisions()
     payloads = [one for batch in reconciler.resumption.batches(keys) for one in reconciler.payloads(batch)]
-    return snapshot.read(b"".join(map(snapshot.seal, payloads)))
+    return snapshot.read(b"".join(map(seal, payloads)))
 
 
 def active(since: float = START) -> Life:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from metrics.buckets import Buckets, round6, smoothing
+from metrics.averages import round6, smoothing
+from metrics.buckets import Buckets
 
 START = 1_700_000_000
 ONE = np.array([0])

@@ -10,8 +10,10 @@ import pytest
 
 from config.resolve import RevisionSettings
 from scaler import snapshot
+from scaler.batch import seal
 from scaler.bridge import Bridge, resume
-from scaler.engine import Decision, Engine
+from scaler.decision import Decision
+from scaler.engine import Engine
 from scaler.saved import Saved
 from tests.strategies import PLAIN
 
@@ -36,7 +38,7 @@ def led(settings: RevisionSettings, load: float, *, partial: float = 0.0, scrape
 
 
 def saved(engine: Engine, time: float = SAVED_AT) -> Saved:
-    return snapshot.read(b"".join(map(snapshot.seal, snapshot.collect(engine, ["a"], time))))["a"]
+    return snapshot.read(b"".join(map(seal, snapshot.collect(engine, ["a"], time))))["a"]
 
 
 class Successor:

@@ -9,6 +9,7 @@ import pytest
 from config.autoscaler import AutoscalerConfig
 from config.resolve import RevisionSettings, resolve
 from scaler import snapshot
+from scaler.batch import seal
 from scaler.engine import Engine
 from scaler.saved import Saved
 from tests.strategies import PLAIN
@@ -39,12 +40,12 @@ def taken(engine: Engine, time: float = START + 200.0) -> bytes:
         for batch in snapshot.batches(engine, keys)
         for payload in snapshot.collect(engine, batch, time, lambda key: ["active", time - 77.123, None])
     ]
-    return b"".join(map(snapshot.seal, payloads))
+    return b"".join(map(seal, payloads))
 
 
 def saved_alone(engine: Engine, key: str = "default/service-00000-00001") -> Saved:
     payloads = snapshot.collect(engine, [key], START + 200.0)
-    return snapshot.read(b"".join(map(snapshot.seal, payloads)))[key]
+    return snapshot.read(b"".join(map(seal, payloads)))[key]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_a_revision_that_went_meanwhile_is_left_out() -> None:
     engine = loaded(PLAIN, 5.0, revisions=3)
     engine.remove("default/service-00001-00001")
     found = snapshot.read(
-        b"".join(map(snapshot.seal, snapshot.collect(engine, ["gone", "default/service-00000-00001"], 0.0)))
+        b"".join(map(seal, snapshot.collect(engine, ["gone", "default/service-00000-00001"], 0.0)))
     )
     assert list(found) == ["default/service-00000-00001"]
 
@@ -88,9 +89,7 @@ def test_an_empty_snapshot_has_no_revisions() -> None:
 
 def test_a_note_comes_back() -> None:
     engine = loaded(PLAIN, 5.0)
-    data = snapshot.seal(
-        snapshot.collect(engine, ["default/service-00000-00001"], 12.5, lambda key: {"a": [1]})[0]
-    )
+    data = seal(snapshot.collect(engine, ["default/service-00000-00001"], 12.5, lambda key: {"a": [1]})[0])
     saved = snapshot.read(data)["default/service-00000-00001"]
     assert (saved.note, saved.time) == ({"a": [1]}, 12.5)
 
@@ -109,11 +108,11 @@ def damaged(how: str) -> bytes:
     if how == "flipped":
         return data[:60] + bytes([data[60] ^ 1]) + data[61:]
     if how == "window":
-        return snapshot.seal(payload.replace(b'"seconds":60', b'"seconds":59'))
+        return seal(payload.replace(b'"seconds":60', b'"seconds":59'))
     if how == "no header":
-        return snapshot.seal(b"\0\0\0\2{}")
+        return seal(b"\0\0\0\2{}")
     assert header
-    return snapshot.seal(payload[:-9])
+    return seal(payload[:-9])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from config.resolve import RevisionSettings
 from scaler import snapshot
+from scaler.batch import seal
 from scaler.engine import Engine
 from tests.strategies import loads, settings
 
@@ -78,7 +79,7 @@ def test_a_restored_revision_decides_as_the_original_would(
         original.add(key, one, START, 2, scraped)
     play(original, keys, before, START)
     now = START + sum(step[0] for step in before)
-    data = b"".join(map(snapshot.seal, snapshot.collect(original, keys, now)))
+    data = b"".join(map(seal, snapshot.collect(original, keys, now)))
     saved = snapshot.read(data)
     for key, (one, scraped) in zip(keys, chosen, strict=True):
         restored.add(key, one, now, 7, scraped, hold=True)

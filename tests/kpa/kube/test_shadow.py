@@ -22,7 +22,7 @@ from kpa.reconciler import Reconciler
 from kpa.revisions import Key, Pod, Revision
 from kpa.status import Comparison
 from metrics.stat import Stat
-from scaler.engine import Decision
+from scaler.decision import Decision
 from scaler.plan import Plan
 from scaler.zero import Activity, Life
 from tests.kpa.kube.kube_samples import pod_autoscaler

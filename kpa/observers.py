@@ -1,0 +1,26 @@
+"""What a reconciler tells of its own work."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Observers:
+    """Who is told what; by default nobody.
+
+    Attributes
+    ----------
+    tick : callable (float)
+        Seconds that a tick took.
+    scrape : callable ((namespace, name), float)
+        Seconds that a scrape of a revision took.
+    scale : callable (int, int)
+        Replicas before, and those asked for.
+    stats : callable (int, int)
+        Stats received from activators, and how many of them are of unknown revisions.
+    """
+
+    tick: Callable[[float], None] = lambda seconds: None
+    scrape: Callable[[tuple[str, str], float], None] = lambda key, seconds: None
+    scale: Callable[[int, int], None] = lambda before, after: None
+    stats: Callable[[int, int], None] = lambda received, unknown: None
