@@ -99,10 +99,6 @@ class Leadership:
             client, LEASES, self._ours, namespace=namespace, on_change=self._lease_changed
         )
 
-    def owns(self, key: Key) -> bool:
-        """Tell whether a revision is ours to look after."""
-        return self._electors[self.buckets.owner(key)].leading
-
     def leads(self, bucket: str) -> bool:
         """Tell whether a bucket is ours; buckets that do not exist are not."""
         return bucket in self._electors and self._electors[bucket].leading
@@ -147,19 +143,19 @@ class Leadership:
 
     def _count(self) -> dict[str, int]:
         """Return how many buckets each replica leads that is there; who let one go is not."""
-        electors = self._electors.values()
-        gone = {elector.holder for elector in electors if elector.free} - {self._identity}
-        led = Counter(elector.holder for elector in electors if not elector.free)
+        leases = [elector.seen for elector in self._electors.values()]
+        gone = {seen.last_holder for seen in leases if seen.free} - {self._identity}
+        led = Counter(seen.last_holder for seen in leases if not seen.free)
         return {replica: led[replica] for replica in (led.keys() | {self._identity}) - gone}
 
     def _patience(self, bucket: str) -> float:
         """Return the seconds for which a free bucket is left to the replica whose turn it is."""
-        free = [elector for elector in self._electors.values() if elector.free]
-        free.sort(key=lambda elector: (elector.free_from, elector.name))
+        free = [elector for elector in self._electors.values() if elector.seen.free]
+        free.sort(key=lambda elector: (elector.seen.free_from, elector.name))
         led = self._count()
         if turns([elector.name for elector in free], led).get(bucket) != self._identity:
             return self._timing.retry_period
-        gone = {elector.holder for elector in free if elector.holder} - led.keys()
+        gone = {elector.seen.last_holder for elector in free} - led.keys() - {""}
         full = led[self._identity] * (len(led) + len(gone)) >= len(self._electors)
         return _REPLACED * self._timing.retry_period if full else 0.0
 
@@ -184,7 +180,7 @@ class Leadership:
             led, before = self._count(), present
             present = frozenset(led)
             joined = present > before and led[self._identity]  # who leads nothing has yet to join itself
-            if joined or before - present or any(elector.free for elector in self._electors.values()):
+            if joined or before - present or any(elector.seen.free for elector in self._electors.values()):
                 since = self._clock()
             elif self._clock() - since >= _CALM * period:
                 await self._ask_for_share()
@@ -208,14 +204,15 @@ class Leadership:
 
     async def _ask(self, giver: str) -> bool:
         """Ask for a bucket, and wait until somebody who asked has it; tells whether that may go on."""
-        theirs = [each for each in self._electors.values() if each.holder == giver and not each.free]
+        electors = self._electors.values()
+        theirs = [each for each in electors if each.seen.last_holder == giver and not each.seen.free]
         elector = random.choice(theirs)
         try:
             async with asyncio.timeout(self._timing.retry_period):
                 await elector.ask()
-                while not elector.leading and elector.holder in (giver, self._identity):
+                while not elector.leading and elector.seen.last_holder in (giver, self._identity):
                     self._moved.clear()
                     await self._moved.wait()
         except (KubeError, TimeoutError) as error:
             _log.info("lease %s: not given by %s: %s", elector.name, giver, error or "no answer in time")
-        return elector.holder != giver or self._lender() != giver
+        return elector.seen.last_holder != giver or self._lender() != giver

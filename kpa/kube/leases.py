@@ -1,8 +1,8 @@
 """Leader election: who owns a bucket, agreed on by a Lease that its holder renews.
 
-A lease counts as expired when nobody was seen to renew it for its duration, by our own clock from the moment
-we saw the last change: clocks of replicas need not agree. A released lease (no holder) is free at once. Who
-does not lead asks the API server nothing as long as a watch tells that the lease is renewed (`observe`).
+A lease counts as expired when nobody was seen to renew it for its duration. A released lease (no holder) is
+free at once. Who does not lead asks the API server nothing as long as a watch tells that the lease is renewed
+(`observe`).
 
 A holder may give its lease to another replica, which is then the holder before it knows.
 
@@ -18,17 +18,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from kpa.kube.errors import Conflict, KubeError, NotFound
-from kpa.kube.lease import (
-    HANDOVER,
-    Json,
-    Timing,
-    annotation,
-    claimed,
-    duration_of,
-    given,
-    holder_of,
-    wanted,
-)
+from kpa.kube.lease import HANDOVER, Json, Timing, annotation, claimed, given, holder_of, wanted
+from kpa.kube.seen_lease import SeenLease
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +63,8 @@ class Elector:
     ----------
     predecessor : str
         Who held the lease before us, as far as we know; empty if nobody did.
+    seen : SeenLease
+        The lease as far as we saw.
     """
 
     def __init__(
@@ -93,8 +86,7 @@ class Elector:
         self._on_change = on_change
         self._clock = clock
         self._patience = patience
-        self._lease: Json | None = None  # as it was seen last
-        self._seen_at = float("-inf")
+        self.seen = SeenLease(clock)
         self._renewed_at = 0.0
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()  # one that writes
@@ -104,29 +96,13 @@ class Elector:
         """We hold the lease, and nobody else can: it has not run out while this process slept."""
         return self._leading and self._clock() - self._renewed_at < self._timing.lease_duration
 
-    @property
-    def free(self) -> bool:
-        """Nobody holds the lease, as far as we saw."""
-        return not holder_of(self._lease) or self._clock() > self.free_from
-
-    @property
-    def free_from(self) -> float:
-        """When the lease became free, or will unless it is renewed, by our clock."""
-        return self._seen_at + (duration_of(self._lease) if self._lease and holder_of(self._lease) else 0.0)
-
-    @property
-    def holder(self) -> str:
-        """Who holds the lease, or held it last, as far as we saw; empty if nobody did."""
-        return holder_of(self._lease) or annotation(self._lease, HANDOVER)
-
     def observe(self, lease: Json | None) -> None:
         """Take what a watch says of the lease; one that is ours to take is tried for at once."""
         if self._leading:
             if holder_of(lease) != self._identity:
                 self._wake.set()
             return
-        if self._lease is None or lease is None or lease["spec"] != self._lease["spec"]:
-            self._lease, self._seen_at = lease, self._clock()
+        self.seen.see(lease, self._clock())
         if not holder_of(lease) or self._is_ours:
             self._wake.set()
 
@@ -197,25 +173,24 @@ class Elector:
 
     @property
     def _is_ours(self) -> bool:
-        return holder_of(self._lease) == self._identity
+        return self.seen.holder == self._identity
 
     def _may_take(self) -> bool:
         """Tell whether the lease is ours to take, as far as we saw."""
         now = self._clock()
-        return self._is_ours or (self.free and now >= self.free_from + self._patience())
+        return self._is_ours or (self.seen.free and now >= self.seen.free_from + self._patience())
 
     async def _take_or_renew(self) -> bool:
-        if self._leading and self._lease is not None:  # as it was when we wrote it, most likely
+        if self._leading and self.seen.lease is not None:  # as it was when we wrote it, most likely
             with contextlib.suppress(NotFound):
-                if await self._written(self._store.replace(self.name, self._claim(self._lease))):
+                if await self._written(self._store.replace(self.name, self._claim(self.seen.lease))):
                     return True
         now = self._clock()
         try:
             lease = await self._store.get(self.name)
         except NotFound:
             return await self._written(self._store.create(self._claim(None)))
-        if self._lease is None or lease["spec"] != self._lease["spec"]:
-            self._lease, self._seen_at = lease, now
+        self.seen.see(lease, now)
         if not self._may_take():
             return False
         if not self._leading:
@@ -227,10 +202,10 @@ class Elector:
         """Await a write; somebody who was faster than we has the lease."""
         began = self._clock()
         try:
-            self._lease = await writing
+            self.seen.change(await writing, began)
         except Conflict:
             return False
-        self._seen_at = self._renewed_at = began
+        self._renewed_at = began
         return True
 
     async def _release(self) -> None:
@@ -251,8 +226,7 @@ class Elector:
         while holder_of(lease := await self._store.get(self.name)) == self._identity:
             with contextlib.suppress(Conflict):
                 released = given(lease, heir, self._identity, self._timing)
-                self._lease = await self._store.replace(self.name, released)
-                self._seen_at = self._clock()
+                self.seen.change(await self._store.replace(self.name, released), self._clock())
                 return
 
     def _set_leading(self, leading: bool) -> None:
@@ -265,7 +239,7 @@ class Elector:
         period = self._timing.retry_period
         if self._leading or self._is_ours or not reached:
             return period
-        return max(self.free_from - self._clock(), _LOOK_SHARE * period)
+        return max(self.seen.free_from - self._clock(), _LOOK_SHARE * period)
 
     async def _sleep(self, seconds: float) -> None:
         try:
