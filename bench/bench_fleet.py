@@ -16,25 +16,22 @@ import contextlib
 import io
 import json
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet_cluster import Cluster, playing, pod_name
-from fleet_pods import FleetPods, fleet_pods
+from fleet_cluster import Standing, standing_fleet
 from fleet_probe import fleet_probe
 from fleet_report import plot, table
 from fleet_stages import Figures, Stages
 
 from tests.kube.api import Api, path
-from tests.kube.control_plane import ADMIN_TOKEN, ControlPlane
-from tests.kube.installation import SYSTEM, controller_token, install
+from tests.kube.control_plane import ADMIN_TOKEN
+from tests.kube.installation import SYSTEM
 from tests.kube.peer_autoscaler import KpaAutoscaler, Running, start_knative
 from tests.kube.serving import autoscaling
 from tests.kube.stub_pods import stub_pods
 
-LOAD = 6.5  # requests in flight at each pod: 3 pods hold 3 pods at Knative's target of 7
 QUICK = 20  # revisions
 LARGEST = 1000
 """Revisions that each autoscaler takes up; of larger fleets Knative's, which took 500 s for these, is given
@@ -53,26 +50,11 @@ class Options:
 
 async def measure(folder: Path, revisions: int, options: Options) -> AsyncIterator[Figures]:
     """Measure one autoscaler after the other on one fleet."""
-    control_plane = ControlPlane(folder)
-    with contextlib.ExitStack() as stack:
-        stack.callback(control_plane.stop)
-        control_plane.start()
-        pods = stack.enter_context(fleet_pods())
-        async with control_plane.api() as api:
-            await install(api)
-            cluster = Cluster(api, revisions, options.zero)
-            named = [pod_name(name, number) for name in cluster.fleet for number in range(options.pods)]
-            pods.start(named, LOAD)
-            async with playing(cluster):
-                began = time.monotonic()
-                await cluster.make(options.pods, pods.ips)
-                print(f"{revisions} x {options.pods} made in {time.monotonic() - began:.1f} s", flush=True)
-                token = await controller_token(api, 7200)
-                kubeconfig = control_plane.kubeconfig(folder / "kubeconfig", token)
-                for peer in options.peers:
-                    if peer != "kpa":
-                        await allow_all(api)
-                    yield await _measure_one(control_plane, cluster, pods, kubeconfig, peer, options)
+    async with standing_fleet(folder, revisions, options.zero, options.pods) as fleet:
+        for peer in options.peers:
+            if peer != "kpa":
+                await allow_all(fleet.api)
+            yield await _measure_one(fleet, peer, options)
 
 
 async def measure_all(sizes: Sequence[int], options: Options, output: Path) -> list[Figures]:
@@ -97,19 +79,12 @@ async def allow_all(api: Api) -> None:
     )
 
 
-async def _measure_one(
-    control_plane: ControlPlane,
-    cluster: Cluster,
-    pods: FleetPods,
-    kubeconfig: Path,
-    peer: str,
-    options: Options,
-) -> Figures:
-    figures = Figures(peer, len(cluster.fleet), options.pods)
-    access = (control_plane.url, ADMIN_TOKEN, control_plane.ca_file)
+async def _measure_one(fleet: Standing, peer: str, options: Options) -> Figures:
+    figures = Figures(peer, len(fleet.cluster.fleet), options.pods)
+    access = (fleet.control_plane.url, ADMIN_TOKEN, fleet.control_plane.ca_file)
     with fleet_probe(*access) as probe:
-        async with starter(kubeconfig, peer) as start:
-            stages = Stages(control_plane, cluster, pods, probe, start, options.rest)
+        async with starter(fleet.kubeconfig, peer) as start:
+            stages = Stages(fleet.control_plane, fleet.cluster, fleet.pods, probe, start, options.rest)
             if figures.revisions > LARGEST and peer != options.peers[0]:
                 return await stages.measure_taken_up(figures)
             return await stages.measure(figures)

@@ -19,18 +19,16 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet_cluster import FLEET, ZERO, Cluster, playing, pod_name
-from fleet_pods import FleetPods, fleet_pods
+from fleet_cluster import FLEET, ZERO, Cluster, standing_fleet
+from fleet_pods import FleetPods
 from fleet_stages import rss
 
 from tests.kube.api import Api, path
-from tests.kube.control_plane import ControlPlane
-from tests.kube.installation import SYSTEM, controller_token, install
+from tests.kube.installation import SYSTEM
 from tests.kube.peer_autoscaler import cpu_seconds
 from tests.kube.serving import Autoscaler, Serving, autoscaling
 from tests.kube.stub_pods import stub_pods
 
-LOAD = 6.5  # requests in flight at each pod: 3 pods hold 3 pods at Knative's target of 7
 ELECTION = {"lease-duration": "15s", "renew-deadline": "10s", "retry-period": "5s"}
 LONGEST = 120.0  # seconds that anything may take
 
@@ -89,30 +87,19 @@ class Replicas:
 
 async def measure(folder: Path, options: Options) -> dict[str, object]:
     """Go through all stages on a fleet of its own."""
-    control_plane = ControlPlane(folder)
-    with contextlib.ExitStack() as stack:
-        stack.callback(control_plane.stop)
-        control_plane.start()
-        pods = stack.enter_context(fleet_pods())
-        async with control_plane.api() as api:
-            await install(api)
-            cluster = Cluster(api, options.revisions, 0)
-            named = [pod_name(name, number) for name in cluster.fleet for number in range(options.pods)]
-            pods.start(named, LOAD)
-            async with playing(cluster):
-                await cluster.make(options.pods, pods.ips)
-                await cluster.reset(FLEET, ZERO)
-                election = {"data": {**ELECTION, "buckets": str(options.buckets)}}
-                await api.patch(path("configmaps", SYSTEM, "config-leader-election"), election)
-                token = await controller_token(api, 7200)
-                kubeconfig = control_plane.kubeconfig(folder / "kubeconfig", token)
-                stubs = stack.enter_context(stub_pods())
-                with contextlib.redirect_stderr(io.StringIO()):
-                    async with autoscaling(kubeconfig, folder, stubs) as autoscaler:
-                        try:
-                            return await _stages(Replicas(api, autoscaler, pods, options), cluster, options)
-                        finally:
-                            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # their logs
+    async with standing_fleet(folder, options.revisions, 0, options.pods) as fleet:
+        await fleet.cluster.reset(FLEET, ZERO)
+        election = {"data": {**ELECTION, "buckets": str(options.buckets)}}
+        await fleet.api.patch(path("configmaps", SYSTEM, "config-leader-election"), election)
+        with contextlib.ExitStack() as stack:
+            stubs = stack.enter_context(stub_pods())
+            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            async with autoscaling(fleet.kubeconfig, folder, stubs) as autoscaler:
+                try:
+                    replicas = Replicas(fleet.api, autoscaler, fleet.pods, options)
+                    return await _stages(replicas, fleet.cluster, options)
+                finally:
+                    stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # their logs
 
 
 async def _stages(replicas: Replicas, cluster: Cluster, options: Options) -> dict[str, object]:

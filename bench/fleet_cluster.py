@@ -9,11 +9,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from fleet_pods import FleetPods, fleet_pods
 
 from tests.kube import objects
 from tests.kube.api import Api, ApiError, Json, path
-from tests.kube.installation import SYSTEM, reset_system
+from tests.kube.control_plane import ControlPlane
+from tests.kube.installation import SYSTEM, controller_token, install, reset_system
 
 FLEET, ZERO = "fleet", "zero"
 """Namespaces of revisions under steady load, and of those at zero."""
@@ -21,6 +25,8 @@ FLEET, ZERO = "fleet", "zero"
 AT_A_TIME = 32  # requests of ours in flight
 CONTAINER_CONCURRENCY = 10
 UPTIME = 3600.0  # seconds
+LOAD = 6.5  # requests in flight at each pod: 3 pods hold 3 pods at Knative's target of 7
+TOKEN_SECONDS = 7200
 
 T = TypeVar("T")
 
@@ -150,8 +156,39 @@ class Cluster:
                 await self._api.patch(path("serverlessservices", namespace, name, "status"), status)
 
 
+class Standing(NamedTuple):
+    """A fleet that stands on a control plane of its own, and how an autoscaler gets in."""
+
+    control_plane: ControlPlane
+    api: Api
+    cluster: Cluster
+    pods: FleetPods
+    kubeconfig: Path
+
+
 @contextlib.asynccontextmanager
-async def playing(cluster: Cluster) -> AsyncIterator[None]:
+async def standing_fleet(folder: Path, revisions: int, zero: int, pods: int) -> AsyncIterator[Standing]:
+    """Have a fleet for a while, each revision with so many pods under load; nobody scales it yet."""
+    control_plane = ControlPlane(folder)
+    with contextlib.ExitStack() as stack:
+        stack.callback(control_plane.stop)
+        control_plane.start()
+        running = stack.enter_context(fleet_pods())
+        async with control_plane.api() as api:
+            await install(api)
+            cluster = Cluster(api, revisions, zero)
+            running.start([pod_name(name, number) for name in cluster.fleet for number in range(pods)], LOAD)
+            async with _playing(cluster):
+                began = time.monotonic()
+                await cluster.make(pods, running.ips)
+                print(f"{revisions} x {pods} made in {time.monotonic() - began:.1f} s", flush=True)
+                token = await controller_token(api, TOKEN_SECONDS)
+                kubeconfig = control_plane.kubeconfig(folder / "kubeconfig", token)
+                yield Standing(control_plane, api, cluster, running, kubeconfig)
+
+
+@contextlib.asynccontextmanager
+async def _playing(cluster: Cluster) -> AsyncIterator[None]:
     """Play the rest of Knative for a while."""
     player = asyncio.create_task(cluster.play())
     try:
