@@ -1,8 +1,6 @@
 """`kpa check-config`: whether ConfigMaps are good, and what they say."""
 
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -31,10 +29,11 @@ def command(
     from config.config_map import NAME, READERS, find_config_maps, read_strings
     from config.logs import unknown_log_keys
     from config.problems import ConfigError, DocumentError
+    from kpa.files import read_given
 
     source = "stdin" if file == "-" else file
     try:
-        found = find_config_maps(_read(file), list(READERS))
+        found = find_config_maps(read_given(file), list(READERS))
     except OSError as error:
         _refuse(f"{source}: {error.strerror or error}")
     except DocumentError as error:
@@ -53,10 +52,6 @@ def command(
         for unknown in (unknown_keys if name == NAME else unknown_log_keys)(texts):
             typer.echo(f"warning: {unknown}", err=True)
         _show(name, texts, config)
-
-
-def _read(file: str) -> bytes:
-    return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
 
 
 def _refuse(*lines: str) -> NoReturn:

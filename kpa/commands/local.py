@@ -53,7 +53,8 @@ def command(
         raise typer.Exit(run_guarded([sys.executable, "-m", "kpa", *sys.argv[1:]]))
     del os.environ[SERVICE]
 
-    from kpa.local.app import Options, run
+    from kpa.local.app import run
+    from kpa.local.options import Options
 
     options = Options(tuple(file), config, host, port, telemetry_port, ready_file, legacy_metrics, log_format)
     raise typer.Exit(run(options, log_level))

@@ -5,34 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kpa.commands import simulation_options as given
+from kpa.commands.simulation_options import LOAD_HELP, takes_simulation_options
 
 if TYPE_CHECKING:
     from kpa.simulate.options import Options
 
 
+@takes_simulation_options
 def command(
-    load: Annotated[str, typer.Option(metavar="LOAD", help=given.LOAD_HELP)],
-    config: given.Config = None,
-    set_: given.Assignments = None,
-    annotation: given.Annotations = None,
-    container_concurrency: given.ContainerConcurrency = 0,
-    service_time: given.ServiceTime = None,
-    prefill_rate: given.PrefillRate = 8000,
-    decode_rate: given.DecodeRate = 75,
-    start_up_time: given.StartUpTime = "10s",
-    ready_lag: given.ReadyLag = "1s",
-    drain_time: given.DrainTime = "30s",
-    timeout: given.Timeout = "300s",
-    replicas: given.Replicas = None,
-    unit: given.Unit = "rps",
-    even: given.Even = False,
-    query: given.Query = None,
-    start: given.Start = None,
-    end: given.End = None,
-    step: given.Step = "15s",
-    seed: given.Seed = 1,
-    price_per_minute: given.Price = None,
+    load: Annotated[str, typer.Option(metavar="LOAD", help=LOAD_HELP)],
+    options: "Options",
+    price_per_minute: Annotated[
+        float | None, typer.Option(min=0, metavar="N", help="Of one replica.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture.")] = None,
     html: Annotated[
@@ -47,29 +32,7 @@ def command(
     Exit code 2 if the load, a setting or a file cannot be used, with one line that says why.
     """
     from kpa.simulate.errors import InputError
-    from kpa.simulate.options import Options
 
-    options = Options(
-        config=config,
-        assignments=set_ or (),
-        annotations=annotation or (),
-        container_concurrency=container_concurrency,
-        service_time=service_time,
-        prefill_rate=prefill_rate,
-        decode_rate=decode_rate,
-        start_up_time=start_up_time,
-        ready_lag=ready_lag,
-        drain_time=drain_time,
-        timeout=timeout,
-        replicas=replicas,
-        unit=unit,
-        even=even,
-        query=query,
-        start=start,
-        end=end,
-        step=step,
-        seed=seed,
-    )
     try:
         _simulate(options, load, price_per_minute, json, png, html)
     except InputError as error:
@@ -96,8 +59,8 @@ def _simulate(
     assumptions = options.assumptions(load, scenario)
     title = f"{load.name} · {assumptions['settings']}"
     if png or html:
+        from kpa.files import write_whole
         from kpa.simulate import picture
-        from kpa.simulate.writing import write_whole
 
         if png:
             write_whole(png, picture.png(picture.draw(results, title)))

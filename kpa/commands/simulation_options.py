@@ -1,26 +1,31 @@
 """Options that `kpa simulate` and `kpa tune` share."""
 
-from typing import Annotated, Literal
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-Config = Annotated[
+if TYPE_CHECKING:
+    from kpa.simulate.options import Options
+
+_Config = Annotated[
     str | None, typer.Option(metavar="FILE", help="YAML with the ConfigMap config-autoscaler; - reads stdin.")
 ]
-Assignments = Annotated[
+_Assignments = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A key of the ConfigMap; repeatable.")
 ]
-Annotations = Annotated[
+_Annotations = Annotated[
     list[str] | None,
     typer.Option(
         "--annotation", metavar="NAME=VALUE", help="Of the service, such as max-scale=8; repeatable."
     ),
 ]
-ContainerConcurrency = Annotated[
+_ContainerConcurrency = Annotated[
     int,
     typer.Option(min=0, max=1_000_000, metavar="N", help="Requests that a pod works on at once; 0 is any."),
 ]
-ServiceTime = Annotated[
+_ServiceTime = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
@@ -28,21 +33,23 @@ ServiceTime = Annotated[
         "0.5' (standard deviation half of the mean). 1s where neither says it.",
     ),
 ]
-PrefillRate = Annotated[
+_PrefillRate = Annotated[
     float, typer.Option(min=1, max=1e9, metavar="N", help="Context tokens a pod reads a second.")
 ]
-DecodeRate = Annotated[float, typer.Option(min=1, max=1e9, metavar="N", help="Tokens a pod writes a second.")]
-StartUpTime = Annotated[
+_DecodeRate = Annotated[
+    float, typer.Option(min=1, max=1e9, metavar="N", help="Tokens a pod writes a second.")
+]
+_StartUpTime = Annotated[
     str, typer.Option(metavar="TIME", help="Until a new pod could answer; forms as of --service-time.")
 ]
-ReadyLag = Annotated[
+_ReadyLag = Annotated[
     str, typer.Option(metavar="TIME", help="From then until endpoints and autoscaler know of it.")
 ]
-DrainTime = Annotated[
+_DrainTime = Annotated[
     str, typer.Option(metavar="TIME", help="For which a stopped pod goes on at least; 30s in Knative.")
 ]
-Timeout = Annotated[str, typer.Option(metavar="TIME", help="That a request may take (timeoutSeconds).")]
-Replicas = Annotated[
+_Timeout = Annotated[str, typer.Option(metavar="TIME", help="That a request may take (timeoutSeconds).")]
+_Replicas = Annotated[
     int | None,
     typer.Option(
         min=0,
@@ -51,23 +58,71 @@ Replicas = Annotated[
         help="Ready at the beginning, of a service that ran before; else it is new.",
     ),
 ]
-Unit = Annotated[
+_Unit = Annotated[
     Literal["rps", "concurrency"],
     typer.Option(help="What phases and Prometheus count: arrivals a second, or requests in flight."),
 ]
-Even = Annotated[
+_Even = Annotated[
     bool, typer.Option("--even", help="Spread arrivals of phases and Prometheus evenly, not by chance.")
 ]
-Query = Annotated[str | None, typer.Option(metavar="PROMQL", help="Asked of a Prometheus; one series.")]
-Start = Annotated[
+_Query = Annotated[str | None, typer.Option(metavar="PROMQL", help="Asked of a Prometheus; one series.")]
+_Start = Annotated[
     str | None, typer.Option(metavar="DATE", help="Of the query: 2026-08-21T10:00:00Z or unix seconds.")
 ]
-End = Annotated[str | None, typer.Option(metavar="DATE", help="Of the query.")]
-Step = Annotated[str, typer.Option(metavar="TIME", help="Between two values of the query.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything that goes by chance.")]
-Price = Annotated[float | None, typer.Option(min=0, metavar="N", help="Of one replica.")]
+_End = Annotated[str | None, typer.Option(metavar="DATE", help="Of the query.")]
+_Step = Annotated[str, typer.Option(metavar="TIME", help="Between two values of the query.")]
+_Seed = Annotated[int, typer.Option(min=0, help="Of everything that goes by chance.")]
 
 LOAD_HELP = (
     "CSV of requests (timestamp; service_time, or ContextTokens and GeneratedTokens), saved JSON of a "
     "Prometheus range query, URL of a Prometheus, or phases such as 'ramp 0..50 5m, hold 10m, burst 400 10s'."
 )
+
+
+def takes_simulation_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command line have the shared options where the command has its parameter `options`.
+
+    The command is called with all of them as one `kpa.simulate.options.Options`.
+    """
+    parameters: dict[str, inspect.Parameter] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        parameters |= _SHARED if name == "options" else {name: parameter}
+
+    def run(**given: Any) -> None:
+        command(options=_options(**{name: given.pop(name) for name in _SHARED}), **given)
+
+    run.__doc__ = command.__doc__
+    run.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
+    keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters.values()]
+    run.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]  # it is what typer reads
+    return run
+
+
+def _options(
+    config: _Config = None,
+    assignments: _Assignments = None,
+    annotations: _Annotations = None,
+    container_concurrency: _ContainerConcurrency = 0,
+    service_time: _ServiceTime = None,
+    prefill_rate: _PrefillRate = 8000,
+    decode_rate: _DecodeRate = 75,
+    start_up_time: _StartUpTime = "10s",
+    ready_lag: _ReadyLag = "1s",
+    drain_time: _DrainTime = "30s",
+    timeout: _Timeout = "300s",
+    replicas: _Replicas = None,
+    unit: _Unit = "rps",
+    even: _Even = False,
+    query: _Query = None,
+    start: _Start = None,
+    end: _End = None,
+    step: _Step = "15s",
+    seed: _Seed = 1,
+) -> "Options":
+    given: dict[str, Any] = locals()
+    from kpa.simulate.options import Options
+
+    return Options(**given | {"assignments": assignments or (), "annotations": annotations or ()})
+
+
+_SHARED = dict(inspect.signature(_options).parameters)

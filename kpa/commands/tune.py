@@ -5,37 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kpa.commands import simulation_options as given
+from kpa.commands.simulation_options import LOAD_HELP, takes_simulation_options
 
 if TYPE_CHECKING:
     from kpa.simulate.options import Options
     from kpa.tune.tuner import Effort, Tuning
 
 
+@takes_simulation_options
 def command(
-    load: Annotated[list[str], typer.Option(metavar="LOAD", help=given.LOAD_HELP + " Repeatable.")],
+    load: Annotated[list[str], typer.Option(metavar="LOAD", help=LOAD_HELP + " Repeatable.")],
     objective: Annotated[
         str, typer.Option(help="Limits and a goal, such as 'queue p99 < 1s, min replica-minutes'.")
     ],
-    config: given.Config = None,
-    set_: given.Assignments = None,
-    annotation: given.Annotations = None,
-    container_concurrency: given.ContainerConcurrency = 0,
-    service_time: given.ServiceTime = None,
-    prefill_rate: given.PrefillRate = 8000,
-    decode_rate: given.DecodeRate = 75,
-    start_up_time: given.StartUpTime = "10s",
-    ready_lag: given.ReadyLag = "1s",
-    drain_time: given.DrainTime = "30s",
-    timeout: given.Timeout = "300s",
-    replicas: given.Replicas = None,
-    unit: given.Unit = "rps",
-    even: given.Even = False,
-    query: given.Query = None,
-    start: given.Start = None,
-    end: given.End = None,
-    step: given.Step = "15s",
-    seed: given.Seed = 1,
+    options: "Options",
     candidates: Annotated[
         int, typer.Option(min=10, max=100_000, metavar="N", help="Of the first round; twice as many in all.")
     ] = 2000,
@@ -63,30 +46,9 @@ def command(
     Exit code 1 if the limits do not hold on the part not seen, 2 if something given cannot be used.
     """
     from kpa.simulate.errors import InputError
-    from kpa.simulate.options import Options, read_seconds
+    from kpa.simulate.options import read_seconds
     from kpa.tune.tuner import Effort
 
-    options = Options(
-        config=config,
-        assignments=set_ or (),
-        annotations=annotation or (),
-        container_concurrency=container_concurrency,
-        service_time=service_time,
-        prefill_rate=prefill_rate,
-        decode_rate=decode_rate,
-        start_up_time=start_up_time,
-        ready_lag=ready_lag,
-        drain_time=drain_time,
-        timeout=timeout,
-        replicas=replicas,
-        unit=unit,
-        even=even,
-        query=query,
-        start=start,
-        end=end,
-        step=step,
-        seed=seed,
-    )
     try:
         effort = Effort(
             candidates=candidates, held_out=held_out / 100, warm_up=read_seconds(warm_up, "--warm-up")
@@ -107,9 +69,9 @@ def _tune(
     png: Path | None,
     write: Path | None,
 ) -> "Tuning":
+    from kpa.files import write_whole
     from kpa.simulate.options import check_file, check_picture
     from kpa.simulate.progress import stages
-    from kpa.simulate.writing import write_whole
     from kpa.tune import report
     from kpa.tune.objective import parse_objective
     from kpa.tune.tuner import tune

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+from kpa.files import write_whole
 
 _NAME = "snapshot"
 
@@ -37,7 +38,7 @@ class StateFile:
     async def write(self, data: bytes) -> None:
         """Replace the file; a failure is logged, once until it succeeds again."""
         try:
-            await asyncio.to_thread(self._replace, data)
+            await asyncio.to_thread(write_whole, self._path, data)
             self._failed = False
         except OSError as error:
             if not self._failed:
@@ -50,8 +51,3 @@ class StateFile:
             await asyncio.sleep(seconds)
             if data := await take():
                 await self.write(data)
-
-    def _replace(self, data: bytes) -> None:
-        new = self._path.with_suffix(".new")
-        new.write_bytes(data)
-        os.replace(new, self._path)

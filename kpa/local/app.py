@@ -14,16 +14,16 @@ import json
 import logging
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from config.autoscaler import AutoscalerConfig, unknown_keys
-from config.config_map import read_config_map
-from config.problems import ConfigError, DocumentError
+from config.autoscaler import AutoscalerConfig
+from config.problems import ConfigError
+from kpa.files import write_whole
 from kpa.heartbeat import Heartbeat
 from kpa.local.activator import ActivatorChild
 from kpa.local.cluster import LocalCluster
 from kpa.local.live import apply_files
+from kpa.local.options import LOOPBACK, LocalError, Options, read_config
 from kpa.local.watcher import Watcher
 from kpa.logs import configure
 from kpa.reconciler import Reconciler
@@ -35,59 +35,6 @@ from kpa.wiring import follow_failures, observers
 from metrics.stat_server import StatServer
 
 log = logging.getLogger(__name__)
-
-_LOOPBACK = "127.0.0.1"
-
-
-class LocalError(Exception):
-    """`kpa local` cannot start; the log or the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What `kpa local` is started with.
-
-    Attributes
-    ----------
-    files : tuple of Path
-        Manifests.
-    config : Path or None
-        YAML with the ConfigMap config-autoscaler; without, the defaults hold.
-    host, port : str, int
-        Where requests are taken.
-    telemetry_port : int
-        Where telemetry and the API are served, on loopback.
-    ready_file : Path or None
-        Gets both ports as JSON once requests are taken.
-    legacy_metrics : bool
-        Adds the series names of Knative up to 1.18.
-    log_format : str
-        `text` or `json`.
-    """
-
-    files: tuple[Path, ...]
-    config: Path | None = None
-    host: str = _LOOPBACK
-    port: int = 8080
-    telemetry_port: int = 9090
-    ready_file: Path | None = None
-    legacy_metrics: bool = False
-    log_format: str = "text"
-
-
-def read_config(path: Path | None) -> AutoscalerConfig:
-    """Read the settings; unknown keys are logged.
-
-    Raises
-    ------
-    ConfigError, DocumentError, OSError
-        They cannot be used.
-    """
-    data = {} if path is None else read_config_map(path.read_bytes())
-    config = AutoscalerConfig.from_config_map(data)
-    for unknown in unknown_keys(data):
-        log.warning("%s: %s", path, unknown)
-    return config
 
 
 class LocalApp:
@@ -123,7 +70,7 @@ class LocalApp:
     def _first_config(self) -> AutoscalerConfig:
         try:
             return read_config(self._options.config)
-        except (ConfigError, DocumentError, OSError) as error:
+        except (ConfigError, OSError) as error:
             raise LocalError(_explain(self._options.config, error)) from error
 
     # Start.
@@ -150,9 +97,9 @@ class LocalApp:
 
     async def _start(self) -> ActivatorChild:
         options = self._options
-        stats = await self._stat_server.start(_LOOPBACK, 0)
+        stats = await self._stat_server.start(LOOPBACK, 0)
         try:
-            self._telemetry_port = await self._server.start(_LOOPBACK, options.telemetry_port)
+            self._telemetry_port = await self._server.start(LOOPBACK, options.telemetry_port)
         except OSError as error:
             raise LocalError(
                 f"telemetry cannot be served at port {options.telemetry_port}: {error}"
@@ -162,8 +109,8 @@ class LocalApp:
         self._activator = ActivatorChild(
             options.host,
             options.port,
-            f"http://{_LOOPBACK}:{self._telemetry_port}/api/routes",
-            f"ws://{_LOOPBACK}:{stats}",
+            f"http://{LOOPBACK}:{self._telemetry_port}/api/routes",
+            f"ws://{LOOPBACK}:{stats}",
             options.log_format,
         )
         return self._activator
@@ -213,10 +160,10 @@ class LocalApp:
         for spec in self._cluster.services:
             for name in spec.host_names:
                 log.info("%s answers at http://%s.localhost:%d", spec.name, name, activator.port)
-        log.info("telemetry and API: http://%s:%d", _LOOPBACK, self._telemetry_port)
+        log.info("telemetry and API: http://%s:%d", LOOPBACK, self._telemetry_port)
         if self._options.ready_file is not None:
             ports = {"port": activator.port, "telemetry_port": self._telemetry_port}
-            await asyncio.to_thread(_write_whole, self._options.ready_file, json.dumps(ports))
+            await asyncio.to_thread(write_whole, self._options.ready_file, json.dumps(ports).encode())
 
     async def _publish_routes(self) -> None:
         version = -1
@@ -234,8 +181,9 @@ class LocalApp:
             return
         try:
             config = read_config(self._options.config)
-        except (ConfigError, DocumentError, OSError) as error:
-            self._telemetry.set_config_problems(len(error.problems) if isinstance(error, ConfigError) else 1)
+        except (ConfigError, OSError) as error:
+            problems = len(error.problems) if isinstance(error, ConfigError) else 0
+            self._telemetry.set_config_problems(problems or 1)  # or the whole document
             log.error("%s; the last good settings stay in force", _explain(self._options.config, error))
             return
         self._telemetry.set_config_problems(0)
@@ -256,15 +204,7 @@ class LocalApp:
 
 
 def _explain(path: Path | None, error: Exception) -> str:
-    lines = [str(problem) for problem in error.problems] if isinstance(error, ConfigError) else [str(error)]
-    return "; ".join(f"{path}: {line}" for line in lines)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody sees half of it."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    return "; ".join(f"{path}: {line}" for line in str(error).splitlines())
 
 
 async def _cancel(tasks: Sequence["asyncio.Task[None]"]) -> None:

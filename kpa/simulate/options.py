@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ from config.durations import format_duration, parse_duration
 from kpa.simulate.distributions import parse_times
 from kpa.simulate.errors import InputError
 from kpa.simulate.load import DEFAULT_SERVICE, Load, Reading, read_load
+from kpa.simulate.moments import parse_moment
 from kpa.simulate.prometheus import RangeQuery
 from kpa.simulate.scenario import Scenario
 from kpa.simulate.settings import Settings, read_annotations, read_settings
@@ -151,16 +151,11 @@ def read_seconds(text: str, option: str, above: float = -1.0) -> float:
 
 def _moment(text: str, option: str) -> float:
     try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
+        return parse_moment(text)
     except ValueError:
         raise InputError(
             f"{option} {text!r} must be a date such as 2026-08-21T10:00:00Z, or unix seconds"
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def check_file(path: Path | None, option: str) -> None:

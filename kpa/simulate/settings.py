@@ -1,14 +1,13 @@
 """Settings as an operator gives them: a ConfigMap, keys set over it, and a revision's annotations."""
 
-import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from config.annotations import PREFIX, unknown_annotations, validate
 from config.autoscaler import SETTINGS, AutoscalerConfig, unknown_keys
 from config.config_map import read_config_map
 from config.problems import ConfigError, nearest
+from kpa.files import read_given
 from kpa.simulate.errors import InputError
 
 
@@ -36,7 +35,7 @@ def read_settings(file: str | None, assignments: Iterable[str]) -> Settings:
         The file or an assignment cannot be used.
     """
     try:
-        data = {} if file is None else read_config_map(_read(file))
+        data = {} if file is None else read_config_map(read_given(file))
     except OSError as error:
         raise InputError(f"{file}: {error.strerror or error}") from error
     except ConfigError as error:
@@ -89,7 +88,3 @@ def _hint(key: str, known: Mapping[str, object]) -> str:
 
 def _one_line(error: ConfigError) -> str:
     return "; ".join(str(error).splitlines())
-
-
-def _read(file: str) -> bytes:
-    return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()

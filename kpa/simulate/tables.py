@@ -7,12 +7,12 @@ or tokens read and written. Everything else is skipped.
 import csv
 import math
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from kpa.simulate.errors import InputError
+from kpa.simulate.moments import parse_moment
 
 TIME_COLUMNS = ("timestamp", "time", "at")
 SERVICE_COLUMN = "service_time"
@@ -129,17 +129,12 @@ def _field(fields: Sequence[str], column: int) -> str:
 
 
 def _moment(text: str, place: str) -> float:
-    """Seconds of a number or a date; dates without a zone are UTC."""
     try:
-        seconds = float(text)
+        seconds = parse_moment(text)
     except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise InputError(
-                f"{place}: time {text!r} must be seconds, or a date such as 2023-11-16 18:15:46.680"
-            ) from None
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        raise InputError(
+            f"{place}: time {text!r} must be seconds, or a date such as 2023-11-16 18:15:46.680"
+        ) from None
     if not (math.isfinite(seconds) and seconds >= 0):
         raise InputError(f"{place}: time {text!r} must not be negative")
     return seconds
