@@ -14,7 +14,6 @@ from kpa.commands import reference
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "bench/README.md", ROOT / "CHANGELOG.md"])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-FENCE = re.compile(r"^(?: {4}.*|```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
 def links(page: Path) -> Iterator[str]:

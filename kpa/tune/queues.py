@@ -90,16 +90,10 @@ class Queues:
         self._parts = np.zeros((self._rows, count))
         self._begun = np.zeros(count, np.int64)
         self._working = np.zeros(count, np.int64)
-        self._candidates = np.arange(count)
         self.waits = np.zeros((BINS, count), np.int64)
         self.latencies = np.zeros((BINS, count), np.int64)
         self.cold = np.zeros(count, np.int64)
         self._service_bins = bin_of(self._service).tolist()
-
-    def waiting(self, index: int) -> NDArray[np.int64]:
-        """Return the requests without a place before a step."""
-        waits: NDArray[np.int64] = self._first[index] - self._begun
-        return waits
 
     def advance(self, index: int, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """Let one step pass.
