@@ -29,7 +29,7 @@ MODEL = ("$(KPA_PYTHON)", "-m", "kpa.demo.model_server")
 """The sample model: the time of a request by SERVICE_SECONDS or `?sleep=MS`."""
 
 NAMED = ("$(KPA_PYTHON)", "-E", "-S", "-c", SERVER)
-"""A server that answers with its pod's name; `?sleep=S` takes S seconds."""
+"""A server that answers with its pod's name; `?sleep=S` takes S seconds, `Hold` holds its requests."""
 
 
 def service(

@@ -54,7 +54,10 @@ async def test_each_second_has_one_report(monkeypatch):
 
 
 async def test_a_late_report_belongs_to_the_second_in_which_it_was_due():
-    """The loop stands still over the time of a report, into the next second, which has its own."""
+    """The loop stands still over the time of a report, into the next second, which has its own.
+
+    A busy machine may leave out a second, and never has two reports of one.
+    """
     autoscaler = Autoscaler()
     async with running(autoscaler), reporting(autoscaler.url) as reporter:
         await until(lambda: reporter.connected)
@@ -66,7 +69,7 @@ async def test_a_late_report_belongs_to_the_second_in_which_it_was_due():
         await until(lambda: len(autoscaler.heard) >= 5)
     first, *seconds = [stat.timestamp for _, stat in autoscaler.heard]
     assert first == 0  # the announcement counts when it arrives
-    assert seconds == list(range(seconds[0], seconds[0] + len(seconds)))
+    assert seconds == sorted(set(seconds))
 
 
 async def test_a_first_request_travels_before_the_next_report(monkeypatch):

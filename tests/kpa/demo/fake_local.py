@@ -1,8 +1,9 @@
 """A stand-in for `kpa local` as the demonstration uses it: options, ready file, API, requests.
 
 The first argument says how it behaves: `well` (a replica is there half a second after the first request and
-gone half a second after the last one), `full` (the same, but answers 503), `stuck` (the replica stays),
-`slow` (to end), `dies` (after a second), `deaf` (never listens), `refuses` (ends at once).
+gone two seconds after the last one), `full` (the same, but answers 503), `stuck` (the replica stays), `slow`
+(makes a file `ending` when it shall end, and ends once there is a file `end`), `dies` (after a second),
+`deaf` (never listens), `refuses` (ends at once).
 """
 
 import asyncio
@@ -41,7 +42,7 @@ class Service:
         return web.Response(status=status, text="full", headers={LOADED_AT: f"{self.changed_at:.3f}"})
 
     async def revisions(self, request: web.Request) -> web.Response:
-        if BEHAVIOUR != "stuck" and not self.in_flight and time.time() > self.changed_at + 0.5:
+        if BEHAVIOUR != "stuck" and not self.in_flight and time.time() > self.changed_at + 2.0:
             self.ready = 0
         wanted = self.ready or (1 if self.in_flight else 0)
         counts = {"desired": wanted, "wanted": wanted, "ready": self.ready, "not_ready": wanted - self.ready}
@@ -58,11 +59,19 @@ async def listen(path: str, handler: Handler) -> int:
     return int(runner.addresses[0][1])
 
 
+async def end_when_told() -> None:
+    folder = Path(OPTIONS["--ready-file"]).parent
+    (folder / "ending").touch()
+    while not (folder / "end").exists():
+        await asyncio.sleep(0.01)
+    sys.exit()
+
+
 async def main() -> None:
     service = Service()
     if BEHAVIOUR == "slow":
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, lambda: loop.call_later(0.5, sys.exit))
+        loop.add_signal_handler(signal.SIGTERM, lambda: loop.create_task(end_when_told()))
     if BEHAVIOUR == "refuses":
         sys.exit("model.yaml: nothing to run")
     if BEHAVIOUR != "deaf":

@@ -69,7 +69,7 @@ async def test_an_early_end_of_kpa_local_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_signal_ends_it_and_leaves_nothing(number: signal.Signals) -> None:
+async def test_a_signal_ends_it_and_leaves_nothing(number: signal.Signals, temporary_folder: Path) -> None:
     output = Announcing("in flight")
     running = asyncio.create_task(
         demonstrate(Scenario(), ENDLESS, Console(file=output, width=100), fake("slow"))
@@ -78,8 +78,11 @@ async def test_a_signal_ends_it_and_leaves_nothing(number: signal.Signals) -> No
     await asyncio.wait([announced, running], timeout=30, return_when=asyncio.FIRST_COMPLETED)
     assert announced.done()
     os.kill(os.getpid(), number)
-    await asyncio.sleep(0.1)  # it stops its child now, which takes half a second
+    async with asyncio.timeout(30):
+        while not (ending := list(temporary_folder.glob("*/ending"))):  # noqa: ASYNC240
+            await asyncio.sleep(0.01)
     os.kill(os.getpid(), number)  # impatience changes nothing
+    ending[0].with_name("end").touch()
     assert await asyncio.wait_for(running, 60) == 128 + number
     assert "nothing is left running" in output.getvalue()
 

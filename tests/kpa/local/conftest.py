@@ -18,7 +18,7 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     text = uuid.uuid4().hex
     monkeypatch.setenv("KPA_TEST_MARK", text)
     yield text
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while (left := marked(text)) and time.monotonic() < deadline:
         time.sleep(0.02)
     for pid in left:

@@ -28,8 +28,12 @@ SERVER = """
 import http.server, os, sys, time
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        _, _, seconds = self.path.partition("sleep=")
-        time.sleep(float(seconds or 0))
+        wish, _, value = self.path.partition("?")[2].partition("=")
+        if wish == "sleep":
+            time.sleep(float(value))
+        if wish == "hold":
+            with open(value + ".arrived", "a") as file: file.write("x")
+            while not os.path.exists(value): time.sleep(0.01)
         if self.path == "/exit":
             os._exit(3)
         body = os.environ["HOSTNAME"].encode()
@@ -42,9 +46,36 @@ class Server(http.server.ThreadingHTTPServer):
     def server_bind(self): self.socket.setsockopt(1, 2, 1); self.socket.bind(self.server_address)
 Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
-"""A user's server: answers with the pod's name; `?sleep=S` takes S seconds, `/exit` ends the process."""
+"""A user's server: answers with the pod's name; `?sleep=S` takes S seconds, `/exit` ends the process.
+
+`Hold` holds requests as long as a test wants.
+"""
 
 SERVER_ARGV = (sys.executable, "-E", "-S", "-c", SERVER)
+
+
+class Hold:
+    """Requests to `path` of a user's server are in flight until they are let go.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets files by which server and test understand each other.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "let-go"
+        self._arrived = folder / "let-go.arrived"
+        self.path = f"/?hold={self._file}"
+
+    @property
+    def arrived(self) -> int:
+        """Requests that the server got."""
+        return len(self._arrived.read_text()) if self._arrived.exists() else 0
+
+    def let_go(self) -> None:
+        """Have all answered."""
+        self._file.touch()
 
 
 def service(

@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple, cast
 
 import pytest
@@ -19,7 +20,7 @@ from kpa.local.spec import ServiceSpec
 from kpa.local.workload import victims
 from kpa.revisions import Key, Pod, Revision
 from kpa.routes import Route
-from tests.kpa.local.helpers import STUB, get, marked, scale, service, until
+from tests.kpa.local.helpers import STUB, Hold, get, marked, scale, service, until
 
 HELLO = Key("default", "hello-00001")
 SECOND = Key("default", "hello-00002")
@@ -128,18 +129,20 @@ def test_replicas_that_are_not_ready_stop_first_then_the_youngest(count: int, ch
 
 
 async def test_a_terminating_replica_leaves_the_routes_at_once_and_finishes_its_request(
-    cluster: LocalCluster, seen: Seen
+    cluster: LocalCluster, seen: Seen, tmp_path: Path
 ) -> None:
     cluster.apply([service()])
     await until(lambda: route(cluster).backends, "a backend")
     (backend,) = route(cluster).backends
-    request = asyncio.create_task(asyncio.to_thread(get, backend.address, "/?sleep=1"))
-    await asyncio.sleep(0.2)
+    hold = Hold(tmp_path)
+    request = asyncio.create_task(asyncio.to_thread(get, backend.address, hold.path))
+    await until(lambda: hold.arrived, "a request in flight")
     scale(cluster, HELLO, 0)
     await until(lambda: not route(cluster).backends, "out of the routes")
     assert not request.done()
     (pod,) = seen.revisions[HELLO].pods
     assert pod.terminating
+    hold.let_go()
     assert (await request)[0] == 200
 
 
@@ -232,16 +235,18 @@ async def test_a_rollout_waits_for_all_first_replicas(cluster: LocalCluster, see
 
 
 async def test_a_removed_service_is_gone_at_once_and_its_requests_finish(
-    cluster: LocalCluster, seen: Seen, mark: str
+    cluster: LocalCluster, seen: Seen, mark: str, tmp_path: Path
 ) -> None:
     cluster.apply([service(), service("other")])
     await until(lambda: route(cluster).backends, "a backend")
-    request = asyncio.create_task(asyncio.to_thread(get, route(cluster).backends[0].address, "/?sleep=0.5"))
-    await asyncio.sleep(0.2)
+    hold = Hold(tmp_path)
+    request = asyncio.create_task(asyncio.to_thread(get, route(cluster).backends[0].address, hold.path))
+    await until(lambda: hold.arrived, "a request in flight")
     cluster.apply([service("other")])
     assert seen.gone == [HELLO]
     assert cluster.routes().find("hello.localhost") is None
     assert cluster.routes().find("other.localhost") is not None
+    hold.let_go()
     assert (await request)[0] == 200
     await until(lambda: len(marked(mark)) == 2, "only the other's processes are left")
 
@@ -276,16 +281,16 @@ async def test_an_inference_service_answers_at_its_name_and_its_predictors(clust
 
 
 @pytest.mark.parametrize("what", ["busy", "hanging", "starting", "crashing"])
-async def test_closing_ends_everything_within_its_patience(what: str, mark: str) -> None:
+async def test_closing_ends_everything_within_its_patience(what: str, mark: str, tmp_path: Path) -> None:
     cluster = LocalCluster(output=lambda _pod, _line: None, queue_proxy=STUB)
     cluster.apply([service(argv=("sh", "-c", "exit 1")) if what == "crashing" else service()])
     if what in ("busy", "hanging"):
         await until(lambda: route(cluster).backends, "a backend")
     requests = []
     if what == "busy":
-        address = route(cluster).backends[0].address
-        requests = [asyncio.create_task(asyncio.to_thread(get, address, "/?sleep=20"))]
-        await asyncio.sleep(0.2)
+        address, hold = route(cluster).backends[0].address, Hold(tmp_path)
+        requests = [asyncio.create_task(asyncio.to_thread(get, address, hold.path))]
+        await until(lambda: hold.arrived, "a request in flight")
     if what == "hanging":
         for pid in marked(mark):
             os.kill(pid, signal.SIGSTOP)

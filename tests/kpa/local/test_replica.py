@@ -17,7 +17,7 @@ from kpa.local.environment import Identity
 from kpa.local.liveness import until_silent
 from kpa.local.replica import Replica, State, back_off, pod_name
 from kpa.local.spec import Probe
-from tests.kpa.local.helpers import SERVER_ARGV, STUB, get, marked, service, until
+from tests.kpa.local.helpers import SERVER_ARGV, STUB, Hold, get, marked, service, until
 
 Start = Callable[..., Replica]
 
@@ -85,12 +85,14 @@ async def test_a_replica_starts_serves_and_ends(start: Start) -> None:
     assert list(dict.fromkeys(states)) == [State.STARTING, State.READY, State.TERMINATING]
 
 
-async def test_requests_in_flight_finish_before_the_end(start: Start) -> None:
-    replica = start()
+async def test_requests_in_flight_finish_before_the_end(start: Start, tmp_path: Path) -> None:
+    replica, hold = start(), Hold(tmp_path)
     await until(lambda: replica.ready, "ready")
-    request = asyncio.create_task(ask(replica, "/?sleep=1"))
-    await asyncio.sleep(0.2)
+    request = asyncio.create_task(ask(replica, hold.path))
+    await until(lambda: hold.arrived, "a request in flight")
     replica.stop()
+    await asyncio.sleep(0.2)
+    hold.let_go()
     assert await request == (200, replica.name)
     await replica.wait_gone()
 
