@@ -212,7 +212,7 @@ async def test_a_change_between_reading_and_waiting_is_not_missed() -> None:
     feed = RouteFeed("old")
     seen = feed.current()
     feed.publish("new")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await feed.changed(seen)
     assert feed.current() == "new"
 
@@ -259,7 +259,7 @@ async def test_the_server_answers_while_a_long_text_is_written(
 
     def render(*arguments: object, **named: object) -> Exposition:
         writing.set()
-        return Exposition(b"long" if finish.wait(10) else b"nobody else was served", "text/plain")
+        return Exposition(b"long" if finish.wait(40) else b"nobody else was served", "text/plain")
 
     monkeypatch.setattr(running.telemetry, "render", render)
     long = asyncio.create_task(client.get("/metrics"))

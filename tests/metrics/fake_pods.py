@@ -76,7 +76,7 @@ class FakePod(ScriptedServer):
             await self.behaviour(self, writer)
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait for a condition that the event loop brings about by itself."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -146,7 +146,7 @@ async def test_a_message_beyond_16_mib_ends_its_connection_only(host: Host) -> N
     ):
         with contextlib.suppress(ConnectionError):  # the server closes while we still write
             await bad.send_bytes(b"\x00" * (16 * 2**20 + 1))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert [message async for message in bad if message.type is WSMsgType.BINARY] == []
         assert bad.close_code in (1009, 1006)
         await until(lambda: len(host.server._sockets) == 1)
@@ -172,7 +172,7 @@ async def test_compression_and_subprotocols_are_not_taken_up(host: Host) -> None
 async def test_pings_are_answered(host: Host) -> None:
     async with host.session.ws_connect(host.url(), autoping=False) as socket:
         await socket.ping(b"are you there")
-        message = await socket.receive(10)
+        message = await socket.receive(30)
         assert (message.type, bytes(message.data)) == (WSMsgType.PONG, b"are you there")
 
 
@@ -259,7 +259,7 @@ async def test_peers_are_told_of_a_restart(host: Host) -> None:
         await until(lambda: len(host.server._sockets) == 2)
         closing = asyncio.create_task(host.server.close())
         for socket in (first, second):
-            message = await socket.receive(10)
+            message = await socket.receive(30)
             assert (message.type, message.data, message.extra) == (WSMsgType.CLOSE, 1012, "Restarting")
         await closing
     with pytest.raises(aiohttp.ClientConnectionError):

@@ -40,7 +40,7 @@ class Rig:
 
     async def told(self, count: int) -> list[tuple[str, str, str]]:
         """Wait until so many Events were written; returns severity, reason and name."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.client.events) < count:
                 await asyncio.sleep(0.001)
         return [(each["type"], each["reason"], each["metadata"]["name"]) for each in self.client.events]

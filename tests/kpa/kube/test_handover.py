@@ -68,7 +68,7 @@ async def asked(port: int, query: str = f"?bucket={ONE}") -> tuple[int, str, byt
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.01)
 
@@ -115,7 +115,7 @@ async def test_who_ends_waits_until_it_was_asked(leader: Leader) -> None:
     waiting = asyncio.create_task(leader.pages.fetched(60.0))
     _, _, data = await asked(leader.port)
     assert list(snapshot.read(data)) == [str(KEY)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await waiting
     assert (await asked(leader.port))[2] == data, "another one may ask as well"
 
@@ -265,12 +265,12 @@ async def test_the_state_is_written_again_and_again(tmp_path: Path, monkeypatch:
     leader = Leader(tmp_path)
     task = asyncio.create_task(leader.handover.run())
     file = StateFile(tmp_path)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (data := await file.read()) is None:
             await asyncio.sleep(0.01)
     assert set(snapshot.read(data)) == {"default/hello-00001", "default/other-00001"}
     leader.world.cluster.remove(KEY)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while set(snapshot.read(await file.read() or b"")) != {"default/other-00001"}:
             await asyncio.sleep(0.01)
     task.cancel()
@@ -292,5 +292,5 @@ async def test_a_file_that_cannot_be_written_is_told_of_once(
 
 
 async def test_without_a_folder_nothing_is_written() -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await Leader().handover.run()

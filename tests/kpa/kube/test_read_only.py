@@ -27,7 +27,7 @@ async def pair() -> AsyncIterator[Pair]:
     def load() -> Configuration:
         return configuration(address)
 
-    client = ReadOnlyClient(Credentials(load), deadline=5.0)
+    client = ReadOnlyClient(Credentials(load), deadline=30.0)
     yield api, client
     await client.close()
     await api.stop()

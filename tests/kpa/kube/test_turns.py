@@ -80,7 +80,7 @@ async def test_a_turn_at_hand_is_no_new_one() -> None:
     await turn.take(Rank.SERVICES)
     turn.end()
     turn.end()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await Turn(turns, turns.number()).take(Rank.SERVICES)
 
 
