@@ -56,15 +56,14 @@ class ServeApp(FleetApp):
         self._ours: set[str] = set()  # buckets whose revisions we look after
         self._changes: dict[str, asyncio.Task[None]] = {}  # of who looks after a bucket
         super().__init__(options, client)
-        identity = f"{options.pod_name}_{options.pod_ip}"
         self._handover = Handover(
-            self._reconciler, identity, self._bucket_of, self._looks_after, options.state_folder
+            self._reconciler, options.identity, self._bucket_of, self._looks_after, options.state_folder
         )
         self._stat_server = StatServer(
             self._on_stats, accepts=self._accepts, pages={PATH: self._handover.pages.answer}
         )
         follow_failures(self._telemetry, self._reconciler, self._stat_server)
-        self._forwarder = Forwarder(identity, options.domain, options.namespace)
+        self._forwarder = Forwarder(options.identity, options.domain, options.namespace)
         self._endpoints = BucketEndpoints(client, options.namespace, options.pod_ip)
 
     def _make_reconciler(self) -> Reconciler:
@@ -118,11 +117,10 @@ class ServeApp(FleetApp):
             buckets, timing = read_leader_election(await self._leader_election())
         except ValueError as error:
             raise ServeError(f"ConfigMap {options.config_maps.leader_election}: {error}") from error
-        identity = f"{options.pod_name}_{options.pod_ip}"
         return Leadership(
             self._client,
             options.namespace,
-            identity,
+            options.identity,
             buckets,
             timing,
             self._led,

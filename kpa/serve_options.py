@@ -53,6 +53,11 @@ class Options:
     state_folder: Path | None = None
     config_maps: Names = field(default_factory=Names)
 
+    @property
+    def identity(self) -> str:
+        """How Leases name us: `<POD_NAME>_<POD_IP>`."""
+        return f"{self.pod_name}_{self.pod_ip}"
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **others: Any) -> "Options":
         """Read identity and names from the environment of our pod; other attributes are given.

@@ -17,8 +17,8 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from kpa.kube.identity import Address, address_in, url_host
 from kpa.kube.outbox import FRESH, Outbox
 from kpa.kube.peer import Peer
 from metrics.stat import StatMessage, decode_messages
@@ -125,11 +125,10 @@ class Forwarder:
             self._outboxes[bucket] = Outbox(self.outcomes)
         return self._outboxes[bucket]
 
-    def _join(self, bucket: str, identity: str, ip: IPv4Address | IPv6Address) -> None:
+    def _join(self, bucket: str, identity: str, ip: Address) -> None:
         peer = next((known for known in self._holders.values() if known.identity == identity), None)
         if peer is None:
-            host = f"[{ip}]" if ip.version == 6 else str(ip)
-            peer = Peer(identity, f"ws://{host}:{self._port}", self.outcomes)
+            peer = Peer(identity, f"ws://{url_host(ip)}:{self._port}", self.outcomes)
             task = self._tasks[peer] = asyncio.create_task(peer.run())
             task.add_done_callback(lambda _: self._tasks.pop(peer))
         self._holders[bucket] = peer
@@ -146,8 +145,8 @@ class Forwarder:
             self._tasks[peer].cancel()
 
 
-def _ip_of(identity: str) -> IPv4Address | IPv6Address | None:
+def _ip_of(identity: str) -> Address | None:
     try:
-        return ip_address(identity.partition("_")[2])
+        return address_in(identity)
     except ValueError:
         return None

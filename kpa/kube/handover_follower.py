@@ -7,12 +7,12 @@ A holder is asked every few seconds. One that is away, or has nothing to tell (K
 import asyncio
 import logging
 import random
-from ipaddress import ip_address
 
 import aiohttp
 
 from kpa.kube.forwarder import PORT
 from kpa.kube.handover_pages import CONTENT_TYPE, PATH
+from kpa.kube.identity import address_in, url_host
 
 _EVERY = 5.0
 """Seconds between two questions: what is known of a holder that dies is at most as old."""
@@ -121,7 +121,7 @@ class Follower:
     async def _fetch(self, bucket: str, identity: str) -> bytes | None:
         """Ask a replica; None if it has nothing for us."""
         try:
-            host = _host(identity)
+            host = url_host(address_in(identity))
             if self._session is None:
                 timeout = aiohttp.ClientTimeout(total=_WHOLE, connect=_CONNECT)
                 self._session = aiohttp.ClientSession(timeout=timeout)
@@ -143,9 +143,3 @@ class Follower:
             self._silent[bucket] = identity
             _log.info("bucket %s: replica %s has nothing to hand over: %s", bucket, identity, reason)
         return None
-
-
-def _host(identity: str) -> str:
-    """Return the address in an identity as a URL has it; raises ValueError where there is none."""
-    address = ip_address(identity.partition("_")[2])
-    return f"[{address}]" if address.version == 6 else str(address)
