@@ -1,10 +1,7 @@
 """The last hour as JSON: histories and sparklines over real connections, and how hours become lines."""
 
-from collections.abc import AsyncIterator
-
 import aiohttp
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,20 +10,6 @@ from scaler.history import INTERVAL, SLOTS, Samples
 from tests.browser.synthetic import Synthetic
 
 NOW = 1_000_000 * 60.0 + 45.0  # within a minute
-
-
-@pytest.fixture
-async def fleet() -> AsyncIterator[Synthetic]:
-    synthetic = Synthetic(300)
-    await synthetic.start()
-    yield synthetic
-    await synthetic.close()
-
-
-@pytest.fixture
-async def client(fleet: Synthetic) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(fleet.url) as session:
-        yield session
 
 
 def samples(at: list[float], stable: list[float], panic: list[float]) -> Samples:

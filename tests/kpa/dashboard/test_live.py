@@ -47,20 +47,6 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "INTERVAL", 0.1)
 
 
-@pytest.fixture
-async def fleet() -> AsyncIterator[Synthetic]:
-    synthetic = Synthetic(50)
-    await synthetic.start()
-    yield synthetic
-    await synthetic.close()
-
-
-@pytest.fixture
-async def client(fleet: Synthetic) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(fleet.url) as session:
-        yield session
-
-
 async def test_all_rows_come_first(fleet: Synthetic, client: aiohttp.ClientSession) -> None:
     async with client.get("/api/stream") as answer:
         assert answer.content_type == "text/event-stream"

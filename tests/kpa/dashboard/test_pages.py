@@ -4,27 +4,16 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 import kpa.dashboard
-from tests.browser.synthetic import Synthetic
 
 STATIC = Path(kpa.dashboard.__file__).parent / "static"
 FILES = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file())
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    synthetic = Synthetic()
-    await synthetic.start()
-    async with aiohttp.ClientSession(synthetic.url) as session:
-        yield session
-    await synthetic.close()
 
 
 def path_of(name: str) -> str:

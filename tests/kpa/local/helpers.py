@@ -14,7 +14,7 @@ from kpa.cluster import Outcome
 from kpa.local.cluster import LocalCluster
 from kpa.local.spec import Probe, ServiceSpec, Template
 from kpa.revisions import Key
-from scaler.engine import Decision
+from scaler.decision import Decision
 from scaler.plan import Plan
 from scaler.zero import Activity, Life
 
