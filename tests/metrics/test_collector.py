@@ -9,7 +9,6 @@ See tests.metrics.rig for the two moments of a virtual second.
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -30,13 +29,6 @@ from tests.metrics.fake_pods import (
 from tests.metrics.rig import START, Rig
 
 A, B = ("default", "a"), ("default", "b")
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    rig = Rig()
-    yield rig
-    await rig.end_all()
 
 
 async def test_each_revision_is_recorded_once_a_second(rig: Rig) -> None:

@@ -1,19 +1,8 @@
 """What a pod's scraper makes of answers; connections and failures are in test_collector and test_scraper."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from tests.metrics.rig import Rig
 
 A = ("default", "a")
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    rig = Rig()
-    yield rig
-    await rig.end_all()
 
 
 async def test_what_another_pod_says_at_an_address_is_no_load_of_this_one(rig: Rig) -> None:

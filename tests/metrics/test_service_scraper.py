@@ -3,10 +3,6 @@
 Left out: what one service is asked and what becomes of its answers (test_collector_mesh).
 """
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from metrics.gate import Gate
 from metrics.route import Access
 from tests.metrics.fake_pods import silent
@@ -39,13 +35,6 @@ def test_scrapers_go_through_a_gate_in_order_and_a_bounded_number_at_a_time() ->
     assert begun == ["a", "b", "d", "e"]
     assert not gate._inside
     assert not gate._waiting
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    rig = Rig()
-    yield rig
-    await rig.end_all()
 
 
 async def test_a_fleet_of_services_that_hang_is_bounded_and_delays_no_pod(rig: Rig) -> None:

@@ -120,16 +120,22 @@ async def test_a_failed_job_gives_way_to_a_newer_one_at_once(monkeypatch: pytest
     assert work.done == [(A, 2)]
 
 
-async def test_a_newer_job_that_came_during_a_failing_one_waits_for_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(latest, "_FIRST_RETRY", 60.0)
+async def failing() -> tuple[Work, Latest[int]]:
+    """A job that is under way, and fails once its gate opens."""
     work = Work()
     work.gate.clear()
     work.fails = [RuntimeError("no luck")]
     jobs = Latest(work)
     jobs.submit(A, 1)
     await work.begun.wait()
+    return work, jobs
+
+
+async def test_a_newer_job_that_came_during_a_failing_one_waits_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(latest, "_FIRST_RETRY", 60.0)
+    work, jobs = await failing()
     jobs.submit(A, 2)
     work.gate.set()
     await idle(jobs)
@@ -137,12 +143,7 @@ async def test_a_newer_job_that_came_during_a_failing_one_waits_for_nothing(
 
 
 async def test_a_forgotten_job_is_not_tried_again_although_it_was_under_way() -> None:
-    work = Work()
-    work.gate.clear()
-    work.fails = [RuntimeError("no luck")]
-    jobs = Latest(work)
-    jobs.submit(A, 1)
-    await work.begun.wait()
+    work, jobs = await failing()
     jobs.forget(A)
     work.gate.set()
     await idle(jobs)
@@ -150,12 +151,7 @@ async def test_a_forgotten_job_is_not_tried_again_although_it_was_under_way() ->
 
 
 async def test_a_job_after_a_forgotten_one_is_done() -> None:
-    work = Work()
-    work.gate.clear()
-    work.fails = [RuntimeError("no luck")]
-    jobs = Latest(work)
-    jobs.submit(A, 1)
-    await work.begun.wait()
+    work, jobs = await failing()
     jobs.forget(A)
     jobs.submit(A, 2)
     work.gate.set()
