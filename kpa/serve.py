@@ -19,6 +19,7 @@ from kpa.kube.buckets import BUCKET_PREFIX
 from kpa.kube.client import KubeClient
 from kpa.kube.config_map_events import ConfigMapEvents
 from kpa.kube.credentials import CredentialsError
+from kpa.kube.election_settings import read_leader_election
 from kpa.kube.errors import KubeError, NotFound
 from kpa.kube.forwarder import Forwarder
 from kpa.kube.handover import Handover
@@ -26,7 +27,7 @@ from kpa.kube.handover_pages import PATH
 from kpa.kube.leadership import Leadership
 from kpa.kube.read_only import ReadOnlyClient
 from kpa.kube.resources import CONFIGMAPS
-from kpa.kube.settings import ConfigMap, read_leader_election
+from kpa.kube.settings import ConfigMap
 from kpa.logs import configure
 from kpa.process import new_event_loop, raise_file_limit
 from kpa.reconciler import Reconciler

@@ -1,7 +1,7 @@
 """ConfigMaps of the system namespace, applied live; a bad one leaves the last good one in force.
 
 Source: `knative/serving cmd/autoscaler/main.go` for the maps, `pkg/deployment/config.go` for
-`progress-deadline`, `knative/pkg leaderelection/config.go`, `logging/config.go`, `observability`. There a
+`progress-deadline`, `knative/pkg logging/config.go`, `observability`. There a
 missing map or a bad one ends the process at its start; here the defaults hold until it can be read.
 """
 
@@ -12,14 +12,13 @@ from typing import Any, Self
 
 from config import logs, network
 from config.autoscaler import EXAMPLE, AutoscalerConfig, unknown_keys
-from config.durations import format_duration, parse_duration
+from config.durations import parse_duration
 from config.logs import LogConfig, unknown_log_keys
 from config.network import NetworkConfig
 from config.problems import ConfigError, Problem
-from kpa.kube.buckets import MOST_BUCKETS
+from config.resolve import PROGRESS_DEADLINE
 from kpa.kube.client import KubeClient
 from kpa.kube.informer import Informer
-from kpa.kube.lease import Timing
 from kpa.kube.resources import CONFIGMAPS
 from kpa.revisions import Key
 
@@ -57,8 +56,6 @@ class Names:
         return cls(**{each: environment[name] for each, name in variables.items() if environment.get(name)})
 
 
-_PROGRESS_DEADLINE = 600.0
-
 Data = Mapping[str, str]
 
 
@@ -92,7 +89,7 @@ class Values:
     """
 
     autoscaler: AutoscalerConfig = field(default_factory=lambda: AutoscalerConfig.from_config_map({}))
-    progress_deadline: float = _PROGRESS_DEADLINE
+    progress_deadline: float = PROGRESS_DEADLINE
     logs: LogConfig = field(default_factory=LogConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
@@ -186,7 +183,9 @@ def _read_autoscaler(name: str, values: Values, data: Data) -> Values:
 
 
 def _read_deployment(name: str, values: Values, data: Data) -> Values:
-    text = data.get("progress-deadline") or data.get("progressDeadline") or "600s"
+    text = data.get("progress-deadline") or data.get("progressDeadline")
+    if not text:
+        return replace(values, progress_deadline=PROGRESS_DEADLINE)
     try:
         seconds = parse_duration(text)
     except ValueError:
@@ -230,42 +229,3 @@ def _read_observability(name: str, values: Values, data: Data) -> Values:
     if problems:
         raise ConfigError(problems)
     return values
-
-
-def read_leader_election(data: Data) -> tuple[int, Timing]:
-    """Return the number of buckets and the timing of leases; what is not set has Knative's defaults.
-
-    Raises
-    ------
-    ValueError
-        A value cannot be used; the message names the key, the value and what is allowed.
-    """
-    seconds = {
-        key: _duration(data, key, old, default)
-        for key, old, default in (
-            ("lease-duration", "leaseDuration", 60.0),
-            ("renew-deadline", "renewDeadline", 40.0),
-            ("retry-period", "retryPeriod", 10.0),
-        )
-    }
-    timing = Timing(seconds["lease-duration"], seconds["renew-deadline"], seconds["retry-period"])
-    if not timing.lease_duration > timing.renew_deadline > timing.retry_period:
-        shown = ", ".join(f"{key} {format_duration(value)}" for key, value in seconds.items())
-        raise ValueError(f"lease-duration must be above renew-deadline, and that above retry-period: {shown}")
-    text = data.get("buckets", "1")
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_BUCKETS:
-        raise ValueError(f"buckets must be a whole number from 1 to {MOST_BUCKETS}, not {text!r}")
-    return int(text), timing
-
-
-def _duration(data: Data, key: str, old: str, default: float) -> float:
-    text = data.get(key, data.get(old))
-    if text is None:
-        return default
-    try:
-        found = parse_duration(text)
-    except ValueError:
-        found = 0.0
-    if found <= 0:
-        raise ValueError(f"{key} must be a duration above 0, not {text!r}")
-    return found

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,6 @@ from config.logs import Form, LogConfig
 from config.network import NetworkConfig
 from kpa.kube import settings as settings_module
 from kpa.kube.client import KubeClient
-from kpa.kube.lease import Timing
 from kpa.kube.settings import (
     AUTOSCALER,
     DEPLOYMENT,
@@ -22,7 +20,6 @@ from kpa.kube.settings import (
     ConfigMap,
     Names,
     Settings,
-    read_leader_election,
 )
 from kpa.revisions import Key
 from tests.kpa.kube.api_client import api_and_client
@@ -253,51 +250,3 @@ async def test_how_pods_are_reached_is_taken_live_and_a_bad_edit_changes_nothing
         await told.put(NETWORK, {"enable-mesh-pod-addressability": "true"})
         assert told.settings.values.network == NetworkConfig("auto", True)
         assert told.changed == [NETWORK, NETWORK]
-
-
-@pytest.mark.parametrize(
-    ("data", "found"),
-    [
-        ({}, (1, Timing(60.0, 40.0, 10.0))),
-        (
-            {"buckets": "3", "lease-duration": "15s", "renew-deadline": "10s", "retry-period": "2s"},
-            (3, Timing(15.0, 10.0, 2.0)),
-        ),
-        (
-            {"leaseDuration": "15s", "renewDeadline": "10s", "retryPeriod": "2s"},
-            (1, Timing(15.0, 10.0, 2.0)),
-        ),
-        ({"buckets": "1000"}, (1000, Timing(60.0, 40.0, 10.0))),
-    ],
-    ids=["defaults", "set", "old names", "more buckets than Knative takes"],
-)
-def test_a_leader_election_is_read(data: dict[str, str], found: Any) -> None:
-    assert read_leader_election(data) == found
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ({"buckets": "0"}, "buckets must be a whole number from 1 to 1000, not '0'"),
-        ({"buckets": "1001"}, "buckets must be a whole number from 1 to 1000, not '1001'"),
-        ({"buckets": "²"}, "buckets must be a whole number"),
-        ({"buckets": "many"}, "buckets must be a whole number"),
-        ({"lease-duration": "0s"}, "lease-duration must be a duration above 0, not '0s'"),
-        ({"retry-period": "2"}, "retry-period must be a duration above 0, not '2'"),
-        ({"lease-duration": "5s"}, "lease-duration must be above renew-deadline.*lease-duration 5s"),
-        ({"renew-deadline": "10s"}, "above retry-period"),
-    ],
-    ids=[
-        "no bucket",
-        "too many",
-        "odd digit",
-        "word",
-        "no duration",
-        "no unit",
-        "short lease",
-        "short deadline",
-    ],
-)
-def test_a_bad_leader_election_is_refused(data: dict[str, str], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        read_leader_election(data)
