@@ -11,9 +11,9 @@ READY := $(VENV)/.ready
 demo: $(READY)  ## a service of this machine from zero to many replicas and back, in about two minutes
 	$(BIN)/kpa demo
 
-test: $(READY)  ## all tests, real processes and Knative's own programs included; those that share ports one by one
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m 'not (kube or peer or cluster)' --cov --cov-report=
-	$(BIN)/python -m pytest -m 'kube or peer' --cov --cov-append --cov-report=term:skip-covered --cov-report=xml
+test: $(READY)  ## all tests, real processes and Knative's own programs included; those that share ports or watch a clock one by one
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m 'not (kube or peer or timed or cluster)' --cov --cov-report=
+	$(BIN)/python -m pytest -m 'kube or peer or timed' --cov --cov-append --cov-report=term:skip-covered --cov-report=xml
 
 e2e: $(READY)  ## on the cluster that KUBECONFIG names: replaces its autoscaler, and puts it back (E2E: further options)
 	$(BIN)/python -m pytest -m cluster tests/e2e/cluster --timeout=900 -s $(E2E)

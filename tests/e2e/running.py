@@ -329,14 +329,29 @@ class Client:
             return fleet_from_json(await response.read())
 
     async def load(
-        self, name: str, clients: int, seconds: float, path: str = "/", method: str = "GET"
+        self,
+        name: str,
+        clients: int,
+        seconds: float,
+        path: str = "/",
+        method: str = "GET",
+        enough: Callable[[], object] = lambda: True,
     ) -> list[Answer]:
-        """Keep some requests in flight for a time, each client one after the other; all answers."""
+        """Keep some requests in flight, each client one after the other; all answers.
+
+        Parameters
+        ----------
+        seconds : float
+            They go on for so long at least, and for `DEADLINE` more at most.
+        enough : callable
+            Says whether they may end then.
+        """
         answers: list[Answer] = []
-        end = asyncio.get_running_loop().time() + seconds
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
 
         async def one() -> None:
-            while asyncio.get_running_loop().time() < end:
+            while (now := loop.time()) < end or (now < end + DEADLINE and not enough()):
                 answers.append(await self.ask(name, path, method))
 
         await asyncio.gather(*(one() for _ in range(clients)))

@@ -5,6 +5,7 @@ Each test has a service of its own in one manifest; what one test leaves does no
 
 import asyncio
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -71,10 +72,12 @@ def editor(launch: Launch) -> Editor:
     return Editor(kpa, documents, dict(SETTINGS))
 
 
-async def load(kpa: Kpa, name: str, clients: int, seconds: float) -> list[Answer]:
+async def load(
+    kpa: Kpa, name: str, clients: int, seconds: float, enough: Callable[[], object] = lambda: True
+) -> list[Answer]:
     """Load a service for a while."""
     async with client(kpa) as requests:
-        return await requests.load(name, clients, seconds, "/?sleep=0.3")
+        return await requests.load(name, clients, seconds, "/?sleep=0.3", enough=enough)
 
 
 @pytest.mark.parametrize(
@@ -175,16 +178,21 @@ def test_an_edited_scale_down_delay_holds_replicas_and_lets_them_go(editor: Edit
     status = kpa.revisions()["delayed-00001"]
     assert status.desired == status.replicas >= held
     editor.set(scale_down_delay="0s")
-    kpa.wait_status("delayed-00001", lambda status: status.replicas < held, "fewer replicas", seconds=20)
+    kpa.wait_status("delayed-00001", lambda status: status.replicas < held, "fewer replicas")
 
 
 def test_a_changed_template_rolls_out_without_a_failed_request(editor: Editor) -> None:
     kpa = editor.kpa
 
     async def story() -> list[Answer]:
-        loading = asyncio.create_task(load(kpa, "rolled", 4, 8))
+        over = asyncio.Event()
+        loading = asyncio.create_task(load(kpa, "rolled", 4, 0, over.is_set))
         await asyncio.sleep(2)
         editor.edit("rolled", command=NAMED, concurrency=5, env={"VERSION": 2})
+        moved = lambda: kpa.get("rolled")[1].startswith("rolled-00002")  # noqa: E731
+        await asyncio.to_thread(kpa.wait, moved, "the new revision answers")
+        await asyncio.sleep(2)
+        over.set()
         return await loading
 
     answers = asyncio.run(story())

@@ -158,7 +158,7 @@ def test_a_steady_service_notices_nothing(stage: Stage) -> None:
     case = stage.cases["steady"]
     assert len(case.answers) > 60
     assert not failures(case.answers)
-    assert max(answer.end - answer.start for answer in case.answers) < 5.0
+    assert max(answer.end - answer.start for answer in case.answers) < 10.0
     assert case.after is not None
     assert (case.after.mode, case.after.replicas, case.after.ready) == ("stable", 1, 1)
 
@@ -172,7 +172,7 @@ def test_the_other_replica_goes_on_and_the_failed_one_comes_back(stage: Stage, n
     assert (case.after.replicas, case.after.ready) == (2, 2)
     for second in range(int(case.back_at - case.failed_at)):
         begin = case.failed_at + second
-        assert case.of_others(begin, begin + 3), f"nobody answered for 3 s from {second} s on"
+        assert case.of_others(begin, begin + 6), f"nobody answered for 6 s from {second} s on"
     assert len(broken) <= 2 * CLIENTS
     assert all(answer.start < case.failed_at + DEADLINE for answer in broken)
     assert not failures(answer for answer in case.answers if answer.start > case.back_at)

@@ -21,7 +21,10 @@ from tests.e2e.running import REPOSITORY, service
 pytestmark = pytest.mark.e2e
 
 OWN_SHARE = 0.5
-"""Seconds that kpa may add to the start of the process."""
+"""Seconds that kpa may add to the start of the process, which takes less than 0.1 s."""
+
+SLOWER = 5.0
+"""On a machine that takes longer to start it, kpa may add so many times that."""
 
 ROUNDS = 3
 """Services asked; the median counts, as one start may be in the way of something else on a busy machine."""
@@ -69,8 +72,9 @@ def test_a_request_at_zero_costs_the_start_of_the_process_and_less_than_half_a_s
         started = time.monotonic()
         assert kpa.get(name) == (200, "done\n")
         whole.append(time.monotonic() - started)
-    share = statistics.median(whole) - statistics.median(own)
+    alone = statistics.median(own)
+    share = statistics.median(whole) - alone
     figures = f"process alone {own}, through kpa {whole}, our share {share:.3f} s"
     print(figures)
     record_property("seconds", figures)
-    assert share < OWN_SHARE, f"{figures}\n{kpa.log}"
+    assert share < max(OWN_SHARE, SLOWER * alone), f"{figures}\n{kpa.log}"

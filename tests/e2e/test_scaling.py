@@ -22,7 +22,7 @@ from kpa.status import RevisionStatus
 from tests.e2e.conftest import Launch
 from tests.e2e.running import DEADLINE, REPOSITORY, Answer, Client, Kpa, client, failures, service
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timed, pytest.mark.timeout(300)]
 
 GRACE, WINDOW = 4.0, 6.0
 TICK = 2.0
@@ -37,8 +37,9 @@ SETTINGS = {
 LOOK = 0.1
 """Seconds between two looks at all revisions."""
 
-LATE = 1.0
-"""Seconds by which something that is due may be seen late: a look, and a busy machine."""
+LATE = 1.9
+"""Seconds by which something that is due may happen late on a busy machine; what it might be taken for is due
+4 s sooner or later."""
 
 
 class Moment(NamedTuple):
@@ -58,9 +59,19 @@ class Story:
 
     def first(self, condition: Callable[[RevisionStatus], object], after: float = 0.0) -> float:
         """Time at which a condition was seen first."""
+        return self.between(condition, after)[1]
+
+    def between(
+        self, condition: Callable[[RevisionStatus], object], after: float = 0.0
+    ) -> tuple[float, float]:
+        """Times of the last look before a condition was seen, and of the first that saw it."""
+        before = after
         for at, status in self.moments:
-            if at >= after and condition(status):
-                return at
+            if at < after:
+                continue
+            if condition(status):
+                return before, at
+            before = at
         raise AssertionError(f"never seen; last: {self.moments[-1] if self.moments else None}")
 
     @property
@@ -92,9 +103,18 @@ class Stage:
             self._looked = asyncio.Event()
             await asyncio.sleep(max(0.0, began + LOOK - loop.time()))
 
-    async def load(self, name: str, clients: int, seconds: float, path: str) -> None:
-        """Keep requests in flight for a time; POST, as nobody may send one of those twice."""
-        self.stories[name].answers += await self.client.load(name, clients, seconds, path, "POST")
+    async def load(
+        self,
+        name: str,
+        clients: int,
+        seconds: float,
+        path: str,
+        until: Callable[[RevisionStatus], object] = lambda status: True,
+    ) -> None:
+        """Keep requests in flight for a time, and until a status; POST, as nobody may send those twice."""
+        self.stories[name].answers += await self.client.load(
+            name, clients, seconds, path, "POST", lambda: name in self.now and until(self.now[name])
+        )
 
     async def until(self, name: str, condition: Callable[[RevisionStatus], object], what: str) -> None:
         """Wait until a status is seen."""
@@ -113,14 +133,16 @@ class Stage:
 async def sixty(stage: Stage, name: str) -> None:
     """60 requests in flight, each 2 s long, for a while."""
     await stage.until(name, lambda status: status.ready == 1, "its first pod")
-    await stage.load(name, 60, 16, "/?sleep=2000")
+    await stage.load(name, 60, 16, "/?sleep=2000", lambda status: status.ready == 8)
 
 
 async def wave(stage: Stage, name: str) -> None:
     """Up from zero, down, up again while requests go on; then to zero and back."""
     await stage.until(name, lambda status: status.replicas == 0, "zero")
-    for clients, seconds in ((2, 3), (20, 9), (2, 14), (20, 8)):
-        await stage.load(name, clients, seconds, "/?sleep=100")
+    most = math.ceil(20 / stage.stories[name].settings.target_value)
+    for _ in range(2):
+        await stage.load(name, 2, 3, "/?sleep=100", lambda status: status.ready == 1)
+        await stage.load(name, 20, 8, "/?sleep=100", lambda status: status.ready >= most)
     await stage.until_zero(name)
     await stage.load(name, 1, 0.5, "/?sleep=100")
 
@@ -134,7 +156,7 @@ async def pause(stage: Stage, name: str) -> None:
 async def press(stage: Stage, name: str) -> None:
     """More load than its pods are meant for, then none."""
     await stage.until(name, lambda status: status.ready > 0, "its first pod")
-    await stage.load(name, 30, 8, "/?sleep=500")
+    await stage.load(name, 30, 8, "/?sleep=500", lambda status: status.ready == 2)
     await asyncio.sleep(2 * WINDOW)
 
 
@@ -148,7 +170,7 @@ async def model(stage: Stage, name: str) -> None:
     """To zero, then twelve requests in flight, then to zero again."""
     await stage.until(name, lambda status: status.ready == 1, "its first pod")
     await stage.until_zero(name)
-    await stage.load(name, 12, 12, "/")
+    await stage.load(name, 12, 12, "/", lambda status: status.ready == 4)
     await stage.until_zero(name)
 
 
@@ -224,14 +246,14 @@ def test_sixty_requests_in_flight_get_the_replicas_that_the_rules_give(stories: 
     assert max(story.replicas) == expected == 8
     assert max(moment.status.ready for moment in story.moments) == 8
     assert any(moment.status.mode == "panic" for moment in story.moments)
-    assert len(story.answers) >= 60 * 5
+    assert len(story.answers) >= 60 * 3
     assert not failures(story.answers)
 
 
 def test_a_load_that_runs_through_up_and_down_sees_only_200s(stories: Mapping[str, Story]) -> None:
     story = stories["wave"]
     print(story.replicas, len(story.answers))
-    assert len(story.answers) > 2000
+    assert len(story.answers) > 500
     assert not failures(story.answers)
     most = math.ceil(20 / story.settings.target_value)
     assert story.replicas[0] == 0
@@ -240,8 +262,8 @@ def test_a_load_that_runs_through_up_and_down_sees_only_200s(stories: Mapping[st
     down = story.first(lambda status: status.ready == 1, up)
     again = story.first(lambda status: status.ready >= most, down)
     zero = story.first(lambda status: status.replicas == 0, again)
-    assert up < down < again < zero
-    assert story.replicas[-1] == 1  # the last request found it at zero
+    awake = story.first(lambda status: status.replicas == 1, zero)  # the last request found it at zero
+    assert up < down < again < zero < awake
 
 
 @pytest.mark.parametrize(
@@ -261,12 +283,14 @@ def test_the_last_pod_goes_to_the_second(stories: Mapping[str, Story], name: str
     """
     story = stories[name]
     assert not failures(story.answers)
-    idle = max(answer.end for answer in story.answers)
-    inactive = story.first(lambda status: status.activity == "inactive", idle)
-    stopped = story.first(lambda status: status.replicas == 0, idle)
+    idle = max(answer.end for answer in story.answers)  # as seen by a client that may be late
+    still_active, inactive = story.between(lambda status: status.activity == "inactive", idle)
+    still_there, stopped = story.between(lambda status: status.replicas == 0, idle)
     print(f"{name}: inactive after {inactive - idle:.2f} s, then zero after {stopped - inactive:.2f} s")
-    assert WINDOW - 1.0 <= inactive - idle <= WINDOW + 1.0 + TICK + LATE
-    assert seconds - LATE <= stopped - inactive <= seconds + LATE
+    assert inactive - idle >= WINDOW - 1.0 - LATE
+    assert still_active - idle <= WINDOW + 1.0 + TICK + LATE
+    assert stopped - still_active >= seconds
+    assert still_there - inactive <= seconds + LATE
     announced = story.first(lambda status: status.desired == 0, idle)
     if seconds:
         status = next(status for at, status in story.moments if at > announced)
@@ -276,14 +300,15 @@ def test_the_last_pod_goes_to_the_second(stories: Mapping[str, Story], name: str
 
 def test_an_announced_end_comes_when_it_was_announced(stories: Mapping[str, Story]) -> None:
     story = stories["retained"]
-    stopped = story.first(lambda status: status.replicas == 0, story.answers[-1].end)
+    still_there, stopped = story.between(lambda status: status.replicas == 0, story.answers[-1].end)
     announced = {
         moment.status.next_event.at
         for moment in story.moments
         if moment.status.next_event is not None and moment.status.next_event.what == "scale to zero"
     }
-    assert len(announced) == 1
-    assert 0 <= stopped - announced.pop() <= LATE
+    (due,) = announced
+    assert stopped >= due
+    assert still_there - due <= LATE
 
 
 def test_a_service_of_fixed_size_is_never_scaled(stories: Mapping[str, Story]) -> None:

@@ -23,7 +23,7 @@ from kpa.simulate.scenario import Scenario
 from tests.e2e.conftest import Launch
 from tests.e2e.running import Kpa, client, service
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timed, pytest.mark.timeout(180)]
 
 SETTINGS = {
     "tick-interval": "1s",

@@ -74,21 +74,24 @@ def test_status_is_json_for_programs(kpa: Kpa) -> None:
 
 
 def test_telemetry_has_the_values_of_the_status(kpa: Kpa) -> None:
-    now = kpa.revisions()["seen-00001"]
-    values = {
-        "kn_revision_pods_desired": now.desired,
-        "kn_revision_pods_requested": 2,
-        "kn_revision_pods_count": 2,
-        "kn_revision_pods_not_ready_count": 0,
-        "kn_revision_pods_pending_count": 0,
-        "kn_revision_pods_terminating_count": 0,
-        "kn_revision_concurrency_target": 4.0,
-        "kn_revision_panic_mode": int(now.panicking),
-        "autoscaler_actual_pods": 2,
-    }
-    for name, value in values.items():
-        labels = LABELS if name.startswith("kn_") else {"revision_name": "seen-00001"}
-        assert kpa.metric(name, **labels) == value, name
+    def values() -> dict[str, float]:
+        now = kpa.revisions()["seen-00001"]
+        return {
+            "kn_revision_pods_desired": now.desired,
+            "kn_revision_pods_requested": 2,
+            "kn_revision_pods_count": 2,
+            "kn_revision_pods_not_ready_count": 0,
+            "kn_revision_pods_pending_count": 0,
+            "kn_revision_pods_terminating_count": 0,
+            "kn_revision_concurrency_target": 4.0,
+            "kn_revision_panic_mode": int(now.panicking),
+            "autoscaler_actual_pods": 2,
+        }
+
+    def read(name: str) -> float:
+        return kpa.metric(name, **(LABELS if name.startswith("kn_") else {"revision_name": "seen-00001"}))
+
+    kpa.wait(lambda: (told := values()) == {name: read(name) for name in told}, "telemetry says the same")
     assert kpa.metric("kn_autoscaler_scrape_duration_seconds_count", kn_service_name="seen") > 5
     assert kpa.metric("kpa_tick_duration_seconds_count") > 3
 
@@ -100,11 +103,18 @@ def test_all_of_telemetry_is_prometheus_text(kpa: Kpa) -> None:
     assert len({family.name for family in families}) == len(families) > 30
 
 
-def test_the_load_is_seen_in_the_windows(kpa: Kpa) -> None:
-    kpa.wait_status(
-        "seen-00001", lambda status: (status.stable or 0) > 2, "a stable value while the load is in it"
-    )
-    assert kpa.metric("kn_revision_concurrency_stable", **LABELS) > 1
+async def test_the_load_is_seen_in_the_windows(kpa: Kpa) -> None:
+    over = asyncio.Event()
+    async with client(kpa) as requests:
+        loading = asyncio.create_task(requests.load("seen", 6, 0, "/?sleep=500", enough=over.is_set))
+        found = await asyncio.to_thread(
+            kpa.wait_status, "seen-00001", lambda status: (status.stable or 0) > 2, "a stable value"
+        )
+        series = await asyncio.to_thread(kpa.metric, "kn_revision_concurrency_stable", **LABELS)
+        over.set()
+        await loading
+    assert (found.stable or 0) > 2
+    assert series > 1
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

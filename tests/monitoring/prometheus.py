@@ -1,7 +1,6 @@
 """A real Prometheus in a folder of its own, and what our manifests give it."""
 
 import json
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.servers import Port
 
 MANIFESTS = Path(__file__).parents[2] / "config" / "manifests" / "monitoring"
 DEADLINE = 90.0
@@ -26,7 +27,8 @@ class Prometheus:
     """Scrapes one kpa every second, with our rules."""
 
     def __init__(self, folder: Path, telemetry_port: int) -> None:
-        self.port = _free_port()
+        self._held = Port()
+        self.port = self._held.number
         (folder / "rules.yaml").write_text(yaml.safe_dump(rules()))
         target = {"job_name": "autoscaler", "static_configs": [{"targets": [f"127.0.0.1:{telemetry_port}"]}]}
         config = {
@@ -89,10 +91,3 @@ def queries(dashboard: dict[str, Any]) -> list[tuple[str, str]]:
         for panel in dashboard["panels"]
         for target in panel.get("targets", ())
     ]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -52,6 +52,9 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
             yield found
         finally:
             found.close()
+            stop.set()
+            for worker in workers:
+                worker.join(60)
     finally:
         stop.set()
         kpa.end()

@@ -24,6 +24,8 @@ from kpa.tune.knobs import Candidate
 from tests.kpa.simulate.scenarios import phases
 from tests.kpa.tune.loads import candidates, slow_starter, waves
 
+pytestmark = pytest.mark.timeout(300)  # they compute all the time
+
 WARM_UP, REPLICAS = 60.0, 3
 
 

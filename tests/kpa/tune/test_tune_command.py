@@ -14,6 +14,8 @@ from typer.testing import CliRunner, Result
 from kpa.__main__ import app
 from tests.kpa.tune.loads import WAVES
 
+pytestmark = pytest.mark.timeout(300)  # they compute all the time
+
 SERVICE = ("--load", WAVES, "--service-time", "lognormal 1.5s 0.6", "--start-up-time", "20s")
 QUICK = (*SERVICE, "--container-concurrency", "4", "--candidates", "30", "--held-out", "33")
 OBJECTIVE = ("--objective", "queue p95 < 3s, min replica-minutes")

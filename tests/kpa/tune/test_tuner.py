@@ -15,6 +15,8 @@ from kpa.tune.objective import parse_objective
 from kpa.tune.tuner import Effort, Tuning, tune
 from tests.kpa.tune.loads import slow_starter, waves
 
+pytestmark = pytest.mark.timeout(300)  # they compute all the time
+
 OBJECTIVE = parse_objective("queue p99 < 2s, min replica-minutes")
 EFFORT = Effort(candidates=60, held_out=0.33, warm_up=30.0)
 
