@@ -1,12 +1,11 @@
 // Which page is shown, and the state of the connection.
 
+import { element, text } from "./dom.js";
 import { FleetPage } from "./fleet.js";
 import { clock } from "./format.js";
 import { Fleet } from "./live.js";
 import { RevisionPage } from "./revision.js";
-import { text } from "./rows.js";
 
-const element = (id) => document.getElementById(id);
 const fleet = new Fleet();
 const fleetPage = new FleetPage(fleet);
 const revisionPage = new RevisionPage(fleet);

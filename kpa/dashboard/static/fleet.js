@@ -1,13 +1,13 @@
 // The table of all revisions. Only the rows in sight are in the page, so thousands cost no more than a few.
 
+import { element, text } from "./dom.js";
 import { count, next, short } from "./format.js";
-import { add, COLUMNS, fill, made, newLine, text } from "./rows.js";
+import { add, COLUMNS, fill, made, newLine } from "./rows.js";
 import { Sparklines } from "./sparklines.js";
 
 const BEYOND = 5; // rows out of sight that are there, at each end
 const narrow = matchMedia("(max-width: 900px)");
 const rowHeight = () => (narrow.matches ? 84 : 36); // as in style.css
-const element = (id) => document.getElementById(id);
 
 export class FleetPage {
   constructor(fleet) {

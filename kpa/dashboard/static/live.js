@@ -96,7 +96,7 @@ export class Fleet extends EventTarget {
 }
 
 /** One word for what a revision does. */
-export function stateOf(row) {
+function stateOf(row) {
   return row.mode !== "panic" && row.activity !== "active" ? row.activity : row.mode;
 }
 

@@ -1,15 +1,15 @@
 // One revision: charts of its last hour, why it has its pods, and its settings. All of it goes on live.
 
 import { Charts } from "./charts.js";
+import { element, text } from "./dom.js";
 import { clock, dayAndClock, load, localTimes } from "./format.js";
 import { ask } from "./live.js";
-import { text } from "./rows.js";
+import { wanted } from "./rows.js";
 
 const EVERY = 2000; // milliseconds between two looks
 const SAMPLED = 20; // seconds between two samples of the history
 const HALF_A_DAY = 43200; // seconds
 const COLUMNS = ["at", "stable", "panic", "desired", "wanted", "ready", "lower", "upper", "held", "panicking"];
-const element = (id) => document.getElementById(id);
 
 export class RevisionPage {
   constructor(fleet) {
@@ -84,14 +84,13 @@ export class RevisionPage {
     const samples = this.samples;
     const before = (name) => samples[name].at(-1) ?? 0;
     if (before("at") >= told.explanation.time) return;
-    const wanted = told.wanted >= 0 ? told.wanted : told.replicas;
     const present = {
-      at: told.explanation.time, stable: told.stable, panic: told.panic, desired: Math.max(0, told.desired), wanted,
-      ready: told.ready, lower: before("lower"), upper: before("upper"), held: null, panicking: told.panicking,
+      at: told.explanation.time, stable: told.stable, panic: told.panic, desired: Math.max(0, told.desired),
+      wanted: wanted(told), ready: told.ready, lower: before("lower"), upper: before("upper"), held: null, panicking: told.panicking,
     };
     for (const [name, value] of Object.entries(present)) samples[name].push(value);
     text(element("load-words"), `Now ${load(told.stable)} over the stable window, ${load(told.panic)} over the panic window.`);
-    text(element("pods-words"), `Now ${told.ready} ready, ${wanted} wanted, ${told.desired} desired.`);
+    text(element("pods-words"), `Now ${told.ready} ready, ${present.wanted} wanted, ${told.desired} desired.`);
   }
 
   #draw() {

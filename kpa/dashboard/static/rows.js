@@ -1,5 +1,6 @@
 // The columns of the table, and its rows as elements.
 
+import { text } from "./dom.js";
 import { load, next } from "./format.js";
 
 export const COLUMNS = [
@@ -16,9 +17,10 @@ export const COLUMNS = [
 /** Load per ready pod as a part of its target. */
 const share = (row) => (row.stable === null || !row.ready ? null : row.stable / row.ready / row.target);
 
-const wanted = (row) => (row.wanted >= 0 ? row.wanted : row.replicas);
+/** Pods asked for; where nothing is asked now, what was asked last stays. */
+export const wanted = (row) => (row.wanted >= 0 ? row.wanted : row.replicas);
 
-export const addressOf = (key) => `#/revisions/${key.split("/").map(encodeURIComponent).join("/")}`;
+const addressOf = (key) => `#/revisions/${key.split("/").map(encodeURIComponent).join("/")}`;
 
 /** An empty cell of a column. */
 export function made(name, role, column) {
@@ -70,9 +72,4 @@ export function add(totals, row) {
   totals[row.metric === "rps" ? "rate" : "flight"] += row.stable ?? 0;
   totals.panic += row.mode === "panic" ? 1 : 0;
   totals.zero += wanted(row) === 0 ? 1 : 0;
-}
-
-/** Change a text only if it is another: what is unchanged costs nothing, and is not read out again. */
-export function text(target, value) {
-  if (target.textContent !== String(value)) target.textContent = value;
 }
