@@ -237,7 +237,9 @@ class Elector:
     def _pause(self, reached: bool) -> float:
         """Return the seconds until the lease is to be looked at again, unless something happens."""
         period = self._timing.retry_period
-        if self._leading or self._is_ours or not reached:
+        if self._leading:
+            return min(period, max(self._left(), 0.0))
+        if self._is_ours or not reached:
             return period
         return max(self.seen.free_from - self._clock(), _LOOK_SHARE * period)
 

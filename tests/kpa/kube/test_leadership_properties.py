@@ -301,6 +301,25 @@ def test_three_that_join_one_that_leads_all_take_their_shares_in_the_fewest_move
     run(play())
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_leader_that_reaches_no_api_server_gives_up_at_the_renew_deadline(seed: int) -> None:
+    async def play() -> None:
+        fleet = Fleet(5, seed)
+        fleet.start()
+        await fleet.go_on(65.0)
+        [replica] = fleet.replicas
+        replica.client.dead = True
+        began = now()
+        while any(replica.leadership.leads(name) for name in replica.leadership.buckets.names):
+            await asyncio.sleep(0.01)
+        earliest = TIMING.renew_deadline - TIMING.retry_period - SLOWEST
+        assert earliest - 0.1 < now() - began < TIMING.renew_deadline + 0.1
+        await fleet.close()
+
+    random.seed(seed)
+    run(play())
+
+
 def test_knatives_replica_that_leads_all_is_left_alone() -> None:
     """It knows no shares: it takes what it can, and gives nothing but when it ends."""
 
