@@ -32,7 +32,9 @@ async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         program = shutil.which("chromium")
         assert program is not None, "Debian's package chromium is not installed"
-        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox"], timeout=2 * DEADLINE
+        )
         yield browser
         await browser.close()
 

@@ -28,7 +28,7 @@ async def kpa(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kpa]:
     try:
         await asyncio.to_thread(kpa.wait_ready)
         async with client(kpa) as requests:
-            loading = asyncio.create_task(requests.load("shown", 6, 200, "/?sleep=300"))
+            loading = asyncio.create_task(requests.load("shown", 6, 200, "/?sleep=3000"))
             await asyncio.to_thread(kpa.wait_replicas, "shown-00001", 2)
             yield kpa
             loading.cancel()

@@ -7,7 +7,7 @@ that is gone and comes back. `test_local_dashboard` has the same over a real `kp
 import re
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Open, Start
 from tests.browser.synthetic import Synthetic
@@ -20,27 +20,29 @@ def address(fleet: Synthetic, place: int = 0) -> str:
     return f"{fleet.url}/#/revisions/{key.namespace}/{key.name}"
 
 
-async def colours(chart: Locator) -> int:
-    """How many different colours a chart has."""
-    await expect(chart.locator("canvas")).to_be_visible()
-    count: int = await chart.locator("canvas").evaluate(
-        """canvas => {
+async def until_drawn(page: Page, chart: str) -> None:
+    """Wait until a chart has more than twenty colours."""
+    await page.wait_for_function(
+        """chart => {
+            const canvas = document.querySelector(`#${chart} canvas`);
+            if (!canvas) return false;
             const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
             const seen = new Set();
             for (let at = 0; at < data.length; at += 4) {
                 if (data[at + 3]) seen.add((data[at] << 16) | (data[at + 1] << 8) | data[at + 2]);
             }
-            return seen.size;
-        }"""
+            return seen.size > 20;
+        }""",
+        arg=chart,
     )
-    return count
 
 
-async def has_colour(page: Page, chart: str, name: str) -> bool:
-    """Whether a colour of the theme is on a chart."""
-    found: bool = await page.evaluate(
+async def until_coloured(page: Page, chart: str, name: str) -> None:
+    """Wait until a colour of the theme is on a chart."""
+    await page.wait_for_function(
         """([chart, name]) => {
             const canvas = document.querySelector(`#${chart} canvas`);
+            if (!canvas) return false;
             const hex = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
             const want = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
             const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -50,22 +52,21 @@ async def has_colour(page: Page, chart: str, name: str) -> bool:
             }
             return false;
         }""",
-        [chart, name],
+        arg=[chart, name],
     )
-    return found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_charts_show_load_pods_panic_and_delay(start: Start, open_page: Open, scheme: str) -> None:
     fleet = await start(24)
     async with open_page(address(fleet), color_scheme=scheme) as page:
-        assert await colours(page.locator("#load-chart")) > 20
-        assert await colours(page.locator("#pods-chart")) > 20
         for chart, inks in {
             "load-chart": ["blue", "orange", "red"],
             "pods-chart": ["blue", "green", "red"],
         }.items():
-            assert [ink for ink in inks if await has_colour(page, chart, ink)] == inks
+            await until_drawn(page, chart)
+            for ink in inks:
+                await until_coloured(page, chart, ink)
         legends = await page.locator("#pods-chart .u-label").all_inner_texts()
         assert legends[1:] == ["most by rate", "least by rate", "before delay", "desired", "ready", "wanted"]
 
@@ -149,4 +150,4 @@ async def test_colours_change_on_the_charts_too(start: Start, open_page: Open) -
         await expect(page.locator("#pods-chart canvas")).to_be_visible()
         await page.locator("#theme").click()
         await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-        assert await has_colour(page, "pods-chart", "green")
+        await until_coloured(page, "pods-chart", "green")
