@@ -20,7 +20,6 @@ One pod takes 10 requests in flight and is aimed at 8.5 of them; 60 are in fligh
 """
 
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -33,16 +32,8 @@ from scaler.bounds import UNKNOWN
 from scaler.decision import Decision
 from scaler.delay import STEP, delay_steps
 from scaler.history import Samples, Times
-from scaler.rings import Rings
+from scaler.place import Place
 from scaler.saved import Saved, put_back
-
-
-@dataclass(slots=True)
-class _Place:
-    block: Block
-    column: int
-    settings: RevisionSettings
-    scraped: bool
 
 
 class Engine:
@@ -64,7 +55,7 @@ class Engine:
     def __init__(self, block_columns: int = COLUMNS, history: bool = False) -> None:
         self._times = Times() if history else None
         self.blocks = Blocks(block_columns, self._times)
-        self._places: dict[Hashable, _Place] = {}
+        self._places: dict[Hashable, Place] = {}
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._places
@@ -99,7 +90,7 @@ class Engine:
         block = self.blocks.room_for(settings)
         column = block.take(key, settings, scraped)
         block.start(column, settings, ready_pods, now, hold)
-        self._places[key] = _Place(block, column, settings, scraped)
+        self._places[key] = Place(block, column, settings)
 
     def remove(self, key: Hashable) -> None:
         """Forget a revision; unknown ones are ignored."""
@@ -112,29 +103,7 @@ class Engine:
 
         A window of another length keeps its newest data; another aggregation algorithm reads the same data.
         """
-        place = self._places[key]
-        old, place.settings, place.scraped = place.settings, settings, scraped
-        if _shape(old) == _shape(settings):
-            place.block.configure(place.column, settings, scraped)
-        else:
-            self._reshape(key, place, old, now)
-        if _memory(old) != _memory(settings):
-            answer = float(place.block.desired[place.column])
-            begins = old.scale_down_delay == 0 and answer >= 0
-            place.block.states.change_windows(place.column, answer if begins else None, now)
-
-    def _reshape(self, key: Hashable, place: _Place, old: RevisionSettings, now: float) -> None:
-        """Give a revision rings of other lengths, or windows of another kind, in a column of its own."""
-        source, column = place.block, place.column
-        if _window_lengths(old) == _window_lengths(place.settings):
-            kept = source.windows.history(column)
-        else:
-            kept = source.windows.history_for_resize(column, now)
-        place.block = self.blocks.room_for(place.settings)
-        place.column = place.block.take(key, place.settings, place.scraped)
-        source.move(column, place.block, place.column)
-        place.block.windows.restore(place.column, kept)
-        source.give_back(column)
+        self._places[key].change(settings, scraped, self.blocks, now)
 
     def set_ready(self, key: Hashable, ready_pods: int) -> None:
         """Say how many pods of a revision are ready."""
@@ -255,19 +224,5 @@ class Engine:
             assert place.block.desired[place.column] >= UNKNOWN
 
 
-def _window_lengths(settings: RevisionSettings) -> tuple[float, float]:
-    return settings.stable_window, settings.panic_window
-
-
-def _shape(settings: RevisionSettings) -> tuple[object, ...]:
-    """What a revision's column is made for."""
-    return Rings.of(settings), _window_lengths(settings), settings.aggregation
-
-
-def _memory(settings: RevisionSettings) -> tuple[float, float]:
-    """How long a decider remembers."""
-    return settings.scale_down_delay, settings.scale_rate_period
-
-
-def _block_order(place: _Place) -> int:
+def _block_order(place: Place) -> int:
     return id(place.block)
