@@ -192,7 +192,7 @@ def _window_step(settings: RevisionSettings, way: Way) -> Iterator[Step]:
 def _later_steps(status: RevisionStatus, settings: RevisionSettings, decision: Decision) -> Iterator[Step]:
     """What bounds and the way to zero did, if the decider's answer was not the last word."""
     rule = Rule(status.rule)
-    if rule is not decision.rule:
+    if rule not in (decision.rule, Rule.NO_DATA):  # the decider has said these
         text = _LATER[rule].format(settings) if rule in _LATER else _SUMMARY[rule]
         yield Step(rule, text, status.wanted)
 
