@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from kpa.kube.client import KubeClient
-from kpa.kube.errors import Cut, Gone, KubeError
+from kpa.kube.errors import Cut, Gone, KubeError, Unreachable
 from kpa.kube.resource import Resource
 from kpa.kube.retry import delay
 from kpa.revisions import Key
@@ -83,9 +83,11 @@ class Informer(Generic[T]):
         self.cache: Mapping[Key, T] = MappingProxyType(self._cache)
         self.synced = asyncio.Event()
         self._version = ""  # of the last that was seen; empty while a list is due
+        self._at = 0  # that version, or that of the list under way, as a number
         self._learned: dict[Key, int] = {}  # versions that the watch has yet to come to
         self._limit = _PAGE
         self._failures = 0  # in a row
+        self._away = False  # the last failure was that nobody answered
         self._told = False  # that there is an outage
 
     async def run(self) -> None:
@@ -98,19 +100,19 @@ class Informer(Generic[T]):
             except KubeError as error:
                 if not error.transient:
                     self._version = ""
-                self._failures += 1
+                self._count(error)
                 self._tell(error)
                 await asyncio.sleep(delay(self._failures, error))
 
     def learn(self, raw: dict[str, Any]) -> None:
         """Take an object that a write was answered with, before the watch tells of it.
 
-        What the watch still has to say of earlier versions is passed over; a version that it has come to is
-        known already. Until we follow, nothing is learned: the list will say it.
+        What a watch or a list still has to say of earlier versions is passed over; a version that it has come
+        to is known already. Before the first list nothing is learned.
         """
-        version = _version_of(raw)
-        if version > _number(self._version) > 0:
-            self._learned[_key(raw)] = version
+        key, version = _key(raw), _version_of(raw)
+        if self.synced.is_set() and version > max(self._at, self._learned.get(key, 0)):
+            self._learned[key] = version
             self._take(raw)
 
     # What an API server says.
@@ -118,22 +120,23 @@ class Informer(Generic[T]):
     async def _list(self) -> None:
         """Take all that exists; what was not among it is gone."""
         seen: set[Key] = set()
-        self._learned.clear()
         pages = self._client.pages(self._resource, self._namespace, self._label_selector, self._limit)
         try:
             async for page, at in pages:
-                version = at
+                version, self._at = at, _number(at)
                 page.reverse()
                 slice = Slice(LENGTH)
                 while page:  # each raw object is freed before the next one is trimmed
-                    seen.add(self._take(page.pop()))
+                    raw = page.pop()
+                    seen.add(_key(raw) if self._is_old(raw) else self._take(raw))
                     if slice.over:
                         await asyncio.sleep(0)
                         slice = Slice(LENGTH)
         except Gone:
             self._limit = 0  # pages take too long
             raise
-        for key in self._cache.keys() - seen:
+        self._learned = {key: at for key, at in self._learned.items() if at > self._at}
+        for key in self._cache.keys() - seen - self._learned.keys():
             self._put(key, None)
         self._version, self._limit = version, _PAGE
         self.synced.set()
@@ -149,6 +152,7 @@ class Informer(Generic[T]):
                     if kind != "BOOKMARK" and not self._is_old(raw):
                         self._happen(kind, raw)
                     self._version = raw["metadata"]["resourceVersion"]
+                    self._at = _number(self._version)
                     self._succeed()
             raise Cut(f"watch {self._resource}: the server ended the stream")
         except Cut:
@@ -198,6 +202,12 @@ class Informer(Generic[T]):
             _log.exception("%s %s: a change was not taken up", self._resource, key)
 
     # What the log says.
+
+    def _count(self, error: KubeError) -> None:
+        """Count failures in a row; a server that answers again, whatever it says, is asked again soon."""
+        away = isinstance(error, Unreachable)
+        self._failures = 1 if self._away and not away else self._failures + 1
+        self._away = away
 
     def _succeed(self) -> None:
         if self._told:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from kpa.kube import informer as informer_module
 from kpa.kube.client import KubeClient
+from kpa.kube.errors import Gone, KubeError, Unreachable
 from kpa.kube.informer import Informer
 from kpa.revisions import Key
 from tests.kpa.kube.api_client import api_and_client
@@ -113,6 +115,101 @@ async def test_what_was_before_a_write_of_ours_is_passed_over(pair: Pair) -> Non
         api.put("b", 1)
         await until(lambda: "b" in follower.specs())
         assert follower.told == [("a", 1), ("a", 3), ("b", 1)]
+
+
+async def test_writes_are_known_while_a_list_is_due_and_what_the_list_does_not_have_yet_stays(
+    pair: Pair,
+) -> None:
+    """After an outage versions are forgotten: a pass that did not know its own write would repeat it."""
+    api, client = pair
+    for name in "abc":
+        api.put(name, 1)
+    async with following(client) as follower:
+        await follower.informer.synced.wait()
+        api.faults = [refusal(410, "Expired"), *(refusal(503, "Starting") for _ in range(3))]
+        api.cut()
+        await until(lambda: len(api.faults) < 3)
+        assert "watch" not in api.requests[-1].query, "a list is due"
+        follower.informer.learn(api.put("a", 2))
+        follower.informer.learn(answer := api.put("b", 2))
+        assert follower.specs() == {"a": 2, "b": 2, "c": 1}
+        api.put("b", 3)
+        api.remove("a")
+        await until(lambda: follower.specs() == {"b": 3, "c": 1})
+        follower.informer.learn(answer)
+        assert follower.specs() == {"b": 3, "c": 1}
+        told = [("a", 2), ("b", 2), ("b", 3), ("a", None)]
+        assert sorted(follower.told[3:], key=str) == sorted(told, key=str)
+
+
+class Scripted:
+    """A client whose lists and watches go on as a test puts something in."""
+
+    def __init__(self) -> None:
+        self.lists: asyncio.Queue[tuple[list[Any], str] | None] = asyncio.Queue()
+        self.events: asyncio.Queue[tuple[str, Any] | KubeError] = asyncio.Queue()
+
+    async def pages(self, *_: Any) -> AsyncIterator[tuple[list[Any], str]]:
+        while (page := await self.lists.get()) is not None:
+            yield page
+
+    async def watch(self, *_: Any) -> AsyncIterator[tuple[str, Any]]:
+        while not isinstance(event := await self.events.get(), KubeError):
+            yield event
+        raise event
+
+
+def thing(name: str, version: int) -> Any:
+    return {"metadata": {"namespace": "n", "name": name, "resourceVersion": str(version)}, "spec": version}
+
+
+async def test_a_list_of_before_our_write_does_not_undo_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(informer_module, "delay", lambda failures, error: 0.0)
+    client = Scripted()
+    async with following(client) as follower:  # type: ignore[arg-type]
+        client.lists.put_nowait(([thing("a", 1)], "5"))
+        client.lists.put_nowait(None)
+        client.events.put_nowait(("MODIFIED", thing("a", 9)))
+        client.events.put_nowait(Gone("too old"))
+        await until(lambda: client.events.empty() and follower.specs() == {"a": 9})
+        follower.informer.learn(thing("a", 8))
+        assert follower.specs() == {"a": 9}, "an answer that comes late"
+        follower.informer.learn(thing("a", 13))
+        follower.informer.learn(thing("b", 12))
+        client.lists.put_nowait(([thing("a", 9)], "11"))
+        client.lists.put_nowait(None)
+        client.events.put_nowait(("ADDED", thing("b", 12)))
+        client.events.put_nowait(("MODIFIED", thing("a", 13)))
+        client.events.put_nowait(("MODIFIED", thing("a", 14)))
+        await until(lambda: follower.specs() == {"a": 14, "b": 12})
+        assert follower.told == [("a", 1), ("a", 9), ("a", 13), ("b", 12), ("a", 14)]
+
+
+async def test_a_server_that_is_back_and_has_forgotten_our_version_is_asked_at_once(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long nobody answered; an answer counts from one again."""
+    counted: list[tuple[int, bool]] = []
+
+    def delay(failures: int, error: KubeError) -> float:
+        counted.append((failures, isinstance(error, Unreachable)))
+        return 0.01
+
+    monkeypatch.setattr(informer_module, "delay", delay)
+    api, client = pair
+    api.put("a", 1)
+    async with following(client) as follower:
+        await follower.informer.synced.wait()
+        await api.stop()
+        await until(lambda: len(counted) > 8)
+        api.put("a", 2)
+        api.compacted = api.version
+        await api.start()
+        await until(lambda: follower.specs() == {"a": 2})
+    away = [failures for failures, unreachable in counted if unreachable]
+    answered = [failures for failures, unreachable in counted if not unreachable]
+    assert away == list(range(1, len(away) + 1))
+    assert answered == [1], "that the version is too old"
 
 
 @pytest.mark.parametrize("change", ["changed", "removed"])

@@ -16,11 +16,13 @@ from kpa.kube.client import KubeClient
 from kpa.revisions import Key
 from tests.kpa.kube.api_client import api_and_client
 from tests.kpa.kube.fake_api import FakeApi, refusal
-from tests.kpa.kube.test_informer import following, until
+from tests.kpa.kube.test_informer import Follower, following, until
 
 _names = st.sampled_from(["a", "b", "c", "d", "e"])
 _steps = st.one_of(
     st.tuples(st.just("put"), _names, st.integers(0, 3)),
+    st.tuples(st.just("write"), _names, st.integers(0, 3)),
+    st.tuples(st.just("answer late"), _names, st.integers(0, 3)),
     st.tuples(st.just("remove"), _names, st.none()),
     st.tuples(st.just("cut"), st.none(), st.none()),
     st.tuples(st.just("forget"), st.none(), st.none()),
@@ -32,9 +34,14 @@ _steps = st.one_of(
 )
 
 
-async def _do(api: FakeApi, what: str, first: Any, second: Any) -> None:
+async def _do(api: FakeApi, follower: Follower, what: str, first: Any, second: Any) -> None:
     if what == "put":
         api.put(first, second)
+    elif what == "write":
+        follower.informer.learn(api.put(first, second))
+    elif what == "answer late":
+        answer = api.put(first, second)
+        asyncio.get_running_loop().call_later(0.003, follower.informer.learn, answer)
     elif what == "remove" and any(key.name == first for key in api.objects):
         api.remove(first)
     elif what == "cut":
@@ -69,7 +76,7 @@ def _is_part(part: list[Any], whole: list[Any]) -> bool:
 async def _play(api: FakeApi, client: KubeClient, steps: list[tuple[str, Any, Any]]) -> None:
     async with following(client) as follower:
         for what, first, second in steps:
-            await _do(api, what, first, second)
+            await _do(api, follower, what, first, second)
             if what == "settle":
                 await until(lambda: dict(follower.cache) == _server(api))
         api.put("last", "seen")
