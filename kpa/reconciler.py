@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from config.autoscaler import AutoscalerConfig
 from kpa.cluster import Cluster, Outcome
@@ -22,6 +23,7 @@ from kpa.revisions import Key
 from kpa.slices import LENGTH, Slice
 from metrics.resolver import LookUp, look_up
 from metrics.windows import KNOWN_AT
+from scaler.decision import Decision
 from scaler.history import INTERVAL
 from scaler.plan import plan
 
@@ -32,6 +34,20 @@ _RETRY = 1.0
 
 _LONGEST_WAIT = 1.0
 """Seconds; a step of the wall clock delays no tick for longer."""
+
+_TURNS_TO_SEND = 2
+"""Of the event loop: in one the writing task begins, at the end of which uvloop sends what was written."""
+
+
+class _Look(NamedTuple):
+    """A look at a revision, to be told of: its replicas before, and those asked for by it."""
+
+    key: Key
+    member: Member
+    decision: Decision
+    at: float
+    before: int
+    asked: int | None
 
 
 class Reconciler(Fleet):
@@ -62,14 +78,25 @@ class Reconciler(Fleet):
         self._activator_answers = activator_answers
         self._next_tick = 0.0
         self._next_sample = 0.0
+        self._looked: list[_Look] = []  # and not told of yet
 
     async def run(self) -> None:
-        """Follow the cluster until cancelled."""
+        """Follow the cluster until cancelled.
+
+        What a request waits for is sent before anything else is done, and told of once it is sent.
+        """
         self._cluster.watch(self.on_revision)
         while True:
-            self.step(self._clock(), Slice(LENGTH))
-            await self._sleep()
+            now = self._clock()
+            if self._pokes:
+                self._decide(now, self._pokes)
+                self._look_at_poked(now)
+                for _ in range(_TURNS_TO_SEND):
+                    await asyncio.sleep(0)
+            self._look_at_due(now, Slice(LENGTH))
             await asyncio.sleep(0)
+            self._tell()
+            await self._sleep()
 
     def step(self, now: float, slice: Slice | None = None) -> None:
         """Do all that is due at a unix time: decide, and ask the cluster for what the decisions say.
@@ -77,7 +104,11 @@ class Reconciler(Fleet):
         Revisions at zero that have load now are decided on and looked at first, all others are decided on
         at the next tick. What a slice has no time for is due at the next step.
         """
-        slice = slice or Slice()
+        self._look_at_due(now, slice or Slice())
+        self._tell()
+
+    def _look_at_due(self, now: float, slice: Slice) -> None:
+        """Do all that is due but telling of it."""
         while self._outdated:
             key = self._outdated.pop()
             self._reconfigure(key, self._members[key])
@@ -88,10 +119,8 @@ class Reconciler(Fleet):
             self._tick(now)
         elif self._pokes:
             self._decide(now, self._pokes)
-        urgent, self._pokes = self._pokes & self._dirty, set()
-        due, self._dirty = self._dirty.union(self._deadlines.take_due(now)) - urgent, set()
-        for key in urgent:
-            self._look_at(key, now)
+        self._look_at_poked(now)
+        due, self._dirty = self._dirty.union(self._deadlines.take_due(now)), set()
         while due:
             self._look_at(due.pop(), now)
             if slice.over:
@@ -99,6 +128,13 @@ class Reconciler(Fleet):
         self._dirty |= due
         if due or self._outdated:
             self._wake.set()
+
+    def _look_at_poked(self, now: float) -> None:
+        """Look at revisions at zero that have load now, if their answer is another one."""
+        urgent, self._pokes = self._pokes & self._dirty, set()
+        self._dirty -= urgent
+        for key in urgent:
+            self._look_at(key, now)
 
     def _tick(self, now: float) -> None:
         """Decide for the whole fleet."""
@@ -121,37 +157,52 @@ class Reconciler(Fleet):
             return
         decision = self.engine.decision(key)
         member.dark = member.is_dark(decision, now)
+        desired = 0 if member.dark else decision.desired
         member.plan = plan(
             member.settings,
             member.plan.life,
-            0 if member.dark else decision.desired,
+            desired,
             decision.excess,
             len(member.revision.ready_pods),
-            self._activator_answers(key),
+            desired <= 0 and self._activator_answers(key),  # to ask costs a request
             now,
         )
         dark_from = member.dark_from if member.dark_from is not None and member.dark_from > now else None
         self._deadlines.set(key, _earlier(member.plan.again_at, dark_from))
-        before, told = member.tell(decision, now)
-        log_decision(_log, before, told)
-        self.engine.note_wanted(key, told.requested)
         outcome = Outcome(member.plan, decision, member.settings, self.collector.problem(key))
-        self._carry_out(key, member, outcome, now)
+        before = member.revision.replicas
+        asked = self._carry_out(key, member, outcome, now)
+        self._looked.append(_Look(key, member, decision, now, before, asked))
 
-    def _carry_out(self, key: Key, member: Member, outcome: Outcome, now: float) -> None:
-        """Hand an outcome to the cluster; a failure is logged and tried again."""
+    def _carry_out(self, key: Key, member: Member, outcome: Outcome, now: float) -> int | None:
+        """Hand an outcome to the cluster; a failure is logged and tried again.
+
+        Returns the replicas that are asked for by this, and were not before.
+        """
         before, wanted = member.revision.replicas, outcome.plan.replicas
         try:
             self._cluster.carry_out(key, outcome)
         except Exception:
             _log.exception("%s: could not be scaled to %s", key, wanted)
             self._deadlines.set(key, now + _RETRY)
-            return
-        if self._in_charge and wanted not in (None, before, member.asked):
-            member.asked = wanted
-            names = {"namespace": key.namespace, "name": key.name}
-            _log.info("replicas %d -> %d", before, wanted, extra={"fields": names})
-            self._observers.scale(before, wanted)
+            return None
+        if not self._in_charge or wanted in (None, before, member.asked):
+            return None
+        member.asked = wanted
+        return wanted
+
+    def _tell(self) -> None:
+        """Tell people of what was looked at."""
+        looked, self._looked = self._looked, []
+        for key, member, decision, at, before, asked in looked:
+            last, told = member.tell(decision, at)
+            log_decision(_log, last, told)
+            if key in self.engine:
+                self.engine.note_wanted(key, told.requested)
+            if asked is not None:
+                names = {"namespace": key.namespace, "name": key.name}
+                _log.info("replicas %d -> %d", before, asked, extra={"fields": names})
+                self._observers.scale(before, asked)
 
     def due_at(self) -> float:
         """Return the unix time of the next tick or the next due plan: the next `step`, if nothing happens."""

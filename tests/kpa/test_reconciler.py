@@ -92,6 +92,7 @@ class World:
     def __init__(self, config: AutoscalerConfig = CONFIG, in_charge: bool = True) -> None:
         self.now = START
         self.activator_answers = True
+        self.activators_asked = 0
         self.ticks: list[float] = []
         self.scales: list[tuple[int, int]] = []
         self.stats: list[tuple[int, int]] = []
@@ -99,7 +100,7 @@ class World:
         self.reconciler = Reconciler(
             self.cluster,
             config,
-            activator_answers=lambda key: self.activator_answers,
+            activator_answers=self.ask_activator,
             observers=Observers(
                 tick=self.ticks.append,
                 scale=lambda *change: self.scales.append(change),
@@ -109,6 +110,11 @@ class World:
             in_charge=in_charge,
         )
         self.cluster.watch(self.reconciler.on_revision)
+
+    def ask_activator(self, key: Key) -> bool:
+        """Tell whether an activator answers."""
+        self.activators_asked += 1
+        return self.activator_answers
 
     def revision(self, key: Key = KEY, ready: int = 0, **values: object) -> None:
         """Add a revision, or replace one; as many replicas as pods unless said otherwise."""
@@ -539,6 +545,18 @@ async def test_the_last_pod_stays_while_no_activator_answers(world: World) -> No
     assert world.status().replicas == 0
 
 
+async def test_no_activator_is_asked_about_a_revision_with_load(world: World) -> None:
+    world.revision(ready=1)
+    await world.run(60)
+    assert world.status().replicas == 0
+    asked = world.activators_asked
+    assert asked > 0
+    world.load(5.0)
+    await world.step()
+    assert world.status().replicas == 1
+    assert world.activators_asked == asked
+
+
 async def test_an_activation_that_never_succeeds_is_given_up(world: World) -> None:
     world.revision(replicas=1, annotations={"serving.knative.dev/progress-deadline": "40s"})
     await world.run(2)
@@ -692,6 +710,52 @@ async def test_the_loop_follows_the_cluster_and_wakes_for_load_at_zero() -> None
         await asyncio.wait([loop])
         await reconciler.collector.close()
     assert loop.cancelled()
+
+
+class WritingCluster(FakeCluster):
+    """Carries out in tasks, as a real one does; notes what happens in which order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[str] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def carry_out(self, key: Key, outcome: Outcome) -> None:
+        self.events.append(f"{key.name} looked at")
+        if outcome.plan.replicas is not None and key == KEY:
+            self.tasks.append(asyncio.create_task(self.write()))
+
+    async def write(self) -> None:
+        self.events.append("written")
+
+
+async def test_what_a_request_waits_for_is_written_before_others_are_looked_at_and_anything_is_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    world = World(CONFIG.model_copy(update={"tick_interval": 60.0}))
+    cluster = WritingCluster()
+    reconciler = Reconciler(cluster, world.reconciler.config, activator_answers=lambda key: True)
+    monkeypatch.setattr(caplog.handler, "emit", lambda record: cluster.events.append(record.getMessage()))
+    zero = {"autoscaling.knative.dev/initial-scale": "0"}
+    cluster.put(Revision(KEY, "hello", "hello", annotations=zero, container_concurrency=10))
+    loop = asyncio.create_task(reconciler.run())
+    try:
+        await until(lambda: f"{KEY.name} looked at" in cluster.events, "the loop knows the revision")
+        for number in range(5):
+            cluster.put(Revision(Key("default", f"other-{number}"), "other", "other"))
+        stat = Stat("activator", average_concurrent_requests=1.0, timestamp=int(time.time()))
+        cluster.events.clear()
+        reconciler.on_stats([StatMessage(*KEY, stat)])
+        await until(lambda: "replicas 0 -> 1" in cluster.events, "the scaling is logged")
+        first, second, *rest = cluster.events
+        assert (first, second) == (f"{KEY.name} looked at", "written")
+        assert rest[0].startswith("other-")
+    finally:
+        loop.cancel()
+        await asyncio.wait([loop])
+        await reconciler.collector.close()
+        await world.reconciler.collector.close()
 
 
 async def test_the_loop_survives_a_cluster_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
