@@ -33,11 +33,17 @@ from metrics.watched import PODS_ONLY, Watched
 
 __all__ = ["Collector", "Target"]
 
-_SLOTS = 50
-"""Places in a second, 20 ms each; rounds begin at the first half of them, and answers are read at the next.
+_SLOTS = 20
+"""Places in a second, 50 ms each; rounds begin at the first half of them, and answers are read at the next.
 
 Each wakes the process up, for about 0.1 ms of CPU: what ten scrapes cost.
 """
+
+_CROWD = 25
+"""Revisions that begin together before another place is used."""
+
+_TURN = 0.02
+"""Seconds between turns while connections are being opened or answers are late."""
 
 _PAUSE = 0.001
 """Seconds for others between the turns of a place with more rounds than one turn takes."""
@@ -45,7 +51,7 @@ _PAUSE = 0.001
 _TIMEOUT = 0.4
 """Seconds that a round waits for answers; the last record of a second is made 0.1 s before its end."""
 
-_LONGEST_SLEEP = 0.1
+_LONGEST_SLEEP = 0.2
 """Seconds; new revisions and lost connections are seen to within this time."""
 
 _log = logging.getLogger(__name__)
@@ -107,7 +113,7 @@ class Collector:
         self._connector = Connector()
         self._resolver = Resolver(look_up)
         self._means = Means(self._connector, self._resolver, self.failures)
-        self._slots: Slots[Round] = Slots(_SLOTS, _SLOTS // 2)
+        self._slots: Slots[Round] = Slots(_SLOTS, _SLOTS // 2, _CROWD)
         self._watched: dict[Key, Watched] = {}
         self._due: deque[tuple[int, Round]] = deque()
         self._deadlines: deque[tuple[float, Round, int]] = deque()
@@ -211,11 +217,20 @@ class Collector:
     def _next_turn(self, now: float) -> float:
         if self._due or self._connector.poller.behind:
             return now + _PAUSE
-        due = now + (1 / _SLOTS if self._connector.busy else _LONGEST_SLEEP)
+        due = now + self._pause
+        while self._deadlines and not self._deadlines[0][1].is_open(self._deadlines[0][2]):
+            self._deadlines.popleft()
         if self._deadlines:
             due = min(due, self._deadlines[0][0])
         slot = self._slots.next_due()
         return due if slot is None else min(due, slot)
+
+    @property
+    def _pause(self) -> float:
+        """Seconds after which sockets want another turn."""
+        if self._connector.busy:
+            return _TURN
+        return 1 / _SLOTS if self._connector.poller.asked else _LONGEST_SLEEP
 
     def _forget(self, key: Key) -> None:
         counts = (

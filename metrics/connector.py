@@ -144,8 +144,8 @@ class Connector:
 
     @property
     def busy(self) -> bool:
-        """Pods are queued, connections being opened or answers awaited: `turn` has to be called soon."""
-        return self._queued or self.poller.busy
+        """Pods are queued, connections being opened or answers late: `turn` has to be called soon."""
+        return self._queued or self.poller.waits
 
     @property
     def _queued(self) -> bool:

@@ -18,7 +18,7 @@ from typing import Protocol
 _MOST = 128
 """Connections asked, read and found readable in one turn: others wait for at most 5 ms or so."""
 
-_RINGS = 32
+_RINGS = 16
 """Idle connections are looked at in as many parts, one after the other."""
 
 _SWEEP = 4.0
@@ -53,9 +53,9 @@ class Poller:
         self._swept_at = 0
 
     @property
-    def busy(self) -> bool:
-        """Somebody was asked or is waited for: `turn` has to be called soon."""
-        return bool(self.asked or self._waiting)
+    def waits(self) -> bool:
+        """Somebody had nothing to read or could not be written to when it was looked at."""
+        return bool(self._waiting)
 
     @property
     def full(self) -> bool:

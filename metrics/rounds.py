@@ -105,9 +105,13 @@ class Round:
                     pod.rest()
         self._settle()
 
+    def is_open(self, second: int) -> bool:
+        """Say whether the round of that second waits for answers."""
+        return self._open and self._second == second
+
     def expire(self, second: int) -> None:
         """End the round of that second if it is still open: its deadline has come."""
-        if self._open and self._second == second:
+        if self.is_open(second):
             self._finish()
 
     def clock_set_back(self) -> None:

@@ -26,23 +26,26 @@ class Slots(Generic[Item]):
         Places a second.
     used : int
         How many of them, from the start of the second, take items; the rest leaves time to answer.
+    crowd : int
+        Items that a place takes before the next one is used: few items need few places.
 
     Notes
     -----
     Adding and removing cost O(used) and O(1), `advance` O(places passed + items due).
     """
 
-    def __init__(self, per_second: int = 100, used: int = 50) -> None:
+    def __init__(self, per_second: int = 100, used: int = 50, crowd: int = 1) -> None:
         if not 0 < used <= per_second:
             raise ValueError(f"used slots must be within 1..{per_second}, not {used}")
         self._per_second = per_second
+        self._crowd = crowd
         self._ring: list[dict[Item, None]] = [{} for _ in range(used)]
         self._place_of: dict[Item, dict[Item, None]] = {}
         self._position: int | None = None
 
     def add(self, item: Item) -> None:
-        """Give an item the emptiest place."""
-        place = min(self._ring, key=len)
+        """Give an item the first place that is no crowd yet; where all are, the emptiest one."""
+        place = min(self._ring, key=lambda place: max(len(place), self._crowd - 1))
         place[item] = None
         self._place_of[item] = place
 

@@ -328,6 +328,19 @@ async def test_a_clock_set_back_begins_anew(rig: Rig) -> None:
     assert rig.records[A][4:] == [(-3598, 5.0)], "deadlines go by the new clock"
 
 
+async def test_nothing_wakes_the_collector_up_at_the_deadlines_of_rounds_that_have_ended(rig: Rig) -> None:
+    pods = [await rig.pod() for _ in range(2)]
+    rig.watch(A, pods)
+    await rig.seconds(0, 1)
+    slow = await rig.pod(behaviour=silent)
+    rig.watch(B, [slow])
+    await rig.begin(2, mute=[slow])
+    assert rig.collector.turn(START + 2.75) == START + 2.75 + 0.02, "one that is late is looked for"
+    assert rig.collector.turn(START + 2.89) == START + 2.9, "its deadline"
+    rig.collector.unwatch(B)
+    assert rig.collector.turn(START + 2.895) > START + 2.95
+
+
 async def test_connections_are_opened_at_a_bounded_rate(rig: Rig) -> None:
     pods = [await rig.pod() for _ in range(3)]
     for number in range(100):

@@ -24,6 +24,20 @@ def test_items_are_spread_over_the_first_half_of_the_second() -> None:
     assert begins == [2] * 50 + [0] * 50
 
 
+def test_few_items_need_few_places() -> None:
+    slots: Slots[int] = Slots(per_second=10, used=3, crowd=4)
+    slots.advance(999.95)
+    counts = []
+    for item in range(16):
+        slots.add(item)
+        due = [len(slots.advance(1000 + item + place / 10)) for place in range(10)]
+        counts.append(due[:3])
+    assert counts[3] == [4, 0, 0]
+    assert counts[4] == [4, 1, 0]
+    assert counts[11] == [4, 4, 4]
+    assert counts[12:] == [[5, 4, 4], [5, 5, 4], [5, 5, 5], [6, 5, 5]]
+
+
 def test_a_round_belongs_to_the_second_of_its_place() -> None:
     slots = _slots(2)
     slots.advance(999.995)
