@@ -8,13 +8,14 @@ them: the parser sees each distinct head once, and what it said of it holds for 
 All else goes through `Answer`, whose verdict the tests compare with that of `read_whole`.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from metrics.failure import Failure
-from metrics.plausible import is_plausible
-from metrics.stat import Stat
+from metrics.plausible import are_plausible, is_plausible
+from metrics.stat import Loads, Stat, read_loads
 
 _CONTENT_TYPE = b"application/protobuf"
 
@@ -47,6 +48,38 @@ def read_whole(data: bytes) -> Stat | None:
     except ValueError:
         return None
     return stat if is_plausible(stat) else None
+
+
+def add_up(answers: Sequence[bytes | None], names: Sequence[bytes]) -> Loads | None:
+    """Return the sums of what some pods answered, if all answers are whole and usual.
+
+    Parameters
+    ----------
+    answers : sequence of bytes
+        All that came of each since its request; None for nothing.
+    names : sequence of bytes
+        The encoded `Stat` of which only the pod's name is set; a stat may also have no name.
+
+    Returns
+    -------
+    tuple of float, or None
+        None leaves all of them to `read_whole` and `Answer`.
+    """
+    concurrency = proxied = requests = proxied_requests = 0.0
+    for data, name in zip(answers, names, strict=True):
+        if data is None:
+            return None
+        start = data.find(b"\r\n\r\n") + 4
+        if _body_length(data[:start]) != len(data) - start:
+            return None
+        loads = read_loads(data, start + len(name) if data.startswith(name, start) else start)
+        if loads is None or not are_plausible(*loads):
+            return None
+        concurrency += loads[0]
+        proxied += loads[1]
+        requests += loads[2]
+        proxied_requests += loads[3]
+    return concurrency, proxied, requests, proxied_requests
 
 
 @lru_cache(maxsize=_HEADS)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from metrics.failure import Failure
-from metrics.stat import Stat
+from metrics.stat import Loads, Stat
 
 SCRAPER_NAME = "service-scraper"
 """Who reports a revision's total; Knative's name for it."""
@@ -104,8 +104,13 @@ def extrapolate(stats: Sequence[Stat], pods: int, second: int) -> Stat:
         proxied += of_proxied
         requests += of_requests
         proxied_requests += of_proxied_requests
-    answers = len(stats)
-    return Stat(
+    return total((concurrency, proxied, requests, proxied_requests), len(stats), pods, second)
+
+
+def total(sums: Loads, answers: int, pods: int, second: int) -> Stat:
+    """Scale what some pods have together up to all of them."""
+    concurrency, proxied, requests, proxied_requests = sums
+    fields = (
         SCRAPER_NAME,
         concurrency / answers * pods,
         proxied / answers * pods,
@@ -114,6 +119,7 @@ def extrapolate(stats: Sequence[Stat], pods: int, second: int) -> Stat:
         0.0,
         second,
     )
+    return tuple.__new__(Stat, fields)
 
 
 class Listener(Protocol):

@@ -1,6 +1,7 @@
 """One loop for the whole fleet: each revision's pods are asked once a second, and its total is recorded.
 
     Slots ── begins ──> Round ── asks ──> PodScraper ────────┬─> Connection <── HTTP ──> queue-proxy
+                        │ │ ├─ (nothing unusual) > Quiet ────┤
                         │ │ └─ (a mesh) > ServiceScraper ────┘
                         │ └──> Route     whom to ask
                         └──> Continuity ──> record(key, total, second), forget_data(key)

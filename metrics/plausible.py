@@ -21,7 +21,11 @@ def is_plausible(stat: Stat) -> bool:
     >>> is_plausible(Stat("pod", average_concurrent_requests=float("nan")))
     False
     """
-    _, concurrency, proxied, requests, proxied_requests, _, _ = stat
+    return are_plausible(*stat[1:5])
+
+
+def are_plausible(concurrency: float, proxied: float, requests: float, proxied_requests: float) -> bool:
+    """Say the same of the four loads alone."""
     return (
         0.0 <= concurrency <= _LARGEST
         and 0.0 <= proxied <= _LARGEST

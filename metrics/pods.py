@@ -31,11 +31,15 @@ class PodScraper:
         Opens connections.
     failures : Counter of Failure
         Counts them, for the whole fleet.
+
+    Attributes
+    ----------
+    connection : Connection or None
     """
 
     __slots__ = (
-        "_age", "_connection", "_connector", "_failures", "_gone", "_in_a_row", "_listener", "_rest",
-        "_skip", "asked_in", "awaited", "failure", "late", "target", "trusted", "waiting",
+        "_age", "_connector", "_failures", "_gone", "_in_a_row", "_listener", "_rest", "_skip", "asked_in",
+        "awaited", "connection", "failure", "late", "target", "trusted", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -51,7 +55,7 @@ class PodScraper:
         self._listener = listener
         self._connector = connector
         self._failures = failures
-        self._connection: Connection | None = None
+        self.connection: Connection | None = None
         self._gone = False
         self._in_a_row = 0  # failures since the last answer
         self._skip = 0  # rounds to let pass
@@ -71,7 +75,7 @@ class PodScraper:
     @property
     def wants_connection(self) -> bool:
         """A request waits to be sent."""
-        return self.waiting and self._connection is None and not self._gone
+        return self.waiting and self.connection is None and not self._gone
 
     def ask(self) -> bool:
         """Ask for a stat, unless one is owed already; False while backing off."""
@@ -81,14 +85,20 @@ class PodScraper:
             self._skip = max(0, self._skip - 1)
             self.late = None
             return False
-        self.waiting = True
-        self.trusted = False
-        self._age = self._rest = 0
-        if self._connection is not None:
-            self._connection.ask()
+        self._owe()
+        if self.connection is not None:
+            self.connection.ask()
         else:
             self._connector.want(self, later=self._in_a_row > 0)
         return True
+
+    def was_asked(self) -> None:
+        """Take note of a request that was sent in our name; a connection closed before took none."""
+        self._owe()
+        if self.connection is not None:
+            self.connection.was_asked()
+        else:
+            self._connector.want(self, later=False)
 
     def rest(self) -> None:
         """Let a round pass without being asked."""
@@ -112,7 +122,7 @@ class PodScraper:
     def connected(self, connection: Connection) -> None:
         """Take the connection and send what waits for it."""
         if self.wants_connection:
-            self._connection = connection
+            self.connection = connection
             connection.ask()
         else:
             connection.close()
@@ -140,15 +150,15 @@ class PodScraper:
 
     def failed(self, failure: Failure) -> None:
         """Pass a failure on; the connection is of no more use."""
-        self._connection = None
+        self.connection = None
         self._count(failure)
         self._listener.failed(self)
 
     def lost(self, connection: Connection, unheard: bool) -> None:
         """Connect anew; a request that met a connection just being closed is sent once more."""
-        if connection is not self._connection:
+        if connection is not self.connection:
             return
-        self._connection = None
+        self.connection = None
         if not self.waiting:
             return
         if unheard:
@@ -156,9 +166,14 @@ class PodScraper:
         else:
             self.failed(Failure.CLOSED)
 
+    def _owe(self) -> None:
+        self.waiting = True
+        self.trusted = False
+        self._age = self._rest = 0
+
     def _overdue(self) -> bool:
         """Give up an answer that is outstanding for too long; says whether it did."""
-        if self._connection is None:
+        if self.connection is None:
             return False  # not even sent yet
         self._age += 1
         if self._age < _LONGEST_WAIT:
@@ -175,6 +190,6 @@ class PodScraper:
         self._skip = back_off(self._in_a_row)
 
     def _close_connection(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None

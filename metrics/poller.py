@@ -16,7 +16,7 @@ from collections import deque
 from typing import Protocol
 
 _MOST = 128
-"""Connections asked, read and found readable in one turn: others wait for at most 5 ms or so."""
+"""Of those asked, read and found readable in one turn: others wait for at most 5 ms or so."""
 
 _RINGS = 16
 """Idle connections are looked at in as many parts, one after the other."""
@@ -83,7 +83,7 @@ class Poller:
             for connection in [self.stop_waiting(fd) for fd, _ in self._poll.poll(0)[:_MOST]]:
                 connection.ready()
         part = int(now * _RINGS / _SWEEP)
-        if part != self._swept_at:
+        if part != self._swept_at and not asked:  # who was asked in one go does not know it (`metrics.quiet`)
             self._swept_at = part
             self._sweep()
 

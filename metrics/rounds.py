@@ -4,17 +4,31 @@ Source: `knative/serving pkg/autoscaler/metrics/stats_scraper.go` (`scrapePods`)
 owe an answer or failed the last time are asked after all others and not waited for while others answer, so
 that a broken pod delays its revision once, until that round's deadline. And an answer that comes after its
 round has ended stands in for that pod in the next, so that a pod slower than a round is still heard.
+
+After a round in which every pod was asked and answered, the next ones ask them all at once (`metrics.quiet`)
+until that fails.
 """
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
-from metrics.asking import Askable, asking_order, extrapolate
+from metrics.asking import Askable, asking_order, extrapolate, total
 from metrics.continuity import Continuity, MissingStats
 from metrics.failure import Problem, Trouble
 from metrics.route import Route
 from metrics.sampling import sample_size
-from metrics.stat import Stat
+from metrics.stat import Loads, Stat
+
+
+class Exchange(Protocol):
+    """Asks all pods at once, and tells `Round.heard` or `Round.disclose` (`metrics.quiet`)."""
+
+    def ask(self) -> None:
+        """Ask."""
+
+    def disclose(self) -> None:
+        """Let the pods know that they were asked."""
 
 
 class Round:
@@ -32,11 +46,14 @@ class Round:
         Called when `trouble.problem` has become another one.
     shuffle : callable, optional
         Orders pods by chance, in place; a simulation has its own.
+    hush : callable, optional
+        Returns what asks all pods at once from now on, each of which has just answered; None if nothing can.
     """
 
     __slots__ = (
-        "_answers", "_asked", "_awaited", "_began", "_ended", "_hold", "_needed", "_open", "_order",
-        "_pods_then", "_second", "_shuffle", "_stable_window", "continuity", "pods", "route", "trouble",
+        "_answers", "_asked", "_awaited", "_began", "_ended", "_hold", "_hush", "_needed", "_open", "_order",
+        "_pods_then", "_quiet", "_second", "_shuffle", "_stable_window", "continuity", "pods", "route",
+        "trouble",
     )  # fmt: skip
 
     def __init__(
@@ -46,8 +63,11 @@ class Round:
         route: Route | None = None,
         troubled: Callable[[], None] = lambda: None,
         shuffle: Callable[[list[Askable]], None] = random.shuffle,
+        hush: Callable[[], Exchange | None] = lambda: None,
     ) -> None:
         self._shuffle = shuffle
+        self._hush = hush
+        self._quiet: Exchange | None = None  # while there is one, no pod is looked at
         self.continuity = continuity
         self.route = route or Route()
         self.trouble = Trouble(troubled)
@@ -73,6 +93,7 @@ class Round:
 
     def set_pods(self, pods: Sequence[Askable]) -> None:
         """Replace the ready pods; a round that is open keeps those that it asked."""
+        self.disclose()
         self.pods = pods
         if not pods:
             self._open = False
@@ -83,6 +104,10 @@ class Round:
         """Ask a sample of the pods on behalf of a unix second; a round still open ends first."""
         if self._open:
             self._finish()
+        if self._quiet is not None:
+            self._open, self._second, self._began = True, second, now
+            self._quiet.ask()
+            return
         pods = self.route.choose(self.pods)
         if not pods:
             return
@@ -116,8 +141,29 @@ class Round:
 
     def clock_set_back(self) -> None:
         """Drop the open round and all that was recorded by the old clock."""
+        self.disclose()
         self._open = False
         self.continuity.clock_set_back()
+
+    def heard(self, sums: Loads) -> None:
+        """Take the answers of all pods together."""
+        self._open = False
+        pods = len(self.pods)
+        self.continuity.succeed(self._second, total(sums, pods, pods, self._second))
+        self._ended(self._began)
+
+    def disclose(self) -> None:
+        """Look at each pod by itself from now on, as if the open round had asked it so."""
+        quiet, self._quiet = self._quiet, None
+        if quiet is None or not self._open:
+            return
+        self._asked = list(self.pods)
+        self._answers = []
+        self._order = iter(())
+        self._pods_then = self._needed = self._awaited = len(self._asked)
+        for pod in self._asked:
+            pod.asked_in, pod.awaited = self._second, True
+        quiet.disclose()
 
     def answered(self, pod: Askable, stat: Stat) -> None:
         """Take a pod's answer, to this round or to an earlier one."""
@@ -178,8 +224,11 @@ class Round:
         self._await_suspects()
 
     def _finish(self) -> None:
+        self.disclose()
         self._open = False
         answers = self._answers
+        if len(answers) == len(self._asked) == len(self.pods) and self.route.is_plain:
+            self._quiet = self._hush()
         if len(answers) < len(self._asked):
             for pod in self._asked:
                 if pod.late is not None:

@@ -84,6 +84,15 @@ class Route:
         self.by_service = self._fell_back = False
         self._access, self._service = access, service
 
+    @property
+    def is_plain(self) -> bool:
+        """Pods are asked, and a service, if there is one, is left alone and has nothing left to say."""
+        service = self._service
+        if service is None:
+            return True
+        at_rest = service.failure is None and service.late is None and not service.waiting
+        return at_rest and not (self._access.mode == "enabled" or self.by_service or self._fell_back)
+
     def choose(self, pods: Sequence[Askable]) -> Sequence[Askable]:
         """Return whom a round asks that begins now: these ready pods, or the service alone."""
         service = self._service

@@ -6,6 +6,7 @@ Source: `knative/serving pkg/autoscaler/metrics/http_scrape_client.go`. Whatever
 
 import select
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Protocol
 
@@ -40,6 +41,31 @@ def request_bytes(host: str, port: int, *, through: str = "", keep: bool = True)
     return "\r\n".join(["GET /metrics HTTP/1.1", *headers, "", ""]).encode("ascii")
 
 
+def send_all(sockets: Iterable[socket.socket], requests: Iterable[bytes]) -> None:
+    """Send each socket its request; one that does not take it is read as a connection that was closed."""
+    for sock, request in zip(sockets, requests, strict=True):
+        try:
+            sent = sock.send(request)
+        except OSError:
+            sent = 0
+        if sent != len(request):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+def read_all(sockets: Iterable[socket.socket]) -> list[bytes | None]:
+    """Return what came at each socket: nothing if it was closed, None if there may be more later."""
+    came: list[bytes | None] = []
+    for sock in sockets:
+        try:
+            came.append(sock.recv(_READ))
+        except BlockingIOError:
+            came.append(None)
+        except OSError:
+            came.append(b"")
+    return came
+
+
 class Client(Protocol):
     """Whom a connection tells; after `failed` and `lost` the connection is of no more use."""
 
@@ -69,14 +95,19 @@ class Connection:
         Connected and not blocking; ours from now on.
     poller : Poller
         Calls `ready` and `check_idle`.
+
+    Attributes
+    ----------
+    sock : socket
+    request : bytes
     """
 
-    __slots__ = ("_answer", "_busy", "_client", "_poller", "_request", "_served", "_socket")
+    __slots__ = ("_answer", "_busy", "_client", "_poller", "_served", "request", "sock")
 
     def __init__(self, client: Client, request: bytes, sock: socket.socket, poller: Poller) -> None:
         self._client: Client | None = client
-        self._request = request
-        self._socket = sock
+        self.request = request
+        self.sock = sock
         self._poller = poller
         self._answer: Answer | None = None  # what came in parts so far
         self._busy = False
@@ -86,23 +117,25 @@ class Connection:
     def ask(self) -> None:
         """Send the request; the one before must have been answered."""
         self._busy = True
-        try:
-            sent = self._socket.send(self._request)
-        except OSError:
-            sent = 0
-        if sent != len(self._request):
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)  # read as a connection that was closed
+        send_all((self.sock,), (self.request,))
         self._poller.asked.append(self)
+
+    def was_asked(self) -> None:
+        """Take note that somebody else sent the request; who did also sees to it that it is read."""
+        self._busy = True
 
     def ready(self) -> None:
         """Read what came; called by the poller after a request."""
+        if self._client is not None:
+            self.take(self._read())
+
+    def take(self, data: bytes | None) -> None:
+        """Take what was read after a request; None if nothing came yet."""
         client = self._client
         if client is None:
             return
-        data = self._read()
         if data is None:
-            self._poller.wait(self._socket.fileno(), self, select.POLLIN)
+            self._poller.wait(self.sock.fileno(), self, select.POLLIN)
         elif self._answer is None and (stat := read_whole(data)) is not None:
             self._busy = False
             self._served = True
@@ -122,8 +155,8 @@ class Connection:
         if self._client is not None:
             self._client = self._answer = None
             self._busy = False
-            self._poller.remove(self._socket.fileno())
-            self._socket.close()
+            self._poller.remove(self.sock.fileno())
+            self.sock.close()
 
     def drop(self) -> None:
         """End the connection and tell the client that it is lost."""
@@ -134,13 +167,7 @@ class Connection:
             client.lost(self, unheard)
 
     def _read(self) -> bytes | None:
-        """Return what came: nothing if the connection was closed, None if there may be more later."""
-        try:
-            return self._socket.recv(_READ)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return b""
+        return read_all((self.sock,))[0]
 
     def _take_parts(self, data: bytes) -> None:
         """Read on until the verdict, or until nothing is there."""
@@ -157,7 +184,7 @@ class Connection:
                 return
             part = self._read()
         if part is None:
-            self._poller.wait(self._socket.fileno(), self, select.POLLIN)
+            self._poller.wait(self.sock.fileno(), self, select.POLLIN)
         else:
             self.drop()
 

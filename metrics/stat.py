@@ -5,14 +5,23 @@ are described in code, so no generated file has to be kept in step with a compil
 """
 
 from collections.abc import Iterable
-from operator import attrgetter
-from typing import Any, NamedTuple
+from itertools import combinations
+from operator import attrgetter, itemgetter
+from struct import Struct
+from typing import Any, NamedTuple, TypeAlias
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
+_NUMBERS = range(2, 7)
+"""Of the fields that are floating-point numbers."""
+
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _PACKAGE = "kpa.metrics"
+
+
+Loads: TypeAlias = tuple[float, float, float, float]
+"""Concurrency, proxied concurrency, arrivals per second, proxied arrivals per second."""
 
 
 class Stat(NamedTuple):
@@ -82,6 +91,36 @@ class Stat(NamedTuple):
             raise ValueError(f"not a Stat message: {error}") from error
 
 
+def read_loads(data: bytes, start: int) -> Loads | None:
+    """Return the four loads of a `Stat` whose name ends at `start`; None leaves the message to `Stat.decode`.
+
+    Five numbers follow the name, in order and without those that are zero, a tag and eight bytes each: so the
+    peer's encoder writes them, though a decoder must accept other messages.
+
+    Examples
+    --------
+    >>> read_loads(Stat("p", 1.0, 0.0, 3.0, process_uptime=60.0).encode(), start=3)
+    (1.0, 0.0, 3.0, 0.0)
+    """
+    layout = _LAYOUTS.get(data[start::9])
+    if layout is None or (len(data) - start) % 9:
+        return None
+    unpack, choose = layout
+    loads: Loads = choose((*unpack(data, start), 0.0))
+    return loads
+
+
+def _layouts() -> dict[bytes, tuple[Any, Any]]:
+    """Return for each choice of numbers, by their tags, what reads them and what fills in zeros."""
+    layouts = {}
+    for count in range(len(_NUMBERS) + 1):
+        for there in combinations(range(len(_NUMBERS)), count):
+            tags = bytes(_NUMBERS[i] << 3 | 1 for i in there)
+            choice = [there.index(load) if load in there else count for load in range(4)]
+            layouts[tags] = Struct("<" + "xd" * count).unpack_from, itemgetter(*choice)
+    return layouts
+
+
 class StatMessage(NamedTuple):
     """A stat and the revision it is about."""
 
@@ -123,6 +162,7 @@ def _to_message(stat: Stat) -> Any:
 
 
 _fields = attrgetter(*Stat._fields)
+_LAYOUTS = _layouts()
 
 
 def _messages() -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from metrics.asking import Target
 from metrics.continuity import Continuity, Key
 from metrics.pods import PodScraper
+from metrics.quiet import Quiet
 from metrics.rounds import Round
 from metrics.route import Access, Route
 from metrics.service_scraper import Means, ServiceScraper
@@ -48,7 +49,7 @@ class Watched:
         ended: Callable[[float], None],
         troubled: Callable[[], None],
     ) -> None:
-        self.round = Round(continuity, ended, Route(self._switched), troubled)
+        self.round = Round(continuity, ended, Route(self._switched), troubled, hush=self._hush)
         self.pods: dict[Target, PodScraper] = {}
         self._key = key
         self._means = means
@@ -100,6 +101,14 @@ class Watched:
         self.round.route.configure(access, self._service)
         if before is not None:
             before.close()
+
+    def _hush(self) -> Quiet | None:
+        """Return what asks all pods at once; None if one is without a connection."""
+        pods = [(pod.target.name, pod) for pod in self.pods.values()]
+        connections = [pod.connection for _, pod in pods if pod.connection is not None]
+        if len(connections) < len(pods):
+            return None
+        return Quiet(self.round, pods, connections, self._means.connector.poller)
 
     def _switched(self, by_service: bool) -> None:
         if by_service:

@@ -89,8 +89,10 @@ class Rig:
 
     def _is_busy(self, watched: Watched, mute: set[int]) -> bool:
         """Some pod or service owes an answer, and is not one that never gives it."""
+        if watched.round._open and watched.round._quiet is not None:
+            return True
         waiting = [pod for pod in watched.pods.values() if pod.waiting]
-        if any(pod.target.port not in mute or not pod._connection for pod in waiting):
+        if any(pod.target.port not in mute or not pod.connection for pod in waiting):
             return True
         service = watched._service
         return service is not None and service.waiting and service.target.port not in mute

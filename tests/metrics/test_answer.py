@@ -6,7 +6,7 @@ Left out: what is accepted and refused over a real connection (test_scraper).
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from metrics.answer import Answer, read_whole
+from metrics.answer import Answer, add_up, read_whole
 from metrics.failure import Failure
 from metrics.stat import Stat
 
@@ -109,6 +109,37 @@ def test_the_answers_of_queue_proxies_are_read_the_short_way(stat: Stat) -> None
     body = stat.encode()
     for date in (b"", b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"):
         assert read_whole(HEAD + date + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)) == stat
+
+
+def _answer(stat: Stat) -> bytes:
+    body = stat.encode()
+    return HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+@given(st.lists(plausible, min_size=1, max_size=5))
+def test_the_answers_of_several_pods_are_added_up_field_by_field(stats: list[Stat]) -> None:
+    sums = add_up([_answer(stat) for stat in stats], [Stat(stat.pod_name).encode() for stat in stats])
+    expected = tuple(sum(column) for column in list(zip(*stats, strict=True))[1:5])
+    assert sums == expected
+
+
+@given(damaged(), st.sampled_from(["", "pod"]))
+@example(_answer(Stat("other", 1.0)), "pod")
+@example(_answer(Stat("pod", -1.0)), "pod")
+@example(_answer(Stat("pod", 1.0))[:-1], "pod")
+def test_what_is_added_up_is_what_each_answer_says_by_itself(data: bytes, name: str) -> None:
+    sums = add_up([data], [Stat(name).encode()])
+    if sums is not None:
+        stat = read_whole(data)
+        assert stat is not None
+        assert stat.pod_name in ("", name)
+        assert stat[1:5] == sums
+
+
+def test_nothing_is_added_up_while_an_answer_is_missing() -> None:
+    whole = _answer(Stat("pod", 1.0))
+    for missing in (None, b"", whole[:50], whole[:-9]):
+        assert add_up([whole, missing], [Stat("pod").encode()] * 2) is None
 
 
 def test_a_second_answer_to_one_request_spoils_the_first() -> None:

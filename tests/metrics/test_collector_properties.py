@@ -31,6 +31,7 @@ class Pod:
         self.awaited = False
         self.late: Stat | None = None
         self.failure: Failure | None = None
+        self.connection = None
         self._listener = listener
 
     def ask(self) -> bool:

@@ -1,11 +1,13 @@
 """The wire form of stats: bytes as Knative's pods write them, both ways."""
 
+from struct import Struct
+
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.stat import Stat, StatMessage, decode_messages, encode_messages
+from metrics.stat import Stat, StatMessage, decode_messages, encode_messages, read_loads
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 stats = st.builds(
@@ -40,6 +42,22 @@ def test_load_that_nobody_else_reports_counts_in_full() -> None:
 @given(stats)
 def test_a_stat_survives_its_wire_form(stat: Stat) -> None:
     assert Stat.decode(stat.encode()) == stat
+
+
+@given(st.builds(Stat, st.text(max_size=20), *[st.one_of(st.just(0.0), st.floats())] * 5, st.just(0)))
+def test_the_loads_of_a_stat_are_read_alone_whichever_of_its_numbers_are_zero(stat: Stat) -> None:
+    loads = read_loads(stat.encode(), start=len(Stat(stat.pod_name).encode()))
+    assert repr(loads) == repr(stat[1:5])
+
+
+tags = st.sampled_from([bytes([number << 3 | kind]) for number in range(1, 9) for kind in (0, 1, 2)])
+
+
+@given(st.lists(st.one_of(tags, st.binary(max_size=9), st.floats().map(Struct("<d").pack))).map(b"".join))
+def test_what_is_read_alone_is_what_the_whole_message_says(data: bytes) -> None:
+    loads = read_loads(data, start=0)
+    if loads is not None:
+        assert repr(loads) == repr(Stat.decode(data)[1:5])
 
 
 @given(messages)
