@@ -30,7 +30,7 @@ GROUPS = {
         "/apis/rbac.authorization.k8s.io/v1",
     ),
 }
-PATIENCE_SECONDS = 30.0  # a kube-apiserver on a busy machine
+PATIENCE_SECONDS = 60.0  # a kube-apiserver on a busy machine
 
 
 class ApiError(Exception):

@@ -20,7 +20,7 @@ from tests.kube.stub_pods import StubPods
 
 WATCHED = ("podautoscalers", "deployments", "serverlessservices", "metrics")
 WORKERS = 8
-UNTIL_SECONDS = 30.0
+UNTIL_SECONDS = 60.0
 
 
 class Knative:

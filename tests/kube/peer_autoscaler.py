@@ -21,8 +21,8 @@ from tests.kube.serving import Autoscaler
 from tests.kube.stub_activator import StubActivator
 from tests.peer.programs import STAT_ADDRESS, program
 
-START_SECONDS = 40.0  # 3 s on an idle machine
-STOP_SECONDS = 20.0
+START_SECONDS = 60.0  # 3 s on an idle machine
+STOP_SECONDS = 40.0
 REPORT_SECONDS = 1.0  # of an activator
 
 

@@ -21,8 +21,8 @@ from tests.kube.serving_process import CLUSTER_DOMAIN, HOSTS
 from tests.kube.stub_activator import StubActivator, activator
 from tests.kube.stub_pods import StubPods
 
-START_SECONDS = 40.0  # 2 s on an idle machine
-STOP_SECONDS = 20.0
+START_SECONDS = 60.0  # 2 s on an idle machine
+STOP_SECONDS = 40.0
 FORBIDDEN = re.compile(r"^.*forbidden.*$", re.MULTILINE)
 FAULTS = re.compile(r"^.*(Traceback|never retrieved|never awaited).*$", re.MULTILINE)
 
@@ -42,7 +42,7 @@ class Serving:
 
     def __init__(self, host: str, log: Path, process: asyncio.subprocess.Process, identity: str) -> None:
         self.host, self.log, self.process, self.identity = host, log, process, identity
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         self._reports: aiohttp.ClientWebSocketResponse | None = None
 
     async def ready(self) -> None:
@@ -84,7 +84,7 @@ class Serving:
         async with self._session.get(f"http://{self.host}:9090/api/revisions/{namespace}/{name}") as answer:
             return dict(await answer.json())
 
-    async def decided(self, name: str, desired: int, seconds: float = 20.0) -> None:
+    async def decided(self, name: str, desired: int, seconds: float = 60.0) -> None:
         """Wait until it wants so many pods of a revision."""
         async with asyncio.timeout(seconds):
             while (await self.revision(name)).get("desired") != desired:
@@ -97,7 +97,7 @@ class Serving:
         stat = Stat("activator-1", concurrency, request_count=concurrency, timestamp=int(time.time()))
         await self._reports.send_bytes(encode_messages([StatMessage(namespace, name, stat)]))
 
-    async def logs(self, text: str, seconds: float = 20.0) -> None:
+    async def logs(self, text: str, seconds: float = 60.0) -> None:
         """Wait until a text is in the log."""
         async with asyncio.timeout(seconds):
             while text not in self.log.read_text():

@@ -39,16 +39,15 @@ async def test_streams_that_are_cut_every_second_hide_nothing(
     async with proxy.cutting(1.0):
         for least in (3, 2, 4, 1, 5):
             await revision.annotate(min_scale=str(least))
-            await knative.until(lambda: revision.replicas == least, f"{least} pods", 20)  # noqa: B023
+            await knative.until(lambda: revision.replicas == least, f"{least} pods")  # noqa: B023
             await knative.until(
                 lambda: (revision.pa or {})["status"].get("actualScale") == least,  # noqa: B023
                 f"{least} counted",
-                20,
             )
         gone = await knative.create("gone-00001", annotations={"min-scale": "1"})
         await knative.until(lambda: gone.condition("Ready") == ("True", ""), "another one")
         await gone.delete()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await spoiled.revision("gone-00001") or proxy.count("WATCH") < watches + 14:
                 await asyncio.sleep(0.05)  # two cuts of seven streams, at least
     assert proxy.count("LIST") == lists, "a cut is no reason to list"
@@ -71,11 +70,10 @@ async def test_a_slow_store_delays_what_is_written_and_nothing_else(
     scrapes, began = stub.scrapes, time.monotonic()
     for revision in [slow, *others]:
         revision.load(33.0)
-    await knative.until(lambda: all(each.replicas == 5 for each in [slow, *others]), "all are scaled", 20)
+    await knative.until(lambda: all(each.replicas == 5 for each in [slow, *others]), "all are scaled")
     await knative.until(
         lambda: all((each.pa or {})["status"].get("actualScale") == 5 for each in [slow, *others]),
         "counted",
-        20,
     )
     await asyncio.sleep(4.0)
     rate = (stub.scrapes - scrapes) / (time.monotonic() - began)
@@ -95,7 +93,7 @@ async def test_a_storm_of_429_is_obeyed_and_outlasted(
     before, scrapes = len(proxy.asked), revision.ready[0].stub.scrapes
     revision.load(34.0)
     await spoiled.decided("hello-00001", 5)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not any(verb == "PATCH" and where.endswith("/scale") for verb, where in proxy.refused):
             await asyncio.sleep(0.1)
     await asyncio.sleep(4.0)
@@ -108,8 +106,8 @@ async def test_a_storm_of_429_is_obeyed_and_outlasted(
         pauses = [later - earlier for earlier, later in itertools.pairwise(moments)]
         assert min(pauses, default=1.0) > 0.95, f"{what} did not wait for a second: {pauses}"
     proxy.busy = lambda request: False
-    await knative.until(lambda: revision.replicas == 5, "the decision is carried out", 30)
-    await knative.until(lambda: (revision.pa or {})["status"].get("actualScale") == 5, "counted", 30)
+    await knative.until(lambda: revision.replicas == 5, "the decision is carried out")
+    await knative.until(lambda: (revision.pa or {})["status"].get("actualScale") == 5, "counted")
     assert "we do not lead" not in spoiled.log.read_text()
     assert await knative.api.items(path("events", knative.namespace)) == []
 
@@ -138,7 +136,7 @@ async def test_a_leader_that_lost_its_lease_keeps_no_series_no_connection_and_wr
         await knative.until(lambda: revision.replicas == 5, "the new leader scales")
     await knative.until(lambda: (revision.pa or {})["status"].get("actualScale") == 5, "counted")
     await revision.delete()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await follower.revision("hello-00001"):
             await asyncio.sleep(0.05)
     before = len(requests())
@@ -166,7 +164,7 @@ async def test_a_leader_that_slept_through_its_lease_does_no_harm_when_it_wakes(
         await heir.logs("we lead")
         for revision in revisions:
             revision.load(34.0)
-        await knative.until(lambda: all(each.replicas == 5 for each in revisions), "the heir scales", 30)
+        await knative.until(lambda: all(each.replicas == 5 for each in revisions), "the heir scales")
         await knative.until(lambda: all(len(each.ready) == 5 for each in revisions), "pods")
         await asyncio.sleep(8.5)  # until the heir has only seen this load
         asked = [(list(each.replicas_seen), list(each.modes_seen)) for each in revisions]

@@ -39,17 +39,15 @@ async def test_activators_that_hang_keep_no_other_revision_waiting(
     idle = [await knative.create(f"idle-{number:05d}") for number in range(3)]
     await knative.until(lambda: all(r.condition("Active") == ("True", "") for r in idle), "active")
     autoscaler.activator.mode = "hang"
-    await knative.until(
-        lambda: all(r.condition("Active") == ("False", "NoTraffic") for r in idle), "idle", 40
-    )
-    async with asyncio.timeout(20):
+    await knative.until(lambda: all(r.condition("Active") == ("False", "NoTraffic") for r in idle), "idle")
+    async with asyncio.timeout(60):
         while len({host for host, _ in autoscaler.activator.probes}) < 3:
             await asyncio.sleep(0.05)
     busy = await knative.create("busy-00001", container_concurrency=10)
     busy.load(5.0)
-    await knative.until(lambda: busy.condition("Ready") == ("True", ""), "a new one is taken up", 20)
+    await knative.until(lambda: busy.condition("Ready") == ("True", ""), "a new one is taken up")
     busy.load(34.0)
-    await knative.until(lambda: busy.replicas == 5, "and scaled", 20)
+    await knative.until(lambda: busy.replicas == 5, "and scaled")
     assert [revision.replicas for revision in idle] == [1, 1, 1], "nobody holds their requests yet"
     autoscaler.activator.mode = "ok"
-    await knative.until(lambda: all(revision.replicas == 0 for revision in idle), "to zero", 40)
+    await knative.until(lambda: all(revision.replicas == 0 for revision in idle), "to zero")

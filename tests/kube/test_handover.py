@@ -74,7 +74,7 @@ async def falling(knative: Knative, leader: Serving, name: str = "hello-00001") 
 
 async def known(serving: Serving, name: str = "hello-00001") -> dict[str, object]:
     """Wait until a replica has decided on a revision; return what it says of it at once."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (said := await serving.revision(name)) or said["stable"] is None:
             await asyncio.sleep(0.02)
     return said
@@ -201,7 +201,7 @@ async def test_a_leader_that_ends_tells_its_successor_what_it_knows(
     await known(follower)
     print(f"taken over after {time.monotonic() - began:.2f} s")
     await remembers(follower, played)
-    assert await ending < 6.0, "it waits no longer than needed"
+    assert await ending < 9.0, "it would wait 10 s for somebody who does not come"
     assert "all is handed over" in leader.log.read_text()
     assert [count for _, count in played.revision.replicas_seen] == [6]
 
@@ -236,7 +236,7 @@ async def test_a_container_that_is_killed_starts_again_with_what_it_wrote_down(
     await serving.logs("we lead")
     played = await falling(knative, serving)
     written = await asyncio.to_thread((tmp_path / "snapshot").stat)
-    assert time.time() - written.st_mtime < 12.0
+    assert time.time() - written.st_mtime < 20.0
     await serving.stop(signal.SIGKILL)
     again = await autoscaler.start(environment=pod)
     await again.logs("we lead")

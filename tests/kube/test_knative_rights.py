@@ -20,7 +20,7 @@ pytestmark = pytest.mark.kube
 
 ACCOUNT = "knatives-own"
 BUCKET = "autoscaler-bucket-00-of-01"
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ async def test_pods_that_a_mesh_hides_are_scaled_by_what_their_service_says(
         await asyncio.sleep(2.0)
         assert sum(pod.stub.scrapes for pod in revision.pods.values()) == asked, "pods are left alone"
         revision.load(0.0)
-        await knative.until(lambda: revision.replicas == 1, "one replica", 40)
+        await knative.until(lambda: revision.replicas == 1, "one replica")
         assert (await serving.telemetry())["kpa_config_valid"] == 1.0
 
 

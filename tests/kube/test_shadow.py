@@ -198,7 +198,7 @@ async def test_beside_another_kpa_it_is_no_replica_of_it(
             await shadow.report(knative.namespace, "steady", 50.0)
         found = await compared_for(shadow, "steady", 3.0)
         await knative.create("late")  # at first without services, which somebody must make
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await shadow.revision("late"):
                 await asyncio.sleep(0.05)
     assert (found["ours"], found["theirs"]) == (3, 2), "the activator that sent 10 of 20 reports to nobody"

@@ -61,7 +61,7 @@ class Backend(ThreadingHTTPServer):
             self._round += 1
             self._changed.notify_all()
 
-    def wait_until_held(self, number: int, seconds: float = 20) -> None:
+    def wait_until_held(self, number: int, seconds: float = 60) -> None:
         """Block until so many requests are held here; fail after the deadline."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._held == number, seconds), (

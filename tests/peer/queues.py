@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tests.peer.programs import cache_folder, program
+from tests.servers import Port
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 FIXED_PORTS = {"admin": 8022, "metrics": 9090}  # constants of knative/serving pkg/networking/constants.go
 
 
@@ -77,15 +78,15 @@ def knative_queue(environment: dict[str, str]) -> Iterator[Queue]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for purpose, port in FIXED_PORTS.items():
             _wait_until_free(port, f"Knative's queue-proxy has its {purpose} port")
-        serving, tls = _free_port(), _free_port()
-        ports = {"QUEUE_SERVING_PORT": str(serving), "QUEUE_SERVING_TLS_PORT": str(tls)}
+        serving, tls = Port("0.0.0.0"), Port("0.0.0.0")
+        ports = {"QUEUE_SERVING_PORT": str(serving.number), "QUEUE_SERVING_TLS_PORT": str(tls.number)}
         process = subprocess.Popen(
             [binary], env=environment | ports, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            for port in (serving, *FIXED_PORTS.values()):
+            for port in (serving.number, *FIXED_PORTS.values()):
                 _wait_until_served(port, process)
-            yield Queue(process, serving, **FIXED_PORTS)
+            yield Queue(process, serving.number, **FIXED_PORTS)
         finally:
             process.kill()
             process.wait()
@@ -154,12 +155,6 @@ def _first_event(events: TextIO, kind: str) -> dict[str, Any]:
         if event["event"] == kind:
             return event
     raise AssertionError(f"kpa.queue_proxy ended before its event {kind!r}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("0.0.0.0", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_free(port: int, reason: str) -> None:

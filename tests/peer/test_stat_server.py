@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -162,12 +161,10 @@ async def test_frames_that_mean_nothing_cost_the_sender_nothing(
 async def test_the_reporter_announces_a_first_request_before_it_ended(
     activator: Activator, received: Received
 ) -> None:
-    began = time.monotonic()
-    await activator.do(requests=1, namespace=KEY[0], name=KEY[1], seconds=5)
+    await activator.do(requests=1, namespace=KEY[0], name=KEY[1], seconds=10 * DEADLINE)
 
     [[first]] = await received.wait_for(1)
 
-    assert time.monotonic() - began < 4
     assert (first.namespace, first.name) == KEY
     assert first.stat == Stat("activator", 1.0, 0.0, 1.0, 0.0, 0.0, int(NOW))
 
