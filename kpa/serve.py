@@ -29,7 +29,7 @@ from kpa.kube.read_only import ReadOnlyClient
 from kpa.kube.resources import CONFIGMAPS
 from kpa.kube.settings import ConfigMap
 from kpa.logs import configure
-from kpa.process import new_event_loop, raise_file_limit
+from kpa.process import new_event_loop, raise_file_limit, use_small_pages
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
 from kpa.serve_options import Options, ServeError
@@ -239,6 +239,7 @@ def run(
             os.environ, legacy_metrics=legacy_metrics, host=host, log_format=log_format, log_level=log_level
         )
         raise_file_limit()
+        use_small_pages()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_look_on(options) if dry_run else _run(options))
     except (ServeError, CredentialsError, KubeError, OSError) as error:
