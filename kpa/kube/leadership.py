@@ -10,10 +10,10 @@ from typing import Any
 
 from kpa.kube.buckets import BucketSet, bucket_names
 from kpa.kube.client import KubeClient
+from kpa.kube.elector import Elector
 from kpa.kube.errors import KubeError
 from kpa.kube.informer import Informer
 from kpa.kube.lease import WANTED, Timing, annotation, holder_of
-from kpa.kube.leases import Elector
 from kpa.kube.resources import LEASES
 from kpa.kube.shares import gives, lender, turns
 from kpa.revisions import Key

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from kpa.kube.elector import Elector
 from kpa.kube.errors import Conflict, NotFound, Unreachable
 from kpa.kube.leadership import Leadership
 from kpa.kube.lease import Timing
-from kpa.kube.leases import Elector
 
 TIMING = Timing()  # 60 s, 40 s, 10 s
 SYSTEM = "knative-serving"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from kpa.kube.elector import Elector
 from kpa.kube.errors import Conflict, NotFound, Unreachable
 from kpa.kube.lease import WANTED, Timing
-from kpa.kube.leases import Elector
 
 TIMING = Timing(lease_duration=60, renew_deadline=40, retry_period=10)
 
