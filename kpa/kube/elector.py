@@ -15,10 +15,11 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from kpa.kube.errors import Conflict, KubeError, NotFound
 from kpa.kube.lease import HANDOVER, Json, Timing, annotation, claimed, given, holder_of, wanted
+from kpa.kube.lease_store import LeaseStore
 from kpa.kube.seen_lease import SeenLease
 
 _log = logging.getLogger(__name__)
@@ -28,19 +29,6 @@ _RELEASE_DEADLINE = 3.0
 
 _LOOK_SHARE = 0.1
 """Part of the retry period after which a free lease is looked at again that is somebody else's turn."""
-
-
-class LeaseStore(Protocol):
-    """The three verbs that an elector needs, on Leases of one namespace."""
-
-    async def get(self, name: str) -> Json:
-        """Read a lease; raises NotFound."""
-
-    async def create(self, lease: Json) -> Json:
-        """Make one that does not exist; raises Conflict if it does."""
-
-    async def replace(self, name: str, lease: Json) -> Json:
-        """Write one that was read; raises Conflict if somebody else did meanwhile."""
 
 
 class Elector:

@@ -14,6 +14,7 @@ from kpa.kube.elector import Elector
 from kpa.kube.errors import KubeError
 from kpa.kube.informer import Informer
 from kpa.kube.lease import WANTED, Timing, annotation, holder_of
+from kpa.kube.lease_store import LeaseStore, StoredLeases
 from kpa.kube.resources import LEASES
 from kpa.kube.shares import gives, lender, turns
 from kpa.revisions import Key
@@ -30,22 +31,6 @@ it leads nothing nobody knows of it."""
 
 _DEAF = 10.0
 """Lease durations for which a replica is not asked again that gave nothing: Knative's never does."""
-
-
-class _Leases:
-    """Leases of one namespace, as electors use them."""
-
-    def __init__(self, client: KubeClient, namespace: str) -> None:
-        self._client, self._namespace = client, namespace
-
-    async def get(self, name: str) -> dict[str, Any]:
-        return await self._client.get(LEASES, self._namespace, name)
-
-    async def create(self, lease: dict[str, Any]) -> dict[str, Any]:
-        return await self._client.create(LEASES, self._namespace, lease)
-
-    async def replace(self, name: str, lease: dict[str, Any]) -> dict[str, Any]:
-        return await self._client.replace(LEASES, self._namespace, name, lease)
 
 
 class Leadership:
@@ -93,7 +78,7 @@ class Leadership:
         self._asked: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._moved = asyncio.Event()  # set when a bucket may have changed hands
         self._deaf: dict[str, float] = {}  # replicas that gave nothing, and until when they are not asked
-        store = _Leases(client, namespace)
+        store = StoredLeases(client, namespace)
         self._electors = {name: self._elector(store, name) for name in self.buckets.names}
         self._informer = Informer(
             client, LEASES, self._ours, namespace=namespace, on_change=self._lease_changed
@@ -115,7 +100,7 @@ class Leadership:
             for part in (self._informer.run(), self._give(), self._level()):
                 group.create_task(part)
 
-    def _elector(self, store: _Leases, name: str) -> Elector:
+    def _elector(self, store: LeaseStore, name: str) -> Elector:
         def changed(leading: bool) -> None:
             self._moved.set()
             self._on_change(name, leading)

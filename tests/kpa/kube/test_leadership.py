@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kpa.kube import leadership
+from kpa.kube import leadership, lease_store
 from kpa.kube.leadership import Leadership
 from kpa.kube.lease import Timing
 from kpa.revisions import Key
@@ -61,7 +61,8 @@ async def until(holds: Any) -> None:
 @pytest.fixture(autouse=True)
 def leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fake API server serves one kind."""
-    monkeypatch.setattr(leadership, "LEASES", THINGS)
+    for module in (leadership, lease_store):
+        monkeypatch.setattr(module, "LEASES", THINGS)
 
 
 def holder(api: FakeApi, name: str) -> str:
