@@ -23,7 +23,6 @@ from aiohttp import web
 from knative_pod import knative_pod
 from kubernetes.client import ApiClient, Configuration
 
-from kpa.kube import configuration
 from kpa.kube.client import KubeClient
 from kpa.kube.credentials import Credentials
 from kpa.kube.informer import Informer
@@ -89,7 +88,7 @@ def _page(request: web.Request, pods: int) -> web.Response:
 
 async def _measure_ours(port: int, pods: int, events: int) -> tuple[float, float]:
     """Return CPU microseconds a listed pod and an event."""
-    client = KubeClient(Credentials(lambda: configuration.Configuration(f"http://127.0.0.1:{port}")))
+    client = KubeClient(Credentials(lambda: Configuration(host=f"http://127.0.0.1:{port}")))
     done, heard = asyncio.Event(), 0
 
     def hear(key: Key, value: PodInfo | None) -> None:

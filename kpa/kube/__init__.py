@@ -3,5 +3,5 @@
 Here: the client and its caches, the objects we read and write, leases, and the cluster made of them.
 
 Never: a rule of the decision (`scaler`) or a setting's meaning (`config`). Nothing outside imports this
-package but `kpa serve`.
+package but `kpa serve`; only `credentials` imports the package `kubernetes`.
 """

@@ -1,23 +1,23 @@
 """Where the API server is and who we are to it, kept fresh.
 
-A KUBECONFIG has both, or the files that a pod has of its ServiceAccount. Tokens and certificates are rotated
-on disk while we run; they are looked at once a minute, and whenever the server refuses them.
+The package `kubernetes` finds both: a KUBECONFIG with its contexts, tokens, client certificates and plugins,
+or the files that a pod has of its ServiceAccount. Tokens and certificates are rotated on disk while we run;
+they are looked at once a minute, and whenever the server refuses them.
 """
 
 import asyncio
 import logging
 import os
 import ssl
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from kpa.kube.configuration import Configuration, CredentialsError, in_cluster
-from kpa.kube.kubeconfig import Kubeconfig
-
-__all__ = ["Access", "Configuration", "Credentials", "CredentialsError"]
+from kubernetes.client import Configuration
+from kubernetes.client.rest import should_bypass_proxies
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +26,10 @@ REFRESH_PERIOD = 60.0
 
 _RELOAD_PAUSE = 5.0
 """Seconds; refused credentials are not read anew more often, since that may run a plugin."""
+
+
+class CredentialsError(Exception):
+    """No API server is configured, or the configuration cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Credentials:
     load : callable
         Reads the configuration from scratch.
     renew : callable, optional
-        Reads what may have been rotated; without, all is read from scratch.
+        Reads what may have been rotated in a configuration; without, it is loaded from scratch.
     clock : callable
         Monotonic seconds.
 
@@ -74,12 +78,12 @@ class Credentials:
     def __init__(
         self,
         load: Callable[[], Configuration],
-        renew: Callable[[], Configuration] | None = None,
+        renew: Callable[[Configuration], None] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
-        self._renew = renew or load
+        self._renew = renew
         self._clock = clock
         self._lock = asyncio.Lock()
         self._failed = False
@@ -94,48 +98,56 @@ class Credentials:
         The order is the peer's (knative/pkg injection/config.go).
         """
         if not os.environ.get("KUBECONFIG") and "KUBERNETES_SERVICE_HOST" in os.environ:
-            return cls(in_cluster)
-        kubeconfig = Kubeconfig()
-        return cls(kubeconfig.load, kubeconfig.renew)
+            return cls(_load_in_cluster)
+        return cls(_load_file, _renew_file)
 
     def _take(self, configuration: Configuration) -> None:
-        address = configuration.server.rstrip("/")
-        self.access = Access(
-            address,
-            configuration.authorization,
-            self._context(configuration) if address.startswith("https:") else None,
-            configuration.server_name,
-            configuration.proxy,
-        )
+        self._configuration = configuration
+        self.access = self._access(configuration)
         self._taken_at = self._clock()
+
+    def _access(self, configuration: Configuration) -> Access:
+        address = configuration.host.rstrip("/")
+        token = configuration.api_key.get("BearerToken")
+        bypass = should_bypass_proxies(address, configuration.no_proxy or "")
+        return Access(
+            address,
+            " ".join(token.split()) if token else None,
+            self._context(configuration) if address.startswith("https:") else None,
+            configuration.tls_server_name,
+            None if bypass else configuration.proxy,
+        )
 
     def _context(self, configuration: Configuration) -> ssl.SSLContext:
         """Give the last context as long as the files say the same: connections are kept by context."""
-        material = (
-            configuration.verify,
-            configuration.authority,
-            configuration.certificate,
-            configuration.key,
-        )
-        if self._tls is None or material != self._material:
-            try:
+        files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+        try:
+            material = (
+                configuration.verify_ssl,
+                *(Path(path).read_bytes() if path else b"" for path in files),
+            )
+            if self._tls is None or material != self._material:
                 self._tls, self._material = _make_context(configuration), material
-            except (OSError, ValueError) as error:  # an SSLError is an OSError
-                raise CredentialsError(
-                    f"certificates of {configuration.server} cannot be used: {error}"
-                ) from error
+        except OSError as error:  # an SSLError is one
+            raise CredentialsError(f"certificates of {configuration.host} cannot be used: {error}") from error
         return self._tls
 
     async def current(self) -> Access:
         """Give access that is at most a minute old; if it cannot be renewed, the last one stays."""
         if self._clock() - self._taken_at >= REFRESH_PERIOD:
-            await self._refresh(REFRESH_PERIOD, self._renew)
+            await self._refresh(REFRESH_PERIOD, self._renewed)
         return self.access
 
     async def reload(self, refused: Access) -> bool:
         """Read everything anew because a server refused access; tells whether it is worth another try."""
         await self._refresh(_RELOAD_PAUSE, self._load)
         return self.access is not refused
+
+    def _renewed(self) -> Configuration:
+        if self._renew is None:
+            return self._load()
+        self._renew(self._configuration)
+        return self._configuration
 
     async def _refresh(self, pause: float, read: Callable[[], Configuration]) -> None:
         """Replace access, once for all who ask at the same time; reading may take seconds."""
@@ -154,15 +166,36 @@ class Credentials:
 
 
 def _make_context(configuration: Configuration) -> ssl.SSLContext:
-    authority = configuration.authority
-    context = ssl.create_default_context(cadata=authority.decode("ascii", "ignore") if authority else None)
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # many clusters' authorities lack a key identifier
-    if not configuration.verify:
+    if not configuration.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if configuration.certificate:
-        with tempfile.NamedTemporaryFile() as file:  # nobody else can read it
-            file.write(configuration.certificate + b"\n" + (configuration.key or b""))
-            file.flush()
-            context.load_cert_chain(file.name)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
     return context
+
+
+def _load_in_cluster() -> Configuration:
+    configuration = Configuration()
+    try:
+        load_incluster_config(configuration, try_refresh_token=False)  # type: ignore[no-untyped-call]
+    except (ConfigException, OSError) as error:
+        raise CredentialsError(f"the ServiceAccount of this pod cannot be used: {error}") from error
+    return configuration
+
+
+def _load_file() -> Configuration:
+    configuration = Configuration()
+    path = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    try:
+        load_kube_config(path, client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except Exception as error:  # malformed files raise all sorts
+        raise CredentialsError(f"{path}: {error}") from error
+    return configuration
+
+
+def _renew_file(configuration: Configuration) -> None:
+    """Let a plugin give another token if the last one expires."""
+    if configuration.refresh_api_key_hook is not None:
+        configuration.refresh_api_key_hook(configuration)

@@ -4,9 +4,6 @@ import subprocess
 import sys
 
 NOT_NEEDED = {
-    "kubernetes": "an API server is found without it",
-    "requests": "the same",
-    "urllib3": "the same",
     "matplotlib": "pictures are of simulations",
     "rich": "tables are of terminals",
     "numpy.ma": "no array is masked",

@@ -4,14 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from kubernetes.client import Configuration
+
 from kpa.kube.client import KubeClient
-from kpa.kube.configuration import Configuration, bearer
 from kpa.kube.credentials import Credentials
 from tests.kpa.kube.fake_api import FakeApi
 
 
 def configuration(address: str, token: str = "") -> Configuration:
-    return Configuration(address, bearer(token) if token else None)
+    made = Configuration(host=address)
+    made.proxy = None
+    if token:
+        made.api_key["BearerToken"] = f"Bearer {token}"
+    return made
 
 
 @asynccontextmanager

@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from kubernetes.client import Configuration
+from kubernetes.config import incluster_config
 
-from kpa.kube import configuration as configurations
 from kpa.kube.client import KubeClient
-from kpa.kube.configuration import Configuration
 from kpa.kube.credentials import Credentials, CredentialsError
 from kpa.kube.errors import Unauthorized
 from tests.kpa.kube.api_client import configuration
@@ -58,7 +58,8 @@ def pod_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     _authority(tmp_path, "first")
     (tmp_path / "first.crt").rename(tmp_path / "ca.crt")
     (tmp_path / "token").write_text("one\n")
-    monkeypatch.setattr(configurations, "ACCOUNT_FOLDER", tmp_path)
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     return tmp_path
@@ -123,7 +124,7 @@ def test_nothing_at_all_is_an_error() -> None:
 
 def test_a_pod_finds_its_server(pod_files: Path) -> None:
     access = Credentials.from_environment().access
-    assert (access.address, access.authorization) == ("https://[fd00::1]:443", "Bearer one")
+    assert (access.address, access.authorization) == ("https://[fd00::1]:443", "bearer one")
     assert access.tls is not None
 
 
@@ -139,10 +140,10 @@ async def test_a_pods_token_is_read_once_a_minute(pod_files: Path) -> None:
     credentials = Credentials(found._load, clock=clock)
     before = await credentials.current()
     (pod_files / "token").write_text("two")
-    assert (await credentials.current()).authorization == "Bearer one"
+    assert (await credentials.current()).authorization == "bearer one"
     clock.now += 60.0
     after = await credentials.current()
-    assert after.authorization == "Bearer two"
+    assert after.authorization == "bearer two"
     assert after.tls is before.tls, "connections are kept while the certificates are the same"
 
 
@@ -164,11 +165,11 @@ async def test_the_last_credentials_stay_while_the_files_are_gone(
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             clock.now += 60.0
-            assert (await credentials.current()).authorization == "Bearer one"
+            assert (await credentials.current()).authorization == "bearer one"
     assert len(caplog.records) == 1
     (pod_files / "token").write_text("two")
     clock.now += 60.0
-    assert (await credentials.current()).authorization == "Bearer two"
+    assert (await credentials.current()).authorization == "bearer two"
 
 
 async def test_refused_credentials_are_read_again_once() -> None:

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
+from kubernetes.client import Configuration
 
 from kpa.kube.client import KubeClient
-from kpa.kube.configuration import Configuration
 from kpa.kube.credentials import Credentials
 from kpa.kube.errors import Forbidden
 from kpa.kube.read_only import ReadOnlyClient
