@@ -6,7 +6,7 @@ Source: `knative/pkg observability/runtime`; ConfigMap `config-observability`, k
 from aiohttp import web
 
 
-async def serve_no_profiles(host: str, port: int) -> web.AppRunner:
+async def serve_no_profiles(host: str | None, port: int) -> web.AppRunner:
     """Answer 404 to everything until the runner is cleaned up.
 
     Raises

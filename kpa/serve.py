@@ -229,7 +229,7 @@ def run(
     legacy_metrics: bool = False,
     log_format: str = "json",
     log_level: str = "info",
-    host: str = "0.0.0.0",
+    host: str | None = None,
     dry_run: bool = False,
 ) -> int:
     """Run `kpa serve` in this process and return its exit code."""

@@ -26,10 +26,10 @@ class Options:
         Of ConfigMaps and leases; `SYSTEM_NAMESPACE`.
     domain : str
         Suffix of the cluster's names.
-    host : str
-        Address on which all ports listen.
+    host : str or None
+        Address on which all ports listen; None is all that the pod has, of IPv4 and of IPv6.
     stat_port, telemetry_port, profiling_port : int
-        For activators, for Prometheus, and for profiles; the last one is `PROFILING_PORT`.
+        For activators, for Prometheus (`METRICS_PROMETHEUS_PORT`), and for profiles (`PROFILING_PORT`).
     legacy_metrics : bool
         Adds the series names of Knative up to 1.18.
     state_folder : Path or None
@@ -43,7 +43,7 @@ class Options:
     pod_ip: str
     namespace: str
     domain: str
-    host: str = "0.0.0.0"
+    host: str | None = None
     stat_port: int = 8080
     telemetry_port: int = 9090
     profiling_port: int = 8008
@@ -73,17 +73,22 @@ class Options:
             raise ServeError(f"{' and '.join(missing)} must be set in the environment")
         pod_name, pod_ip, namespace = (environment[name] for name in names)
         domain = environment.get("CLUSTER_DOMAIN") or cluster_domain()
-        port = environment.get("PROFILING_PORT") or "8008"
-        if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-            raise ServeError(f"PROFILING_PORT must be a port, not {port!r}")
         folder = environment.get("KPA_STATE_DIR")
         return cls(
             *(pod_name, pod_ip, namespace, domain),
-            profiling_port=int(port),
+            telemetry_port=_port(environment, "METRICS_PROMETHEUS_PORT", 9090, 1024),
+            profiling_port=_port(environment, "PROFILING_PORT", 8008, 1),
             config_maps=Names.from_environment(environment),
             state_folder=Path(folder) if folder else None,
             **others,
         )
+
+
+def _port(environment: Mapping[str, str], name: str, default: int, lowest: int) -> int:
+    text = environment.get(name) or str(default)
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and lowest <= int(text) < 65536):
+        raise ServeError(f"{name} must be a port from {lowest} to 65535, not {text!r}")
+    return int(text)
 
 
 def cluster_domain(resolv_conf: Path = _RESOLV_CONF) -> str:

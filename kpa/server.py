@@ -86,7 +86,7 @@ class Server:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="kpa-server")
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
 
-    async def start(self, host: str = "127.0.0.1", port: int = 9090) -> int:
+    async def start(self, host: str | None = "127.0.0.1", port: int = 9090) -> int:
         """Listen; returns the port, which is of use where 0 was asked for.
 
         Raises

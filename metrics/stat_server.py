@@ -96,8 +96,8 @@ class StatServer:
         self._runner: web.AppRunner | None = None
         self._complained_at = float("-inf")
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port, which port 0 leaves to the system.
+    async def start(self, host: str | None, port: int) -> int:
+        """Listen, without a host on all addresses; returns the port, which port 0 leaves to the system.
 
         Raises
         ------

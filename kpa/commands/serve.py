@@ -6,7 +6,9 @@ import typer
 
 
 def command(
-    host: Annotated[str, typer.Option(help="Address on which all ports listen.")] = "0.0.0.0",
+    host: Annotated[
+        str, typer.Option(help="Address on which all ports listen; all of them, IPv6 as well, unless set.")
+    ] = "",
     legacy_metrics: Annotated[
         bool, typer.Option("--legacy-metrics", help="Add the series names of Knative up to 1.18.")
     ] = False,
@@ -36,7 +38,7 @@ def command(
 
     raise typer.Exit(
         run(
-            host=host,
+            host=host or None,
             legacy_metrics=legacy_metrics,
             log_format=log_format,
             log_level=log_level,

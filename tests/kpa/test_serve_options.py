@@ -33,6 +33,30 @@ def test_config_maps_may_have_other_names(variable: str, usual: str, field: str)
     assert found == replace(Names(), **{field: "config-of-ours"})
 
 
+def test_ports_are_those_of_knatives_pod_unless_its_variables_say_otherwise() -> None:
+    found = Options.from_environment(POD)
+    assert (found.stat_port, found.telemetry_port, found.profiling_port) == (8080, 9090, 8008)
+    assert found.host is None, "all addresses: a pod may have IPv6 alone"
+    named = {**POD, "METRICS_PROMETHEUS_PORT": "9191", "PROFILING_PORT": "80"}
+    found = Options.from_environment(named)
+    assert (found.stat_port, found.telemetry_port, found.profiling_port) == (8080, 9191, 80)
+
+
+@pytest.mark.parametrize(
+    ("variable", "lowest", "text"),
+    [
+        ("METRICS_PROMETHEUS_PORT", 1024, "1023"),
+        ("METRICS_PROMETHEUS_PORT", 1024, "metrics"),
+        ("PROFILING_PORT", 1, "0"),
+        ("PROFILING_PORT", 1, "65536"),
+        ("PROFILING_PORT", 1, "9" * 5000),
+    ],
+)
+def test_what_is_no_port_is_refused(variable: str, lowest: int, text: str) -> None:
+    with pytest.raises(ServeError, match=f"^{variable} must be a port from {lowest} to 65535, not '{text}'$"):
+        Options.from_environment({**POD, variable: text})
+
+
 @pytest.mark.parametrize("name", POD)
 def test_what_is_missing_is_named(name: str) -> None:
     with pytest.raises(ServeError, match=rf"^{name} must be set in the environment$"):
