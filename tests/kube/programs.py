@@ -1,4 +1,4 @@
-"""A real etcd and kube-apiserver, and the manifests of the real Knative.
+"""A real etcd, kube-apiserver and kubectl, and the manifests of the real Knative.
 
 The programs are built once from their Go modules into `.cache/kube` or ``$KPA_KUBE_CACHE``; where
 ``$KUBEBUILDER_ASSETS`` names a folder (the one that `setup-envtest` downloads), they are taken from there.
@@ -23,9 +23,10 @@ KUBE = GoModule(
     name="kube",
     cache_variable="KPA_KUBE_CACHE",
     packages={"etcd": "go.etcd.io/etcd/server/v3", "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"},
-    purpose="the tests marked 'kube' build etcd and kube-apiserver (or find them in $KUBEBUILDER_ASSETS)",
+    purpose="the tests marked 'kube' build etcd, kube-apiserver and kubectl (or find $KUBEBUILDER_ASSETS)",
     options=("-trimpath", f"-ldflags=-s -w -X k8s.io/component-base/version.gitVersion={VERSION}"),
 )
+KUBECTL = replace(KUBE, folder=KUBE.folder / "kubectl", packages={"kubectl": "k8s.io/kubernetes/cmd/kubectl"})
 KNATIVE = replace(PEER, name="kube", purpose="the tests marked 'kube' take manifests from Knative's modules")
 
 
@@ -37,11 +38,12 @@ def assets() -> Path | None:
 
 def missing() -> list[str]:
     """Return the names of the programs that must be built first."""
-    return [] if assets() else [name for name in KUBE.packages if not KUBE.is_built(name)]
+    modules = () if assets() else (KUBE, KUBECTL)
+    return [name for module in modules for name in module.packages if not module.is_built(name)]
 
 
 def program(name: str) -> Path:
-    """Return the path of `etcd` or `kube-apiserver`.
+    """Return the path of `etcd`, `kube-apiserver` or `kubectl`.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def program(name: str) -> Path:
     """
     folder = assets()
     if folder is None:
-        return KUBE.program(name)
+        return (KUBECTL if name in KUBECTL.packages else KUBE).program(name)
     if not (folder / name).is_file():
         raise BuildError(f"KUBEBUILDER_ASSETS={folder} has no {name}; unset it to have it built here")
     return folder / name

@@ -1,6 +1,6 @@
 """The manifests fit a real API server and Knative's own objects, and give exactly the rights that are needed.
 
-Left out: kustomize's own work, which needs kubectl; the ServiceMonitor's fields, which need the Prometheus
+Left out: kustomize's own work (test_kubectl); the ServiceMonitor's fields, which need the Prometheus
 operator's kinds.
 """
 
