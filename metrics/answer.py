@@ -28,6 +28,9 @@ _LONGEST_ANSWER = 8192
 _MESH = (502, 503)
 """Statuses by which a mesh refuses what does not come through it (`knative/networking pkg/http/error.go`)."""
 
+_NO_HEAD = b"\r\n\r\n"
+"""No answer that begins like this is taken."""
+
 _HEADS = 1024
 """Heads to remember: dates and lengths make a few dozen a second; none is longer than one read."""
 
@@ -66,13 +69,19 @@ def add_up(answers: Sequence[bytes | None], names: Sequence[bytes]) -> Loads | N
         None leaves all of them to `read_whole` and `Answer`.
     """
     concurrency = proxied = requests = proxied_requests = 0.0
+    head, start, whole = _NO_HEAD, 0, 0
     for data, name in zip(answers, names, strict=True):
         if data is None:
             return None
-        start = data.find(b"\r\n\r\n") + 4
-        if _body_length(data[:start]) != len(data) - start:
+        if not data.startswith(head):
+            start = data.find(b"\r\n\r\n") + 4
+            head = data[:start]
+            body = _body_length(head)
+            whole = start + body if body >= 0 else 0
+        if len(data) != whole:
             return None
-        loads = read_loads(data, start + len(name) if data.startswith(name, start) else start)
+        end = start + len(name)
+        loads = read_loads(data, end if data[start:end] == name else start)
         if loads is None or not are_plausible(*loads):
             return None
         concurrency += loads[0]
