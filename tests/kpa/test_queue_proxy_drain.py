@@ -75,7 +75,7 @@ async def test_whoever_waits_for_the_drain_begins_it_and_is_answered_at_its_end(
 
 
 async def test_it_serves_and_fails_probes_until_nobody_sends_any_more() -> None:
-    async with replies(OK) as (port, _), queue_proxy(port, QUEUE_DRAIN_QUIET_SECONDS="1") as child:
+    async with replies(OK) as (port, _), queue_proxy(port, QUEUE_DRAIN_QUIET_SECONDS="3") as child:
         await child.event()
         child.process.terminate()
         while not (await ask(child.serving, get("/", *PROBE))).startswith(b"HTTP/1.1 503 "):
@@ -83,7 +83,7 @@ async def test_it_serves_and_fails_probes_until_nobody_sends_any_more() -> None:
         for _ in range(4):
             response = await ask(child.serving, get(close=False))  # asked to keep the connection
             assert response.endswith(b"\r\nConnection: close\r\n\r\nok")
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(1.0)
             assert child.process.returncode is None
         assert await drained(child) == 0
 
@@ -95,7 +95,7 @@ async def test_a_load_that_moves_away_loses_no_request() -> None:
 
     async with (
         application(x=handle) as port,
-        queue_proxy(port, CONTAINER_CONCURRENCY="4") as old,
+        queue_proxy(port, CONTAINER_CONCURRENCY="4", QUEUE_DRAIN_QUIET_SECONDS="3") as old,
         queue_proxy(port, CONTAINER_CONCURRENCY="4") as new,
         ClientSession() as session,
     ):
@@ -148,7 +148,7 @@ async def test_a_request_in_flight_does_not_outlive_its_time() -> None:
 
     async with (
         application(x=hang) as port,
-        queue_proxy(port, QUEUE_DRAIN_QUIET_SECONDS="0", REVISION_TIMEOUT_SECONDS="0.5") as child,
+        queue_proxy(port, QUEUE_DRAIN_QUIET_SECONDS="0", REVISION_TIMEOUT_SECONDS="2") as child,
     ):
         assert (await ask(child.serving, get("/x"))).startswith(b"HTTP/1.1 504 ")
         assert await drained(child) == 0
@@ -177,7 +177,7 @@ async def test_a_websocket_may_go_on_after_the_quiet_time() -> None:
 
 
 async def test_a_reader_of_events_that_has_gone_is_no_reason_to_end() -> None:
-    async with replies(OK) as (port, _), queue_proxy(port) as child:
+    async with replies(OK) as (port, _), queue_proxy(port, QUEUE_DRAIN_QUIET_SECONDS="3") as child:
         child.hang_up()
         child.process.terminate()
         assert (await ask(child.serving, get())).endswith(b"ok")

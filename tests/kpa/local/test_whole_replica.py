@@ -53,7 +53,10 @@ async def test_the_queue_proxy_passes_requests_on_and_reports_them(
     assert Stat.decode(body).pod_name == pod.name
 
 
-async def test_no_request_is_lost_while_replicas_come_and_go(cluster: LocalCluster) -> None:
+async def test_no_request_is_lost_while_replicas_come_and_go(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kpa.local.environment.DRAIN_QUIET_SECONDS", 4)  # this client may be slow
     cluster.apply([service(concurrency=10)])
     await until(lambda: addresses(cluster), "a backend")
     statuses: list[int] = []
