@@ -22,7 +22,9 @@ from tests.kube.installation import SYSTEM, controller_token, install, reset_sys
 FLEET, ZERO = "fleet", "zero"
 """Namespaces of revisions under steady load, and of those at zero."""
 
-AT_A_TIME = 32  # requests of ours in flight
+AT_A_TIME = 32  # requests of ours in flight while a fleet is made
+PLAYED_AT_A_TIME = 8
+"""Requests in flight of the rest of Knative, whose controllers work on two objects of a kind at a time."""
 CONTAINER_CONCURRENCY = 10
 UPTIME = 3600.0  # seconds
 LOAD = 6.5  # requests in flight at each pod: 3 pods hold 3 pods at Knative's target of 7
@@ -44,7 +46,7 @@ class Cluster:
         self._api = api
         self.fleet = [f"hello-{number:05d}-00001" for number in range(revisions)]
         self.zero = [f"idle-{number:05d}-00001" for number in range(zero)]
-        self._status: dict[str, dict[str, Json]] = {FLEET: {}, ZERO: {}}
+        self._arrived: dict[str, set[str]] = {FLEET: set(), ZERO: set()}
         self._ready = {FLEET: 0, ZERO: 0}  # pods of each revision
         self._changed = asyncio.Event()
 
@@ -85,7 +87,7 @@ class Cluster:
             ),
         )
         for namespace in namespaces:
-            self._status[namespace] = {}
+            self._arrived[namespace].clear()
 
     async def create(self, namespace: str) -> None:
         """Make the PodAutoscalers of a namespace, as the controller of revisions does."""
@@ -96,21 +98,18 @@ class Cluster:
                 path("podautoscalers", namespace),
                 objects.pod_autoscaler(name, uid(name), CONTAINER_CONCURRENCY, annotations, "Reachable"),
             ),
+            PLAYED_AT_A_TIME,
         )
 
     @property
     def taken_up(self) -> int:
         """Revisions of the fleet that are ready and whose load has been decided on."""
-        wanted = self._ready[FLEET]
-        return sum(
-            status.get("desiredScale") == wanted and _condition(status, "Ready") == "True"
-            for status in self._status[FLEET].values()
-        )
+        return len(self._arrived[FLEET])
 
     @property
     def at_zero(self) -> int:
         """Revisions at zero that are known to be there."""
-        return sum(_condition(status, "Active") == "False" for status in self._status[ZERO].values())
+        return len(self._arrived[ZERO])
 
     async def until(self, holds: Callable[[], bool], seconds: float) -> float:
         """Wait until something about PodAutoscalers holds, or time is over; returns the seconds waited."""
@@ -134,26 +133,31 @@ class Cluster:
 
     async def _follow(self, namespace: str) -> None:
         async for change, pa in self._api.watch(path("podautoscalers", namespace)):
-            name = pa["metadata"]["name"]
-            if change == "DELETED":
-                self._status[namespace].pop(name, None)
-            else:
-                self._status[namespace][name] = pa.get("status") or {}
+            arrived = change != "DELETED" and self._has_arrived(namespace, pa.get("status") or {})
+            (self._arrived[namespace].add if arrived else self._arrived[namespace].discard)(
+                pa["metadata"]["name"]
+            )
             self._changed.set()
 
+    def _has_arrived(self, namespace: str, status: Json) -> bool:
+        if namespace == ZERO:
+            return _condition(status, "Active") == "False"
+        return status.get("desiredScale") == self._ready[FLEET] and _condition(status, "Ready") == "True"
+
     async def _serve(self, namespace: str, group: asyncio.TaskGroup) -> None:
-        limit = asyncio.Semaphore(AT_A_TIME)
+        limit = asyncio.Semaphore(PLAYED_AT_A_TIME)
         async for change, sks in self._api.watch(path("serverlessservices", namespace)):
             generation = sks["metadata"]["generation"]
             if change != "DELETED" and sks.get("status", {}).get("observedGeneration") != generation:
                 group.create_task(self._answer(namespace, sks, limit))
 
     async def _answer(self, namespace: str, sks: Json, limit: asyncio.Semaphore) -> None:
-        status = {"status": objects.sks_status(sks, self._ready[namespace])}
+        """Replace the status, as the controller does: half the work of a patch for the API server."""
+        body = {**sks, "status": objects.sks_status(sks, self._ready[namespace])}
         async with limit:
-            with contextlib.suppress(ApiError):  # it was deleted meanwhile
+            with contextlib.suppress(ApiError):  # it went, or changed: a later event tells
                 name = sks["metadata"]["name"]
-                await self._api.patch(path("serverlessservices", namespace, name, "status"), status)
+                await self._api.put(path("serverlessservices", namespace, name, "status"), body)
 
 
 class Standing(NamedTuple):
@@ -212,7 +216,7 @@ def _condition(status: Json, kind: str) -> str:
     return next((each["status"] for each in status.get("conditions", ()) if each["type"] == kind), "")
 
 
-async def _each(items: Iterable[T], do: Callable[[T], Awaitable[object]]) -> None:
+async def _each(items: Iterable[T], do: Callable[[T], Awaitable[object]], at_a_time: int = AT_A_TIME) -> None:
     """Do something for all items, some at a time."""
     rest = iter(items)
 
@@ -221,5 +225,5 @@ async def _each(items: Iterable[T], do: Callable[[T], Awaitable[object]]) -> Non
             await do(item)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(AT_A_TIME):
+        for _ in range(at_a_time):
             group.create_task(work())

@@ -138,7 +138,9 @@ class Passes:
         sks = _newer(sks, self._caches.serverlessservices.get(key))
         newest = self._caches.podautoscalers.get(key, pa)
         await self._statuses.write(newest, lambda stored: self._status(stored, job, sks))
-        await self._write_metric_status(newest, job)
+        if self._metric_status(newest, job) is not None:
+            await turn.take(Rank.METRIC)
+            await self._write_metric_status(newest, job)
 
     # What should be.
 
@@ -227,7 +229,7 @@ class Passes:
         _log.info("%s: replicas %d", pa.key, replicas)
 
     async def _write_metric_status(self, pa: PodAutoscaler, job: Job) -> None:
-        """Write the status of the Metric, last: whether it can be written hinders nothing."""
+        """Write the status of the Metric, after all others: it hinders nothing, and nobody waits for it."""
         status = self._metric_status(pa, job)
         if status is None:
             return

@@ -1,6 +1,8 @@
 """Who may write now: some at a time, what users wait for first.
 
-    take(SCALE) ──> replicas ──> take(SERVICES) ──> Metric, ServerlessService ──> take(STATUS) ──> statuses
+    take(SCALE) ──> replicas ──> take(SERVICES) ──> Metric, ServerlessService ──┐
+    ┌───────────────────────────────────────────────────────────────────────────┘
+    └> take(STATUS) ──> status ──> take(METRIC) ──> status of the Metric
 
 An API server with much to do answers each of many requests late. So only few writes that nobody waits for are
 in flight, and those that a request waits for neither stand behind them here nor find a crowd there.
@@ -19,13 +21,15 @@ class Rank(IntEnum):
     SCALE = 0
     SERVICES = 1
     STATUS = 2
+    METRIC = 3
 
 
-LIMITS = (48, 16, 12)
+LIMITS = (48, 16, 12, 8)
 """Of each rank: so many may write already when another one begins.
 
 16 writes of 2 to 20 ms each are as many as a busy API server of a few cores carries out anyway; `STATUS`
-leaves room for services. All are fewer than the client's own limit, so that leases never wait.
+leaves room for services, `METRIC` for both. All are fewer than the client's own limit, so that leases never
+wait.
 """
 
 

@@ -20,6 +20,7 @@ from metrics.failure import Problem
 from scaler.plan import Plan
 from scaler.zero import Activity, Life
 from tests.kpa.kube import kube_samples as samples
+from tests.kpa.local.helpers import until
 
 KEY = Key("shop", "cart-00002")
 ACTIVE = Life(Activity.ACTIVE, samples.T0, initialized=True)
@@ -412,16 +413,29 @@ async def test_what_each_write_was_answered_with_is_learned() -> None:
     assert world.learned == ["deployments", "metrics", "serverlessservices", "podautoscalers", "metrics"]
 
 
-async def test_a_newer_job_leaves_the_status_to_itself() -> None:
-    world, turns = World(replicas=1), Turns((1, 1, 0))
+@pytest.mark.parametrize(
+    ("limits", "before", "written"),
+    [
+        ((1, 1, 0, 0), "podautoscalers/status", ["deployments/scale=3", "serverlessservices"]),
+        (
+            (1, 1, 1, 0),
+            "metrics/status",
+            ["deployments/scale=3", "serverlessservices", "podautoscalers/status"],
+        ),
+    ],
+    ids=["all statuses", "that of the Metric"],
+)
+async def test_statuses_come_after_what_others_need_and_fall_to_a_newer_job(
+    limits: tuple[int, ...], before: str, written: list[str]
+) -> None:
+    world, turns = World(replicas=3), Turns(limits)
+    await settled(world, outcome(replicas=3))
+    world.target, world.ready = ScaleTarget(Key("shop", "cart-00002-deployment"), 1), 1
+    failing = replace(outcome(replicas=3, proxied=False), problem=Problem("CollectionFailed", "no pod"))
     turn = Turn(turns, turns.number())
-    working = asyncio.create_task(world.passes.work(KEY, outcome(replicas=3, proxied=False), turn))
-    await asyncio.sleep(0)
+    working = asyncio.create_task(world.passes.work(KEY, failing, turn))
+    await until(lambda: len(world.client.requests) == len(written), f"all but {before}")
     turn.supersede()
     with pytest.raises(Superseded):
         await working
-    assert [what for _, what in world.client.requests] == [
-        "deployments/scale=3",
-        "metrics",
-        "serverlessservices",
-    ]
+    assert [what for _, what in world.client.requests] == written

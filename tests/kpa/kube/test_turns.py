@@ -10,7 +10,7 @@ from kpa.kube.turns import LIMITS, Rank, Superseded, Turn, Turns
 class Queue:
     """Jobs that take their turn at one rank and keep it until they are ended."""
 
-    def __init__(self, limits: tuple[int, int, int]) -> None:
+    def __init__(self, limits: tuple[int, ...]) -> None:
         self.turns = Turns(limits)
         self.begun: list[str] = []
         self.jobs: dict[str, Turn] = {}
@@ -33,30 +33,33 @@ class Queue:
 
 
 async def test_what_a_request_waits_for_begins_while_others_wait() -> None:
-    queue = Queue((3, 2, 1))
+    queue = Queue((4, 3, 2, 1))
+    for number in range(4):
+        await queue.add(f"metric-{number}", Rank.METRIC)
     for number in range(4):
         await queue.add(f"status-{number}", Rank.STATUS)
     for number in range(3):
         await queue.add(f"services-{number}", Rank.SERVICES)
     for number in range(3):
         await queue.add(f"scale-{number}", Rank.SCALE)
-    assert queue.begun == ["status-0", "services-0", "scale-0"]
+    assert queue.begun == ["metric-0", "status-0", "services-0", "scale-0"]
 
 
 async def test_the_next_is_the_most_urgent_then_the_one_that_waits_longest() -> None:
-    queue = Queue((1, 1, 1))
+    queue = Queue((1, 1, 1, 1))
     await queue.add("first", Rank.SCALE)
     for name, rank in [
+        ("metric", Rank.METRIC),
         ("status", Rank.STATUS),
         ("services", Rank.SERVICES),
         ("scale-1", Rank.SCALE),
         ("scale-2", Rank.SCALE),
     ]:
         await queue.add(name, rank)
-    for name in ("first", "scale-1", "scale-2", "services", "status"):
+    for name in ("first", "scale-1", "scale-2", "services", "status", "metric"):
         assert queue.begun[-1] == name
         await queue.end(name)
-    assert len(queue.begun) == 5
+    assert len(queue.begun) == 6
 
 
 async def test_one_that_goes_on_at_another_rank_stands_by_its_first_place() -> None:
