@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Mapping
 
 from kpa.fleet_app import FleetApp
 from kpa.kube.activators import ActivatorProbes
@@ -114,10 +113,13 @@ class ServeApp(FleetApp):
 
     async def _make_leadership(self) -> Leadership:
         options = self._options
+        config_map = await self._leader_election()
         try:
-            buckets, timing = read_leader_election(await self._leader_election())
+            buckets, timing = read_leader_election(config_map.data)
         except ValueError as error:
-            raise ServeError(f"ConfigMap {options.config_maps.leader_election}: {error}") from error
+            name = options.config_maps.leader_election
+            await self._config_map_events.refuse(name, config_map, str(error))
+            raise ServeError(f"ConfigMap {name}: {error}") from error
         return Leadership(
             self._client,
             options.namespace,
@@ -129,16 +131,15 @@ class ServeApp(FleetApp):
             self._handover.pages.refresh,
         )
 
-    async def _leader_election(self) -> Mapping[str, str]:
+    async def _leader_election(self) -> ConfigMap:
         """Read the ConfigMap once there is an API server; one that does not exist is empty."""
         while True:
             try:
                 options = self._options
                 name = options.config_maps.leader_election
-                stored = await self._client.get(CONFIGMAPS, options.namespace, name)
-                return stored.get("data") or {}
+                return ConfigMap.from_json(await self._client.get(CONFIGMAPS, options.namespace, name))
             except NotFound:
-                return {}
+                return ConfigMap({})
             except KubeError as error:  # one that has just started may not know our role yet
                 log.warning("%s; trying on", error)
             await asyncio.sleep(_RETRY)

@@ -64,6 +64,10 @@ class ConfigMapEvents:
             else:
                 await self._write(name, config_map, "Normal", VALID, "its settings are in force")
 
+    async def refuse(self, name: str, config_map: ConfigMap, problem: str) -> None:
+        """Say of a map at once that we cannot begin with it."""
+        await self._write(name, config_map, "Warning", INVALID, f"{problem}; the autoscaler cannot start")
+
     async def _write(
         self,
         name: str,

@@ -74,6 +74,13 @@ class ConfigMap:
     uid: str = field(default="", compare=False)
     version: str = field(default="", compare=False)
 
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Self:
+        """Read an object of the API server."""
+        metadata = body["metadata"]
+        data = {key: text for key, text in (body.get("data") or {}).items() if key != EXAMPLE}
+        return cls(data, metadata.get("uid", ""), metadata.get("resourceVersion", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class Values:
@@ -149,11 +156,7 @@ class Settings:
 
     def _kept(self, body: dict[str, Any]) -> ConfigMap | None:
         """Keep the maps that are read, and of those what is not an example."""
-        metadata = body["metadata"]
-        if metadata["name"] not in self._readers:
-            return None
-        data = {key: text for key, text in (body.get("data") or {}).items() if key != EXAMPLE}
-        return ConfigMap(data, metadata.get("uid", ""), metadata.get("resourceVersion", ""))
+        return ConfigMap.from_json(body) if body["metadata"]["name"] in self._readers else None
 
     def _changed(self, key: Key, config_map: ConfigMap | None) -> None:
         if config_map is None:

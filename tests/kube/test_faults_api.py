@@ -1,6 +1,6 @@
 """`kpa serve` while its way to the API server is cut, slow, busy or gone; the pods and the test have theirs.
 
-An API server that is down, and one whose etcd stands still: test_serve_failures.
+An API server that is down: test_serve_failures.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import pytest
 from tests.kube.api import path
 from tests.kube.api_proxy import ApiProxy, start_behind
 from tests.kube.audit import Requests
+from tests.kube.control_plane import ControlPlane
 from tests.kube.knative_double import Knative
 from tests.kube.serving import Autoscaler, Serving
 
@@ -79,6 +80,28 @@ async def test_a_slow_store_delays_what_is_written_and_nothing_else(
     rate = (stub.scrapes - scrapes) / (time.monotonic() - began)
     assert rate > 0.5, f"{rate} scrapes a second"
     assert "we do not lead" not in spoiled.log.read_text()
+
+
+async def test_an_etcd_that_stands_still_delays_what_is_written_and_nothing_else(
+    knative: Knative, autoscaler: Autoscaler, control_plane: ControlPlane
+) -> None:
+    await knative.configure("config-autoscaler", QUICK)
+    serving = await autoscaler.start()
+    revision = await knative.create("hello-00001", container_concurrency=10)
+    revision.load(5.0)
+    await knative.until(lambda: revision.condition("Ready") == ("True", ""), "ready")
+    stub = revision.ready[0].stub
+    with control_plane.etcd_frozen():
+        revision.load(34.0)
+        await serving.decided("hello-00001", 5)
+        scrapes = stub.scrapes
+        async with asyncio.timeout(20):
+            while stub.scrapes < scrapes + 4:
+                await asyncio.sleep(0.05)
+        assert revision.replicas == 1
+    await knative.until(lambda: revision.replicas == 5, "the decision is carried out", 30)
+    await knative.until(lambda: (revision.pa or {})["status"].get("actualScale") == 5, "counted", 30)
+    assert "we do not lead" not in serving.log.read_text()
 
 
 async def test_a_storm_of_429_is_obeyed_and_outlasted(
