@@ -1,7 +1,7 @@
 """From one replica to the next without amnesia.
 
     leader                                            standby
-      HandoverPages ── GET /handover, every 5 s ──────> Follower ── keeps the last snapshot of each bucket
+      HandoverPages ── GET /handover, now and then ───> Follower ── keeps the last snapshot of each bucket
       StateFile <── every 10 s                            │
         │                                                 │ becomes leader
         │ its container starts again                      │ asks the last holder once more
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from kpa.kube.forwarder import PORT
 from kpa.kube.handover_follower import Follower
-from kpa.kube.handover_pages import HandoverPages, take
+from kpa.kube.handover_pages import HandoverPages
 from kpa.kube.state_file import StateFile
 from kpa.reconciler import Reconciler
 from kpa.revisions import Key
@@ -32,6 +32,9 @@ _ASK = 1.0
 """Seconds that the last holder gets to answer; its successor waits with its first decision."""
 
 _WRITE_EVERY = 10.0
+
+_OFTENEST, _RAREST = 5.0, 15.0
+"""Seconds between two questions of a standby."""
 
 _LINGER = 10.0
 """Seconds that a leader which ends waits for a successor: a pod that replaces it starts within them."""
@@ -74,10 +77,18 @@ class Handover:
         self.follower = Follower(identity, port)
         self.pages = HandoverPages(reconciler, owner, leads)
 
+    def keep_pace(self, lease_duration: float) -> None:
+        """Ask, and let others ask, four times in the seconds that a lease lasts, within reason.
+
+        A standby comes to lead that many seconds after the holder died: it wins nothing by newer snapshots.
+        """
+        every = min(max(lease_duration / 4, _OFTENEST), _RAREST)
+        self.follower.every, self.pages.fresh = every, 0.8 * every
+
     async def run(self) -> None:
         """Keep the state file up to date, until cancelled."""
         if self._file is not None:
-            await self._file.keep(self._everything, _WRITE_EVERY)
+            await self._file.keep(self.pages.everything, _WRITE_EVERY)
 
     async def inherit(self, bucket: str, predecessor: str) -> None:
         """Let revisions of a bucket that becomes ours go on from where others left them."""
@@ -98,7 +109,7 @@ class Handover:
         try:
             async with asyncio.timeout(_FINISH):
                 await self.pages.finish(buckets)
-                if self._file is not None and (data := await self._everything()):
+                if self._file is not None and (data := await self.pages.everything()):
                     await self._file.write(data)
         except TimeoutError:
             _log.warning("the last snapshot took more than %g s: it is incomplete", _FINISH)
@@ -110,9 +121,6 @@ class Handover:
     async def close(self) -> None:
         """Follow nobody any more."""
         await self.follower.close()
-
-    async def _everything(self) -> bytes:
-        return await take(self._reconciler, self._reconciler.revisions())
 
 
 def _summary(saved: dict[str, Saved], size: int) -> str:

@@ -1,10 +1,11 @@
-"""What we know of our revisions, as the next replica asks for it: GET /handover?bucket=NAME.
+"""What we know of our revisions, as the next replica asks for it: GET /handover?bucket=NAME&bucket=NAME...
 
 On the port of stats, for whoever has to ask can reach it: stats are forwarded there, whatever network
 policies say, and the port is the same for all. Knative's autoscaler answers 400 to a plain GET there.
 
-    200  a snapshot (`scaler.snapshot`) of a bucket that we lead, or that we have just released
-    404  we know nothing of that bucket
+    200  snapshots (`scaler.snapshot`) of buckets that we lead, or that we have just released, one after the
+         other; the header `Kpa-Lengths` gives the bytes of each that was asked for, 0 for the others
+    404  we know nothing of any of them
 """
 
 import asyncio
@@ -21,10 +22,11 @@ from scaler.batch import seal
 
 PATH = "/handover"
 CONTENT_TYPE = "application/vnd.kpa.snapshot"
+LENGTHS = "Kpa-Lengths"
 
 _FRESH = 4.0
-"""Seconds for which a snapshot is given to others who ask: one is made for all of them. A single follower
-asks every five, and gets a new one each time."""
+"""Seconds for which a snapshot is given to others who ask, unless another pace is set: one is made for all of
+them. A single follower asks every five, and gets a new one each time."""
 
 _SHARE, _OLDEST = 20, 30.0
 """Where snapshots of all buckets take long, each is given for so many times that, at most so many seconds:
@@ -52,11 +54,17 @@ class HandoverPages:
         The bucket of a revision.
     leads : callable (str) -> bool
         Whether a bucket is ours.
+
+    Attributes
+    ----------
+    fresh : float
+        Seconds for which a snapshot is given to others who ask.
     """
 
     def __init__(
         self, reconciler: Reconciler, owner: Callable[[Key], str], leads: Callable[[str], bool]
     ) -> None:
+        self.fresh = _FRESH
         self._reconciler = reconciler
         self._owner = owner
         self._leads = leads
@@ -67,24 +75,34 @@ class HandoverPages:
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer one request."""
-        bucket = request.query.get("bucket", "")
-        data = await self.snapshot(bucket)
-        if data is None:
-            return web.Response(status=404, text=f"bucket {bucket!r} is not ours\n")
-        response = web.Response(body=data, content_type=CONTENT_TYPE)
-        if self._final.pop(bucket, None) is not None and not self._final:
+        buckets = request.query.getall("bucket", [])
+        parts = [await self.snapshot(bucket) for bucket in buckets]
+        if all(part is None for part in parts):
+            return web.Response(status=404, text=f"{', '.join(buckets) or 'no bucket'} is not ours\n")
+        told = [part or b"" for part in parts]
+        headers = {LENGTHS: ",".join(str(len(part)) for part in told)}
+        response = web.Response(body=b"".join(told), content_type=CONTENT_TYPE, headers=headers)
+        last = [bucket for bucket in buckets if self._final.pop(bucket, None) is not None]
+        if last and not self._final:
             _log.info("all is handed over")
             asyncio.get_running_loop().call_later(0.1, self._fetched.set)  # after the answer is written
         return response
 
-    async def snapshot(self, bucket: str) -> bytes | None:
-        """Return what we know of a bucket; None if nobody should ask us."""
+    async def snapshot(self, bucket: str, oldest: float | None = None) -> bytes | None:
+        """Return what we know of a bucket; None if nobody should ask us.
+
+        Parameters
+        ----------
+        bucket : str
+        oldest : float, optional
+            Seconds that it may be old; without, what others are content with.
+        """
         if bucket in self._final:
             return self._final[bucket]
         async with self._lock:
             known = self._taken.get(bucket)
             age = float("inf") if known is None else time.monotonic() - known.at
-            if self._leads(bucket) and age > self._fresh():
+            if self._leads(bucket) and age > (self._given_for() if oldest is None else oldest):
                 began = time.monotonic()
                 keys = [key for key in self._reconciler.revisions() if self._owner(key) == bucket]
                 data = await take(self._reconciler, keys)
@@ -93,23 +111,27 @@ class HandoverPages:
                     age = 0.0
         return known.data if known is not None and age < _RELEASED else None
 
-    def _fresh(self) -> float:
+    def _given_for(self) -> float:
         """Return the seconds for which snapshots are given."""
-        return min(max(_FRESH, _SHARE * sum(taken.seconds for taken in self._taken.values())), _OLDEST)
+        return min(max(self.fresh, _SHARE * sum(taken.seconds for taken in self._taken.values())), _OLDEST)
 
-    async def refresh(self, bucket: str) -> None:
-        """Have a snapshot of now, of a bucket that we are about to release."""
-        self._taken.pop(bucket, None)
-        await self.snapshot(bucket)
+    async def refresh(self, bucket: str) -> bytes | None:
+        """Return a snapshot of now, which is given to others as well."""
+        return await self.snapshot(bucket, oldest=0.0)
+
+    async def everything(self) -> bytes:
+        """Return what we know of all our revisions now; who follows a bucket is given the same."""
+        followed = [bucket for bucket in self._taken if self._leads(bucket)]
+        parts = [await self.refresh(bucket) or b"" for bucket in followed]
+        rest = [key for key in self._reconciler.revisions() if self._owner(key) not in followed]
+        return b"".join([*parts, await take(self._reconciler, rest)])
 
     async def finish(self, buckets: Iterable[str]) -> None:
         """Keep what we know of our buckets now, to be told after they are released."""
         began = time.monotonic()
         for bucket in buckets:
-            if self._leads(bucket):
-                await self.refresh(bucket)
-                if bucket in self._taken and (data := self._taken[bucket].data):
-                    self._final[bucket] = data
+            if self._leads(bucket) and (data := await self.refresh(bucket)):
+                self._final[bucket] = data
         size = sum(map(len, self._final.values()))
         if size:
             _log.info("%d bytes to hand over, made in %.2f s", size, time.monotonic() - began)

@@ -65,7 +65,7 @@ class Leadership:
         timing: Timing,
         on_change: Callable[[str, bool], None],
         on_holder: Callable[[str, str], None],
-        before_giving: Callable[[str], Awaitable[None]],
+        before_giving: Callable[[str], Awaitable[object]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.buckets = BucketSet(bucket_names(buckets))

@@ -16,7 +16,7 @@ from aiohttp import web
 from kpa.kube import handover, handover_follower
 from kpa.kube.handover import Handover
 from kpa.kube.handover_follower import Follower
-from kpa.kube.handover_pages import CONTENT_TYPE, PATH, HandoverPages
+from kpa.kube.handover_pages import CONTENT_TYPE, LENGTHS, PATH, HandoverPages
 from kpa.kube.state_file import StateFile
 from kpa.revisions import Key
 from metrics.stat_server import StatServer
@@ -43,16 +43,21 @@ class Leader:
             state_folder,
         )
         self.pages: HandoverPages = self.handover.pages
+        self.requests = 0
         self.port = 0
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Leader"]:
-        server = StatServer(lambda messages: None, pages={PATH: self.pages.answer})
+        server = StatServer(lambda messages: None, pages={PATH: self._answer})
         self.port = await server.start("127.0.0.1", 0)
         try:
             yield self
         finally:
             await server.close()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        self.requests += 1
+        return await self.pages.answer(request)
 
 
 @pytest.fixture
@@ -84,6 +89,97 @@ async def test_of_others_nothing_is_told(leader: Leader, query: str) -> None:
     status, _, data = await asked(leader.port, query)
     assert status == 404
     assert b"is not ours" in data
+
+
+async def test_buckets_are_told_of_together_each_in_its_length(leader: Leader) -> None:
+    leader.led.add(OTHER)
+    follower = Follower(HERE, leader.port)
+    for bucket in (ONE, "bucket-99", OTHER):
+        follower.set_holder(bucket, THERE)
+    await until(lambda: len(follower._kept) == 2)
+    kept = {bucket: list(snapshot.read(data)) for bucket, data in follower._kept.items()}
+    assert kept == {ONE: [str(KEY)], OTHER: ["default/other-00001"]}
+    assert leader.requests == 1
+    await follower.close()
+
+
+@pytest.mark.parametrize("lengths", ["1", "1,1", "2,-1", "many", "1,0,0"])
+async def test_lengths_that_cannot_be_are_refused(lengths: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=b"1", content_type=CONTENT_TYPE, headers={LENGTHS: lengths})
+
+    async with peer(answer) as port:
+        follower = Follower(HERE, port)
+        follower.set_holder(ONE, THERE)
+        follower.set_holder(OTHER, THERE)
+        await until(lambda: caplog.messages)
+        assert not follower._kept
+        await follower.close()
+
+
+async def test_a_replica_that_gives_no_lengths_tells_of_the_one_bucket_that_it_was_asked_for() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=b"all", content_type=CONTENT_TYPE)
+
+    async with peer(answer) as port:
+        follower = Follower(HERE, port)
+        assert await follower.last_word(ONE, THERE, 5.0) == [b"all"]
+        await follower.close()
+
+
+async def test_a_bucket_that_comes_to_a_holder_is_asked_for_at_once(leader: Leader) -> None:
+    follower = Follower(HERE, leader.port)
+    follower.every = 3600.0
+    follower.set_holder(ONE, THERE)
+    await until(lambda: ONE in follower._kept)
+    leader.led.add(OTHER)
+    follower.set_holder(OTHER, THERE)
+    await until(lambda: OTHER in follower._kept)
+    await follower.close()
+
+
+async def test_many_buckets_are_asked_for_in_parts(leader: Leader) -> None:
+    follower = Follower(HERE, leader.port)
+    for number in range(1000):
+        follower.set_holder(f"autoscaler-bucket-{number:03d}-of-1000", THERE)
+    follower.set_holder(ONE, THERE)
+    await until(lambda: ONE in follower._kept)
+    await follower.close()
+
+
+async def test_what_is_being_told_when_a_lease_is_released_is_kept() -> None:
+    """The holder counts it as told, and ends: nobody would say it again."""
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        if asked.is_set():
+            return web.Response(status=404)
+        asked.set()
+        await go.wait()
+        return web.Response(body=b"onetwo", content_type=CONTENT_TYPE, headers={LENGTHS: "3,3"})
+
+    async with peer(answer) as port:
+        follower = Follower(HERE, port)
+        for bucket in (ONE, OTHER):
+            follower.set_holder(bucket, THERE)
+        await asked.wait()
+        for bucket in (ONE, OTHER):
+            follower.set_holder(bucket, "")
+        words = [asyncio.create_task(follower.last_word(bucket, THERE, 5.0)) for bucket in (ONE, OTHER)]
+        done, _ = await asyncio.wait(words, timeout=0.2)
+        assert not done, "they wait for what is being told"
+        go.set()
+        assert await asyncio.gather(*words) == [[b"one"], [b"two"]]
+        await follower.close()
+
+
+@pytest.mark.parametrize(("lease", "every"), [(4.0, 5.0), (40.0, 10.0), (60.0, 15.0), (600.0, 15.0)])
+def test_questions_keep_pace_with_leases(lease: float, every: float) -> None:
+    handover = Leader().handover
+    handover.keep_pace(lease)
+    assert (handover.follower.every, handover.pages.fresh) == (every, 0.8 * every)
 
 
 async def test_a_bucket_released_just_now_is_told_of_as_it_was_asked_for_last(leader: Leader) -> None:
@@ -192,7 +288,7 @@ async def test_a_peer_without_hand_overs_is_asked_ever_more_rarely_and_that_is_s
         assert await follower.last_word(ONE, THERE, 5.0) == []
         await follower.close()
     assert times[5] - times[4] > 0.1, "pauses double: no sleep is shorter than asked for"
-    assert caplog.messages == [f"bucket {ONE}: replica {THERE} has nothing to hand over: {said}"]
+    assert caplog.messages == [f"replica {THERE} has nothing to hand over: {said}"]
     assert {record.levelno for record in caplog.records} == {logging.INFO}
 
 
@@ -275,6 +371,26 @@ async def test_the_state_is_written_again_and_again(tmp_path: Path, monkeypatch:
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_who_is_followed_makes_one_snapshot_for_its_file_and_its_followers(tmp_path: Path) -> None:
+    leader = Leader(tmp_path)
+    leader.led.add(OTHER)
+    taken = list[list[Key]]()
+    payloads = leader.world.reconciler.payloads
+
+    def noted(keys: list[Key]) -> list[bytes]:
+        taken.append(list(keys))
+        return payloads(keys)
+
+    leader.world.reconciler.payloads = noted  # type: ignore[method-assign,assignment]
+    first = await leader.pages.snapshot(ONE)
+    everything = await leader.pages.everything()
+    assert set(snapshot.read(everything)) == {"default/hello-00001", "default/other-00001"}
+    second = await leader.pages.snapshot(ONE)
+    assert taken == [[KEY], [KEY], [Key("default", "other-00001")]]
+    assert everything.startswith(second or b"-")
+    assert first is not second
 
 
 async def test_a_file_that_cannot_be_written_is_told_of_once(
