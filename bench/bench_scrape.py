@@ -48,8 +48,8 @@ except ImportError:
 _CONNECTIONS_A_SECOND = 1000
 """Half of what the collector opens at most; while it connects, nothing is measured."""
 
-_PLACES = 10
-"""Moments in the first half of a second at which requests are sent, as the collector does."""
+_PLACES, _CROWD, _PAUSE = 10, 100, 0.05
+"""Moments of a second at which requests are sent, revisions at each, seconds to the next: the collector's."""
 
 _KNATIVE = (100, 335)
 """Microseconds a pod: 200 and 1,000 revisions x 3 pods."""
@@ -90,14 +90,14 @@ async def floor(port: int, revisions: int, pods: int, seconds: float) -> Cost:
     """Return the cost of sending and receiving alone."""
     request, costs, scraped = request_bytes("127.0.0.1", port), list[Cost](), 0
     socks = [socket.create_connection((_host(number), port)) for number in range(revisions * pods)]
-    groups = [socks[place::_PLACES] for place in range(_PLACES)]
+    places = min(_PLACES, -(-revisions // _CROWD))
     await asyncio.sleep(1.0)
     with _measured(costs, lambda: scraped):
-        for turn in range(int(seconds * 2 * _PLACES)):
-            group = groups[turn % _PLACES] if turn // _PLACES % 2 == 0 else []
+        for turn in range(int(seconds) * (places + 1)):
+            group = socks[turn % (places + 1) :: places] if turn % (places + 1) < places else []
             for sock in group:
                 sock.send(request)
-            await asyncio.sleep(0.5 / _PLACES)
+            await asyncio.sleep(_PAUSE if group else 1.0 - places * _PAUSE)
             for sock in group:
                 sock.recv(1024)
             scraped += len(group)
