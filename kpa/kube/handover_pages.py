@@ -121,7 +121,7 @@ class HandoverPages:
 
     async def everything(self) -> bytes:
         """Return what we know of all our revisions now; who follows a bucket is given the same."""
-        followed = [bucket for bucket in self._taken if self._leads(bucket)]
+        followed = {bucket for bucket in self._taken if self._leads(bucket)}
         parts = [await self.refresh(bucket) or b"" for bucket in followed]
         rest = [key for key in self._reconciler.revisions() if self._owner(key) not in followed]
         return b"".join([*parts, await take(self._reconciler, rest)])
