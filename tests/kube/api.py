@@ -14,7 +14,7 @@ Json = dict[str, Any]
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 GROUPS = {
     **dict.fromkeys(
-        ("configmaps", "endpoints", "events", "namespaces", "pods", "serviceaccounts", "services"),
+        ("configmaps", "endpoints", "events", "namespaces", "pods", "secrets", "serviceaccounts", "services"),
         "/api/v1",
     ),
     "deployments": "/apis/apps/v1",

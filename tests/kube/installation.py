@@ -58,13 +58,20 @@ async def until_served(api: Api, kind: str) -> None:
                 raise
 
 
-async def controller_token(api: Api, seconds: int = 3600, account: str = "controller") -> str:
-    """Ask for a token of the ServiceAccount that the autoscaler runs as, or of another one."""
+async def controller_token(
+    api: Api, seconds: int = 3600, account: str = "controller", bound_to: Json | None = None
+) -> str:
+    """Ask for a token of the ServiceAccount that the autoscaler runs as, or of another one.
+
+    One that is bound to a Secret is good for nothing once that is deleted.
+    """
     asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
-    answer = await api.post(
-        path("serviceaccounts", SYSTEM, account, "token"),
-        {**asked, "spec": {"expirationSeconds": seconds}},
-    )
+    spec: Json = {"expirationSeconds": seconds}
+    if bound_to is not None:
+        metadata = bound_to["metadata"]
+        reference = {"apiVersion": "v1", "kind": "Secret", "name": metadata["name"], "uid": metadata["uid"]}
+        spec["boundObjectRef"] = reference
+    answer = await api.post(path("serviceaccounts", SYSTEM, account, "token"), {**asked, "spec": spec})
     token: str = answer["status"]["token"]
     return token
 

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kpa.kube.client import KubeClient, Resource
+from kpa.kube.credentials import Credentials
 from kpa.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from kpa.kube.informer import Informer
 from kpa.revisions import Key
+from tests.kube.api import path
 from tests.kube.control_plane import ControlPlane
+from tests.kube.installation import SYSTEM, controller_token
 
 pytestmark = pytest.mark.kube
 
@@ -203,6 +207,34 @@ async def test_a_frozen_store_delays_writes_and_loses_none(
         await asyncio.gather(*writes)
         await _until(lambda: len(informer.cache) == 5)
         assert sorted(told) == [(f"a{number}", str(number)) for number in range(5)]
+
+
+async def test_a_token_that_is_revoked_gives_way_to_the_one_on_disk(
+    control_plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the kubelet has rotated the token of a pod: nothing fails meanwhile."""
+    kubeconfig, token = control_plane.kubeconfig(tmp_path / "kubeconfig"), tmp_path / "token"
+    document = yaml.safe_load(kubeconfig.read_text())
+    document["users"][0]["user"] = {"tokenFile": str(token)}
+    kubeconfig.write_text(yaml.safe_dump(document))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    monkeypatch.setattr("kpa.kube.credentials._RELOAD_PAUSE", 0.0)
+    async with control_plane.api() as api:
+        secret = await api.post(path("secrets", SYSTEM), {"metadata": {"name": "rotated"}})
+        token.write_text(await controller_token(api, bound_to=secret))
+        credentials = Credentials.from_environment()
+        client = KubeClient(credentials)
+        try:
+            await api.delete(path("secrets", SYSTEM, "rotated"))
+            token.write_text(new := await controller_token(api))
+            async with asyncio.timeout(
+                DEADLINE
+            ):  # an API server may not know yet, and remembers that for 10 s
+                while not (credentials.access.authorization or "").endswith(new):
+                    await client.list(CONFIG_MAPS, SYSTEM)
+                    await asyncio.sleep(0.2)
+        finally:
+            await client.close()
 
 
 async def test_a_right_that_is_lacking_is_named(kubeconfig: Path) -> None:
