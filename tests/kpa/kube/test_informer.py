@@ -389,4 +389,4 @@ async def test_a_list_whose_pages_take_too_long_is_asked_for_as_a_whole(pair: Pa
         await asyncio.wait_for(follower.informer.synced.wait(), DEADLINE)
         assert len(follower.cache) == 1100
         lists = [request.query.get("limit") for request in api.requests if "watch" not in request.query]
-        assert lists == ["250", "250", None]
+        assert lists == ["50", "50", None]
