@@ -240,7 +240,7 @@ class KubernetesCluster:
                 asyncio.get_running_loop().call_soon(self._look)
 
     def _forget(self, key: Key) -> None:
-        self._jobs.forget(key)
+        self._jobs.drop(key)
         if not self._pods_of.get(key, True):
             del self._pods_of[key]
         if self._told.pop(key, None) is not None:

@@ -55,6 +55,18 @@ class Latest(Generic[T]):
             self._forgotten.add(key)
             self._hear(key)
 
+    def drop(self, key: Key) -> None:
+        """Forget a job that is no longer ours to do: one that is under way is broken off.
+
+        A request of it would be repeated until its deadline, long after somebody else has begun to write.
+        """
+        self._waiting.pop(key, None)
+        self._forgotten.discard(key)
+        task = self._tasks.pop(key, None)
+        if task is not None:
+            del self._news[key]
+            task.cancel()
+
     def _hear(self, key: Key) -> None:
         """What is under way, or pauses, is of yesterday."""
         self._news[key].set()
@@ -83,8 +95,9 @@ class Latest(Generic[T]):
                     await self._pause(key, retry)
                     retry = min(2 * retry, _LAST_RETRY)
         finally:
-            del self._tasks[key], self._news[key]
-            self._forgotten.discard(key)
+            if self._tasks.get(key) is asyncio.current_task():  # it was not dropped
+                del self._tasks[key], self._news[key]
+                self._forgotten.discard(key)
 
     async def _attempt(self, key: Key, number: int) -> bool:
         """Do the newest job and tell whether that went well; if not it waits, unless there is a newer one."""
@@ -104,7 +117,8 @@ class Latest(Generic[T]):
             return False
         finally:
             turn.end()
-            del self._turn_of[key]
+            if self._turn_of.get(key) is turn:
+                del self._turn_of[key]
         return True
 
     async def _pause(self, key: Key, seconds: float) -> None:

@@ -162,6 +162,7 @@ async def test_a_leader_that_lost_its_lease_keeps_no_series_no_connection_and_wr
     async with asyncio.timeout(60):
         while await follower.revision("hello-00001"):
             await asyncio.sleep(0.05)
+    await asyncio.sleep(1.0)  # what was on its way has arrived
     before = len(requests())
     await asyncio.sleep(4.5)  # two ticks
     for replica in (spoiled, follower):

@@ -42,6 +42,7 @@ async def test_podautoscalers_that_go_in_the_middle_of_a_tick_leave_nothing(
     async with asyncio.timeout(60):
         while any("gone-" in name for name in await serving.telemetry()):
             await asyncio.sleep(0.1)
+    await asyncio.sleep(1.0)  # what was on its way has arrived
     before = len(requests())
     await asyncio.sleep(3.0)
     assert not [each for each in requests()[before:] if each.writes and each.name.startswith("gone-")]

@@ -94,6 +94,7 @@ async def test_a_deleted_revision_leaves_no_series_no_connection_and_no_writes(
     await knative.until(lambda: not any(stub.connections for stub in stubs), "connections are closed")
     assert not any("gone-00001" in name for name in await serving.telemetry())
     assert await serving.revision("gone-00001") == {}
+    await asyncio.sleep(1.0)  # what was on its way has arrived
     before, scrapes = len(requests()), [stub.scrapes for stub in stubs]
     await asyncio.sleep(4.5)  # two ticks, four scrapes
     assert [stub.scrapes for stub in stubs] == scrapes

@@ -215,6 +215,31 @@ async def test_only_revisions_that_we_own_are_told_and_written(world: World) -> 
         assert world.client.writes == []
 
 
+async def test_what_is_being_written_when_a_revision_is_no_longer_ours_is_broken_off(world: World) -> None:
+    """Else it would be asked for again and again, until the API server is back, and undo what others did."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    patch = world.client.patch_replicas
+
+    async def slow(*arguments: Any) -> Json:
+        begun.set()
+        await go_on.wait()
+        return await patch(*arguments)
+
+    world.client.patch_replicas = slow  # type: ignore[method-assign]
+    world.revision(replicas=2)
+    async with running(world):
+        await world.until(lambda: world.heard)
+        world.cluster.carry_out(KEY, outcome(7))
+        await begun.wait()
+        world.client.writes.clear()
+        world.ours = False
+        world.cluster.touch_all()
+        await world.until(lambda: world.heard[-1] == (KEY, None))
+        go_on.set()
+        await asyncio.sleep(0.01)
+        assert world.client.writes == []
+
+
 async def test_many_revisions_are_looked_at_in_slices_and_none_once_the_end_has_come(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

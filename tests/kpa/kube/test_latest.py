@@ -172,6 +172,37 @@ async def test_a_forgotten_job_that_waits_for_its_next_try_is_dropped() -> None:
     assert work.done == []
 
 
+async def test_a_dropped_job_is_broken_off_and_a_later_one_is_done() -> None:
+    work = Work()
+    work.gate.clear()
+    jobs = Latest(work)
+    jobs.submit(A, 1)
+    await work.begun.wait()
+    jobs.drop(A)
+    assert jobs.busy == 0
+    jobs.submit(A, 2)
+    jobs.submit(A, 3)
+    work.gate.set()
+    await idle(jobs)
+    assert work.done == [(A, 3)]
+
+
+async def test_a_job_can_be_dropped_before_it_began_and_while_it_waits_for_its_next_try() -> None:
+    work = Work()
+    work.fails = [RuntimeError("no luck")]
+    jobs = Latest(work)
+    jobs.submit(A, 1)
+    jobs.drop(A)
+    jobs.submit(B, 1)
+    async with asyncio.timeout(30):
+        while work.fails:
+            await asyncio.sleep(0.005)
+    jobs.drop(B)
+    jobs.drop(B)
+    await asyncio.sleep(0.1)  # the next try would have been 0.05 s later
+    assert work.done == []
+
+
 @pytest.mark.parametrize(
     ("error", "level"),
     [(Conflict("it changed"), logging.INFO), (Unreachable("no answer"), logging.WARNING)],

@@ -8,7 +8,6 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -122,12 +121,20 @@ async def test_a_queue_proxy_that_dies_is_replaced_with_its_process(start: Start
 
 
 async def test_a_queue_proxy_that_hangs_is_replaced(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    impatient = partial(until_silent, interval=0.1, seconds=0.5)
+    stopped = asyncio.Event()
+
+    async def impatient(host: str, port: int) -> None:
+        if replica.crashes:
+            await asyncio.Event().wait()  # a healthy one may be slow
+        await stopped.wait()
+        await until_silent(host, port, interval=0.1, seconds=0.5)
+
     monkeypatch.setattr("kpa.local.attempt.until_silent", impatient)
     replica = start()
     await until(lambda: replica.ready, "ready")
     (proxy,) = processes(replica, "stub_queue_proxy")
     os.kill(proxy, signal.SIGSTOP)
+    stopped.set()
     await until(lambda: replica.crashes == 1, "it is given up")
     await until(lambda: replica.ready, "ready again")
     assert await ask(replica) == (200, replica.name)
