@@ -370,4 +370,4 @@ async def test_the_loop_records_every_second_on_the_real_clock() -> None:
         await collector.close()
         await until(lambda: not pod.open)
     assert recorded == list(range(recorded[0], recorded[0] + len(recorded)))
-    assert abs(recorded[-1] - time.time()) < 5
+    assert abs(recorded[-1] - time.time()) < 60
