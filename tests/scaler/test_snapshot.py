@@ -50,7 +50,7 @@ def saved_alone(engine: Engine, key: str = "default/service-00000-00001") -> Sav
 
 @pytest.mark.parametrize(
     ("settings", "load", "most"),
-    [(INFERENCE, None, 1536), (PLAIN, None, 600), (INFERENCE, 0.0, 20), (INFERENCE, 12.0, 40)],
+    [(INFERENCE, None, 1536), (PLAIN, None, 600), (INFERENCE, 0.0, 50), (INFERENCE, 12.0, 60)],
     ids=["random load, 180 s", "random load, 60 s", "idle", "steady"],
 )
 def test_a_revision_takes_few_bytes_of_a_snapshot_of_many(
