@@ -26,7 +26,7 @@ from kpa.kube.objects import (
     ServerlessService,
     count_pods,
 )
-from kpa.kube.passes import Job, Passes
+from kpa.kube.passes import Passes
 from kpa.kube.resources import (
     DEPLOYMENTS,
     METRICS,
@@ -36,22 +36,12 @@ from kpa.kube.resources import (
     Resource,
     resource_of,
 )
-from kpa.kube.status import life_from_status
-from kpa.revisions import Key, Pod, Revision
+from kpa.kube.seen_revision import RevisionPods, revision_of
+from kpa.kube.wanted import Job
+from kpa.revisions import Key, Revision
 from kpa.slices import LENGTH, Slice
 
 _log = logging.getLogger(__name__)
-
-_METRICS_PORT = 9090
-"""Of a queue-proxy, where it reports its load."""
-
-_SERVING_PORTS = {"http1": 8012, "h2c": 8013}
-"""Of a queue-proxy, where it takes requests."""
-
-_SERVICE_LABEL = "serving.knative.dev/service"
-_CONFIGURATION_LABEL = "serving.knative.dev/configuration"
-
-_ENDED = ("Succeeded", "Failed")
 
 
 class KubernetesCluster:
@@ -90,15 +80,14 @@ class KubernetesCluster:
         self._told: dict[Key, Revision] = {}
         self._dirty: set[Key] = set()
         self._due: deque[Key] = deque()  # the same, in order
-        self._pods_of: dict[Key, dict[Key, PodInfo]] = {}
-        self._revision_of: dict[Key, Key] = {}
+        self._pods_of = RevisionPods(self.touch)
         self._passes = Passes(client, self, instance, clock)
         self._jobs: Latest[Job] = Latest(self._passes.work)
-        self._pas = Informer(client, PODAUTOSCALERS, _ours, on_change=self._touch)
-        self._skses = Informer(client, SERVERLESSSERVICES, ServerlessService.from_json, on_change=self._touch)
-        self._metrics = Informer(client, METRICS, Metric.from_json, on_change=self._touch)
+        self._pas = Informer(client, PODAUTOSCALERS, _ours, on_change=self.touch)
+        self._skses = Informer(client, SERVERLESSSERVICES, ServerlessService.from_json, on_change=self.touch)
+        self._metrics = Informer(client, METRICS, Metric.from_json, on_change=self.touch)
         self._pods = Informer(
-            client, PODS, PodInfo.from_json, label_selector=POD_SELECTOR, on_change=self._pod_changed
+            client, PODS, PodInfo.from_json, label_selector=POD_SELECTOR, on_change=self._pods_of.change
         )
         self._targets: dict[Resource, Informer[ScaleTarget]] = {}
         self._informers: dict[Resource, Informer[Any]] = {
@@ -133,7 +122,7 @@ class KubernetesCluster:
 
     def ready_pods(self, pa: PodAutoscaler) -> int:
         """Return how many pods of a revision take requests."""
-        return count_pods(self._pods_of.get(Key(pa.key.namespace, pa.revision), {}).values()).ready
+        return count_pods(self._pods_of.of(pa)).ready
 
     def learn(self, resource: Resource, written: dict[str, Any]) -> None:
         """Take what the API server answered a write with; the watches tell of it later."""
@@ -174,11 +163,7 @@ class KubernetesCluster:
     def touch_all(self) -> None:
         """Look at all revisions again: ownership or settings have changed."""
         for key in [*self._pas.cache, *self._told]:
-            self._touch(key)
-
-    def touch(self, key: Key) -> None:
-        """Look at a revision again."""
-        self._touch(key)
+            self.touch(key)
 
     def _submit(self, key: Key, job: Job) -> None:
         if self._in_charge and self._passes.needed(key, job):
@@ -198,7 +183,7 @@ class KubernetesCluster:
 
     # Changes.
 
-    def _touch(self, key: Key, _value: Any = None) -> None:
+    def touch(self, key: Key, _value: Any = None) -> None:
         """Look at a revision soon: many changes of one moment are looked at once."""
         if not self._dirty:
             asyncio.get_running_loop().call_soon(self._look)
@@ -206,20 +191,9 @@ class KubernetesCluster:
             self._dirty.add(key)
             self._due.append(key)
 
-    def _pod_changed(self, key: Key, pod: PodInfo | None) -> None:
-        before = self._revision_of.pop(key, None)
-        after = Key(pod.key.namespace, pod.revision) if pod is not None and pod.revision else None
-        if before is not None and before != after:
-            self._pods_of[before].pop(key, None)
-            self._touch(before)
-        if after is not None and pod is not None:
-            self._pods_of.setdefault(after, {})[key] = pod
-            self._revision_of[key] = after
-            self._touch(after)
-
     def _target_changed(self, key: Key, _target: ScaleTarget | None) -> None:
         """A Deployment is named after its revision; a PodAutoscaler after it as well."""
-        self._touch(Key(key.namespace, key.name.removesuffix("-deployment")))
+        self.touch(Key(key.namespace, key.name.removesuffix("-deployment")))
 
     def _look(self) -> None:
         """Look at what changed; if that takes long, go on once the event loop has seen to the rest."""
@@ -241,8 +215,7 @@ class KubernetesCluster:
 
     def _forget(self, key: Key) -> None:
         self._jobs.drop(key)
-        if not self._pods_of.get(key, True):
-            del self._pods_of[key]
+        self._pods_of.forget(key)
         if self._told.pop(key, None) is not None:
             for listener in self._listeners:
                 listener(key, None)
@@ -253,40 +226,12 @@ class KubernetesCluster:
         if sks is None or not sks.private_service_name:
             self._submit(key, self._settings(pa))
         elif target is not None:
-            revision = self._told[key] = self._revision(pa, sks, target)
+            revision = self._told[key] = revision_of(pa, sks, target, self._pods_of.of(pa), self._clock())
             for listener in self._listeners:
                 listener(key, revision)
-
-    def _revision(self, pa: PodAutoscaler, sks: ServerlessService, target: ScaleTarget) -> Revision:
-        pods = self._pods_of.get(Key(pa.key.namespace, pa.revision), {})
-        port = _SERVING_PORTS.get(pa.protocol_type, _SERVING_PORTS["http1"])
-        return Revision(
-            key=pa.key,
-            service=pa.labels.get(_SERVICE_LABEL, ""),
-            configuration=pa.labels.get(_CONFIGURATION_LABEL, ""),
-            annotations=pa.annotations,
-            container_concurrency=pa.container_concurrency,
-            replicas=target.replicas,
-            pods=tuple(_pod(pod, port) for pod in pods.values() if pod.phase not in _ENDED),
-            reachable=pa.reachable,
-            private_service=sks.private_service_name,
-            life=life_from_status(pa, sks, self._clock()),
-        )
 
 
 def _ours(body: dict[str, Any]) -> PodAutoscaler | None:
     """Trim a PodAutoscaler; those of other classes are nothing to us."""
     pa = PodAutoscaler.from_json(body)
     return pa if pa.is_ours else None
-
-
-def _pod(pod: PodInfo, port: int) -> Pod:
-    return Pod(
-        name=pod.key.name,
-        host=pod.ip,
-        metrics_port=_METRICS_PORT,
-        serving_port=port,
-        ready=pod.takes_requests,
-        started_at=pod.start_time,
-        terminating=pod.terminating and pod.phase == "Running",
-    )

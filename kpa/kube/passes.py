@@ -10,75 +10,30 @@ nothing does, since a request may wait for it, but the check that the Metric is 
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any, Protocol
 
-import numpy as np
-
-from config.resolve import RevisionSettings
-from kpa import cluster
-from kpa.kube.children import NotOwned, metric_body, metric_spec, sks_body, sks_spec
+from kpa.kube.children import NotOwned
 from kpa.kube.client import KubeClient
-from kpa.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Unreachable, explain, while_doing
-from kpa.kube.events import INTERNAL_ERROR, METRIC_CONTROLLER, PA_CONTROLLER, UPDATE_FAILED, Involved
-from kpa.kube.metric_status import metric_status_body
-from kpa.kube.objects import (
-    Metric,
-    PodAutoscaler,
-    PodAutoscalerStatus,
-    ScaleTarget,
-    ServerlessService,
-    ServerlessServiceSpec,
-)
+from kpa.kube.errors import AlreadyExists, Conflict, KubeError, Unreachable, explain, while_doing
+from kpa.kube.events import INTERNAL_ERROR, PA_CONTROLLER, Involved
+from kpa.kube.objects import PodAutoscaler, ServerlessService
 from kpa.kube.recorder import EventRecorder
 from kpa.kube.resources import METRICS, SERVERLESSSERVICES, Resource, resource_of
-from kpa.kube.status import (
-    Outcome,
-    equal_but_for_times,
-    life_from_status,
-    pa_status,
-    pa_status_failed,
-    pa_status_not_owned,
-    pa_status_waiting,
-)
+from kpa.kube.status import pa_status_failed, pa_status_not_owned
 from kpa.kube.status_writer import StatusWriter
 from kpa.kube.turns import Rank, Turn
+from kpa.kube.wanted import Job, Objects, Wanted
 from kpa.revisions import Key
-from scaler.bounds import active_threshold
-from scaler.burst import number_of_activators
-from scaler.zero import Activity, next_activity
 
 _log = logging.getLogger(__name__)
 
 
-class Caches(Protocol):
-    """What is known of the cluster's objects."""
-
-    @property
-    def podautoscalers(self) -> Mapping[Key, PodAutoscaler]:
-        """By namespace and name, as the others."""
-
-    @property
-    def serverlessservices(self) -> Mapping[Key, ServerlessService]:
-        """Which services a revision has, and where its requests go."""
-
-    @property
-    def metrics(self) -> Mapping[Key, Metric]:
-        """What is said to be collected."""
-
-    def scale_target(self, pa: PodAutoscaler) -> ScaleTarget | None:
-        """Return what has the replicas of a revision."""
-
-    def ready_pods(self, pa: PodAutoscaler) -> int:
-        """Return how many pods of a revision take requests."""
+class Caches(Objects, Protocol):
+    """What is known of the cluster's objects, and learned of what we write."""
 
     def learn(self, resource: Resource, written: dict[str, Any]) -> None:
         """Take what the API server answered a write with."""
-
-
-Job = cluster.Outcome | RevisionSettings
-"""An outcome to carry out, or the settings of a revision whose services do not exist yet."""
 
 
 class Passes:
@@ -92,6 +47,11 @@ class Passes:
         Our pod's name, in Events.
     clock : callable
         Unix time in seconds.
+
+    Attributes
+    ----------
+    needed : callable (key, job)
+        Tells whether anything has to be written for a job, by what is known now.
     """
 
     def __init__(
@@ -99,21 +59,11 @@ class Passes:
     ) -> None:
         self._client = client
         self._caches = caches
+        self._wanted = Wanted(caches, clock)
+        self.needed = self._wanted.needed
         self._recorder = EventRecorder(client, instance, clock)
         self._statuses = StatusWriter(client, self._recorder, caches.learn)
         self._clock = clock
-
-    def needed(self, key: Key, job: Job) -> bool:
-        """Tell whether anything has to be written for a job, by what is known now."""
-        pa = self._caches.podautoscalers.get(key)
-        if pa is None or pa.deleted:
-            return False
-        try:
-            if any(body is not None for body in self._children(pa, job)):
-                return True
-            return self._metric_status(pa, job) is not None or self._status_differs(pa, job)
-        except NotOwned:
-            return True
 
     async def work(self, key: Key, job: Job, turn: Turn) -> None:
         """Carry out a job; raises what made it fail, once the status says so.
@@ -137,72 +87,16 @@ class Passes:
         await turn.take(Rank.STATUS)
         sks = _newer(sks, self._caches.serverlessservices.get(key))
         newest = self._caches.podautoscalers.get(key, pa)
-        await self._statuses.write(newest, lambda stored: self._status(stored, job, sks))
-        if self._metric_status(newest, job) is not None:
+        await self._statuses.write(newest, lambda stored: self._wanted.status(stored, job, sks))
+        if self._wanted.metric_status(newest, job) is not None:
             await turn.take(Rank.METRIC)
-            await self._write_metric_status(newest, job)
-
-    # What should be.
-
-    def _children(self, pa: PodAutoscaler, job: Job) -> tuple[Any, Any, Any]:
-        """Return what to write to the Metric, the scale target and the ServerlessService; None is nothing."""
-        sks = self._caches.serverlessservices.get(pa.key)
-        if isinstance(job, RevisionSettings) or sks is None or not sks.private_service_name:
-            return None, None, sks_body(pa, sks, sks_spec(pa, proxied=True))
-        spec = self._sks_spec(pa, job)
-        known = self._caches.metrics.get(pa.key)
-        metric = metric_body(pa, known, metric_spec(job.settings, sks.private_service_name))
-        target, replicas = self._caches.scale_target(pa), job.plan.replicas
-        there = target is not None and target.replicas == replicas
-        return metric, None if there else replicas, sks_body(pa, sks, spec)
-
-    def _metric_status(self, pa: PodAutoscaler, job: Job) -> dict[str, Any] | None:
-        """Return the status to write to the Metric, if it is ours and collected for; None is nothing."""
-        known = self._caches.metrics.get(pa.key)
-        if known is None or known.owner != pa.uid or isinstance(job, RevisionSettings):
-            return None
-        return metric_status_body(known, job.problem, self._clock())
-
-    def _sks_spec(self, pa: PodAutoscaler, job: cluster.Outcome) -> ServerlessServiceSpec:
-        settings = job.settings
-        activators = _activators(
-            float(self._caches.ready_pods(pa)),
-            settings.total_value,
-            settings.target_burst_capacity,
-            settings.activator_capacity,
-        )
-        return sks_spec(pa, self._proxied(pa, job), activators)
-
-    def _proxied(self, pa: PodAutoscaler, job: cluster.Outcome) -> bool:
-        """Return whether activators belong in the path; while nothing is known it stays as it is."""
-        known = self._caches.serverlessservices.get(pa.key)
-        if job.plan.proxied is None:
-            return known is None or known.spec.mode != "Serve"
-        return job.plan.proxied
-
-    def _status(self, pa: PodAutoscaler, job: Job, sks: ServerlessService | None) -> PodAutoscalerStatus:
-        now = self._clock()
-        settings = job if isinstance(job, RevisionSettings) else job.settings
-        initialized = life_from_status(pa, sks, now).initialized
-        threshold = active_threshold(
-            settings.min_scale, settings.initial_scale, initialized, settings.reachable
-        )
-        if isinstance(job, RevisionSettings) or sks is None or not sks.private_service_name:
-            return pa_status_waiting(pa, threshold, now)
-        ready, life = self._caches.ready_pods(pa), job.plan.life
-        activity = _present_activity(job, ready)
-        outcome = Outcome(job.plan.wanted, ready, threshold, activity, life.initialized)
-        return pa_status(pa, outcome, sks, now)
-
-    def _status_differs(self, pa: PodAutoscaler, job: Job) -> bool:
-        sks = self._caches.serverlessservices.get(pa.key)
-        return not equal_but_for_times(pa.status, self._status(pa, job, sks))
-
-    # Writing it.
+            metric = self._wanted.metric_status(newest, job)  # as it is known by now
+            if metric is not None:
+                await self._statuses.write_metric(newest.key, metric)
 
     async def _write_children(self, pa: PodAutoscaler, job: Job, turn: Turn) -> ServerlessService | None:
         """Write what differs; returns the ServerlessService as it is then."""
-        metric, replicas, sks = self._children(pa, job)
+        metric, replicas, sks = self._wanted.children(pa, job)
         if replicas is not None:
             await turn.take(Rank.SCALE)
             await self._scale(pa, replicas)
@@ -227,20 +121,6 @@ class Passes:
             scaled = await self._client.patch_replicas(resource, pa.key.namespace, target.name, replicas)
         self._caches.learn(resource, {**scaled, "spec": {"replicas": replicas}})  # a Scale leaves out zero
         _log.info("%s: replicas %d", pa.key, replicas)
-
-    async def _write_metric_status(self, pa: PodAutoscaler, job: Job) -> None:
-        """Write the status of the Metric, after all others: it hinders nothing, and nobody waits for it."""
-        status = self._metric_status(pa, job)
-        if status is None:
-            return
-        try:
-            written = await self._client.replace_status(METRICS, pa.key.namespace, pa.key.name, status)
-            self._caches.learn(METRICS, written)
-        except KubeError as error:
-            if not isinstance(error, Conflict | Unreachable | NotFound):
-                text = f'Failed to update status for "{pa.key.name}": {explain(error)}'
-                await self._recorder.warn(Involved.of(status), UPDATE_FAILED, text, METRIC_CONTROLLER)
-            raise
 
     async def _write(
         self, resource: Resource, exists: bool, key: Key, body: dict[str, Any]
@@ -270,23 +150,6 @@ class Passes:
         else:
             await self._statuses.write(pa, lambda stored: pa_status_failed(stored, sks, now))
         await self._recorder.warn(Involved.pod_autoscaler(pa), INTERNAL_ERROR, explain(error), PA_CONTROLLER)
-
-
-def _present_activity(job: cluster.Outcome, ready: int) -> Activity:
-    """Return the activity by the pods that the status counts: there may be others than at the decision."""
-    settings, plan = job.settings, job.plan
-    if plan.life.activity.inactive:
-        return plan.life.activity
-    threshold = active_threshold(
-        settings.min_scale, settings.initial_scale, plan.life.initialized, settings.reachable
-    )
-    return next_activity(plan.life.activity, plan.wanted, ready, threshold)
-
-
-@lru_cache(maxsize=4096)  # revisions have much in common, and each is asked for many times
-def _activators(ready: float, total: float, burst: float, capacity: float) -> int:
-    """Return the number of activators for one revision."""
-    return int(number_of_activators(*(np.array([each]) for each in (ready, total, burst, capacity)))[0])
 
 
 def _newer(one: ServerlessService | None, other: ServerlessService | None) -> ServerlessService | None:

@@ -1,19 +1,21 @@
-"""Writes the status of PodAutoscalers: only what is new, and over what others wrote meanwhile.
+"""Writes statuses: of PodAutoscalers only what is new, and over what others wrote meanwhile; of Metrics.
 
 Source: `knative/pkg reconciler/retry.go` and the reconciler that it generates for PodAutoscalers.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from kpa.kube.client import KubeClient
 from kpa.kube.errors import Conflict, KubeError, NotFound, Unreachable, explain
-from kpa.kube.events import PA_CONTROLLER, UPDATE_FAILED, Involved
+from kpa.kube.events import METRIC_CONTROLLER, PA_CONTROLLER, UPDATE_FAILED, Involved
 from kpa.kube.podautoscaler import PodAutoscaler, PodAutoscalerStatus
 from kpa.kube.recorder import EventRecorder
-from kpa.kube.resources import PODAUTOSCALERS, Resource
+from kpa.kube.resources import METRICS, PODAUTOSCALERS, Resource
 from kpa.kube.status import equal_but_for_times, status_body
+from kpa.revisions import Key
 
 _ATTEMPTS = 5
 """Times that a status is written while somebody else writes the object."""
@@ -58,13 +60,37 @@ class StatusWriter:
             It could not be written; an Event says so, unless nobody answers or others write all the time.
         """
         try:
-            await self._write(pa, make)
+            async with self._telling(Involved.pod_autoscaler(pa), PA_CONTROLLER):
+                await self._write(pa, make)
         except NotFound:
             _log.info("%s is gone", pa.key)
+
+    async def write_metric(self, key: Key, body: dict[str, Any]) -> None:
+        """Write the status of a Metric.
+
+        Parameters
+        ----------
+        key : Key
+        body : dict
+            The object with its status.
+
+        Raises
+        ------
+        KubeError
+            It could not be written; an Event says so, unless nobody answers, others write, or it is gone.
+        """
+        async with self._telling(Involved.of(body), METRIC_CONTROLLER):
+            self._learn(METRICS, await self._client.replace_status(METRICS, *key, body))
+
+    @asynccontextmanager
+    async def _telling(self, involved: Involved, component: str) -> AsyncIterator[None]:
+        """Write an Event if the status of an object cannot be written."""
+        try:
+            yield
         except KubeError as error:
-            if not isinstance(error, Conflict | Unreachable):
-                text = f'Failed to update status for "{pa.key.name}": {explain(error)}'
-                await self._recorder.warn(Involved.pod_autoscaler(pa), UPDATE_FAILED, text, PA_CONTROLLER)
+            if not isinstance(error, Conflict | Unreachable | NotFound):
+                text = f'Failed to update status for "{involved.name}": {explain(error)}'
+                await self._recorder.warn(involved, UPDATE_FAILED, text, component)
             raise
 
     async def _write(self, pa: PodAutoscaler, make: Make) -> None:
