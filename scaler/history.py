@@ -1,6 +1,6 @@
 """The last hour of a block of revisions, for charts: a row every few seconds, the oldest overwritten."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ INTERVAL = 20.0
 
 SLOTS = 180
 """Samples that are kept: an hour."""
+
+_TOGETHER = 64
+"""Columns whose samples lie together: so few revisions touch 60 pages of memory in an hour, not 1,600."""
 
 _LOADS = ("stable", "panic")
 _PODS = ("desired", "wanted", "ready", "lower", "upper", "held")
@@ -73,9 +76,10 @@ class History:
     def __init__(self, columns: int, times: Times) -> None:
         self._times = times
         self._since = np.zeros(columns)  # unix seconds from which a column is its revision's
-        self._loads = np.zeros((SLOTS, len(_LOADS), columns), np.float32)
-        self._pods = np.zeros((SLOTS, len(_PODS), columns), np.uint16)
-        self._panicking = np.zeros((SLOTS, columns), np.bool_)
+        groups = -(-columns // _TOGETHER)
+        self._loads = np.zeros((groups, SLOTS, len(_LOADS), _TOGETHER), np.float32)
+        self._pods = np.zeros((groups, SLOTS, len(_PODS), _TOGETHER), np.uint16)
+        self._panicking = np.zeros((groups, SLOTS, _TOGETHER), np.bool_)
 
     def begin(self, column: int, now: float) -> None:
         """Give a column to another revision."""
@@ -92,25 +96,38 @@ class History:
             The fields of `Samples` by name; counts below 0 are not known and kept as 0.
         panicking : ndarray, shape (used,), bool
         """
-        row = self._times.row
+        row, groups = self._times.row, -(-used // _TOGETHER)
         for number, name in enumerate(_LOADS):
-            self._loads[row, number, :used] = values[name]
+            self._loads[:groups, row, number] = _grouped(values[name])
         for number, name in enumerate(_PODS):
-            self._pods[row, number, :used] = np.clip(values[name], 0, _MOST)
-        self._panicking[row, :used] = panicking
+            self._pods[:groups, row, number] = _grouped(np.clip(values[name], 0, _MOST))
+        self._panicking[:groups, row] = _grouped(panicking)
 
     def of(self, column: int) -> Samples:
         """Return the samples of a column."""
         at = self._times.at
         order = (np.arange(SLOTS) + self._times.row + 1) % SLOTS
         rows = order[(at[order] > 0) & (at[order] >= self._since[column])]
-        columns = {name: self._loads[rows, number, column] for number, name in enumerate(_LOADS)}
-        counts = {name: self._pods[rows, number, column] for number, name in enumerate(_PODS)}
-        return Samples(at=at[rows], **columns, **counts, panicking=self._panicking[rows, column])
+        group, place = divmod(column, _TOGETHER)
+        loads = {name: self._loads[group, rows, number, place] for number, name in enumerate(_LOADS)}
+        counts = {name: self._pods[group, rows, number, place] for number, name in enumerate(_PODS)}
+        return Samples(at=at[rows], **loads, **counts, panicking=self._panicking[group, rows, place])
 
     def copy(self, column: int, target: "History", target_column: int) -> None:
         """Copy the samples of a column to another history of the same fleet."""
         target._since[target_column] = self._since[column]
-        target._loads[:, :, target_column] = self._loads[:, :, column]
-        target._pods[:, :, target_column] = self._pods[:, :, column]
-        target._panicking[:, target_column] = self._panicking[:, column]
+        group, place = divmod(column, _TOGETHER)
+        to_group, to_place = divmod(target_column, _TOGETHER)
+        for source, copy in (
+            (self._loads, target._loads),
+            (self._pods, target._pods),
+            (self._panicking, target._panicking),
+        ):
+            copy[to_group, ..., to_place] = source[group, ..., place]
+
+
+def _grouped(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values of columns as rows of `_TOGETHER`, with zeros at the end."""
+    padded = np.zeros(-(-len(values) // _TOGETHER) * _TOGETHER, values.dtype)
+    padded[: len(values)] = values
+    return padded.reshape(-1, _TOGETHER)

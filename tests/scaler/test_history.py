@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from scaler.engine import Engine
-from scaler.history import INTERVAL, SLOTS
+from scaler.history import INTERVAL, SLOTS, History, Times
 from tests.strategies import PLAIN
 
 START = 1_700_000_000.0
@@ -87,3 +87,23 @@ def test_a_fleet_without_a_history_has_none() -> None:
     engine.add("one", PLAIN, START)
     sampled(engine, 1)
     assert engine.history("one") is None
+
+
+def test_columns_keep_to_themselves_however_they_lie_in_memory() -> None:
+    columns, used = 200, 130
+    times = Times()
+    history, other = History(columns, times), History(columns, times)
+    for column in range(columns):
+        history.begin(column, 900.0)
+    names = ("stable", "panic", "desired", "wanted", "ready", "lower", "upper", "held")
+    for step in range(3):
+        times.begin_row(1000.0 + step)
+        values = {name: np.arange(used) + 1000.0 * number + 200 * step for number, name in enumerate(names)}
+        history.sample(used, values, np.arange(used) % 2 == step % 2)
+    history.copy(129, other, 3)
+    for samples, column in ((history.of(64), 64), (history.of(129), 129), (other.of(3), 129)):
+        for number, name in enumerate(names):
+            expected = [column + 1000.0 * number + 200 * step for step in range(3)]
+            assert getattr(samples, name).tolist() == expected, name
+        assert samples.panicking.tolist() == [column % 2 == step % 2 for step in range(3)]
+    assert other.of(4).stable.tolist() == [0.0] * 3
