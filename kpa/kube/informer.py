@@ -12,12 +12,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from sys import intern
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from kpa.kube.client import KubeClient
 from kpa.kube.errors import Cut, Gone, KubeError, Unreachable
+from kpa.kube.meta import key_of
 from kpa.kube.resource import Resource
 from kpa.kube.retry import delay
 from kpa.revisions import Key
@@ -111,7 +111,7 @@ class Informer(Generic[T]):
         What a watch or a list still has to say of earlier versions is passed over; a version that it has come
         to is known already. Before the first list nothing is learned.
         """
-        key, version = _key(raw), _version_of(raw)
+        key, version = key_of(raw), _version_of(raw)
         if self.synced.is_set() and version > max(self._at, self._learned.get(key, 0)):
             self._learned[key] = version
             self._take(raw)
@@ -129,7 +129,7 @@ class Informer(Generic[T]):
                 slice = Slice(LENGTH)
                 while page:  # each raw object is freed before the next one is trimmed
                     raw = page.pop()
-                    seen.add(_key(raw) if self._is_old(raw) else self._take(raw))
+                    seen.add(key_of(raw) if self._is_old(raw) else self._take(raw))
                     if slice.over:
                         await asyncio.sleep(0)
                         slice = Slice(LENGTH)
@@ -165,23 +165,23 @@ class Informer(Generic[T]):
 
     def _is_old(self, raw: dict[str, Any]) -> bool:
         """Tell whether we have learned of a later version of an object."""
-        learned = self._learned.get(_key(raw)) if self._learned else None
+        learned = self._learned.get(key_of(raw)) if self._learned else None
         if learned is None:
             return False
         if _version_of(raw) < learned:
             return True
-        del self._learned[_key(raw)]
+        del self._learned[key_of(raw)]
         return False
 
     def _happen(self, kind: str, raw: dict[str, Any]) -> None:
         if kind == "DELETED":
-            self._put(_key(raw), None)
+            self._put(key_of(raw), None)
         else:
             self._take(raw)
 
     def _take(self, raw: dict[str, Any]) -> Key:
         """Keep an object, trimmed."""
-        key = _key(raw)
+        key = key_of(raw)
         try:
             value = self._trim(raw)
         except Exception as error:  # one bad object must not hide the others
@@ -230,8 +230,3 @@ def _number(version: str) -> int:
 
 def _version_of(raw: dict[str, Any]) -> int:
     return _number(raw["metadata"].get("resourceVersion", ""))
-
-
-def _key(raw: dict[str, Any]) -> Key:
-    metadata = raw["metadata"]
-    return Key(intern(metadata.get("namespace", "")), metadata["name"])

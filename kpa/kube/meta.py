@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
 import orjson
@@ -50,8 +52,16 @@ def from_time(text: object) -> float | None:
 
 
 def key_of(body: Json) -> Key:
-    """Return namespace and name of an object; the namespace of a cluster-wide one is empty."""
-    return Key(body["metadata"].get("namespace", ""), body["metadata"]["name"])
+    """Return namespace and name of an object; the namespace of a cluster-wide one is empty.
+
+    Asked again at once it returns the same key: a cache and what it keeps need one between them.
+    """
+    return _key(body["metadata"].get("namespace", ""), body["metadata"]["name"])
+
+
+@lru_cache(1)
+def _key(namespace: str, name: str) -> Key:
+    return Key(intern(namespace), name)
 
 
 def controller_uid(body: Json) -> str:

@@ -54,10 +54,9 @@ class PodInfo:
     def from_json(cls, body: Json) -> Self:
         """Trim an object of the API."""
         metadata, status = body["metadata"], body.get("status") or {}
-        key = key_of(body)
         started = from_time(status.get("startTime")) or from_time(metadata.get("creationTimestamp"))
         return cls(
-            key=Key(intern(key.namespace), key.name),
+            key=key_of(body),
             revision=intern((metadata.get("labels") or {}).get(REVISION_LABEL, "")),
             ip=status.get("podIP", ""),
             phase=intern(status.get("phase", "")),

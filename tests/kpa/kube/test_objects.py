@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kpa.kube.conditions import Condition
-from kpa.kube.meta import from_time, to_time, unpacked_metadata
+from kpa.kube.meta import from_time, key_of, to_time, unpacked_metadata
 from kpa.kube.objects import ObjectReference, PodCounts, PodInfo, ScaleTarget, count_pods
 from kpa.revisions import Key
 from tests.kpa.kube.kube_samples import (
@@ -253,3 +253,11 @@ def test_a_condition_whose_time_is_nonsense_has_none() -> None:
     read = Condition.from_json({"type": "Ready", "status": "True", "lastTransitionTime": "soon"})
     assert read == Condition("Ready", "True")
     assert read.to_json() == {"type": "Ready", "status": "True"}
+
+
+def test_a_cache_and_what_it_keeps_share_a_key() -> None:
+    body = {"metadata": {"namespace": "default", "name": "hello-00001"}}
+    key = key_of(body)
+    assert key == ("default", "hello-00001")
+    assert key_of(json.loads(json.dumps(body))) is key
+    assert key_of({"metadata": {"name": "cluster-wide"}}) == ("", "cluster-wide")
