@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet_cluster import Standing, standing_fleet
+from fleet_floor import floor
 from fleet_probe import fleet_probe
 from fleet_report import plot, table
 from fleet_stages import Figures, Stages
@@ -51,10 +52,11 @@ class Options:
 async def measure(folder: Path, revisions: int, options: Options) -> AsyncIterator[Figures]:
     """Measure one autoscaler after the other on one fleet."""
     async with standing_fleet(folder, revisions, options.zero, options.pods) as fleet:
+        alone = await floor(fleet.control_plane, fleet.cluster.fleet) if revisions <= LARGEST else 0.0
         for peer in options.peers:
             if peer != "kpa":
                 await allow_all(fleet.api)
-            yield await _measure_one(fleet, peer, options)
+            yield await _measure_one(fleet, peer, options, alone)
 
 
 async def measure_all(sizes: Sequence[int], options: Options, output: Path) -> list[Figures]:
@@ -79,8 +81,8 @@ async def allow_all(api: Api) -> None:
     )
 
 
-async def _measure_one(fleet: Standing, peer: str, options: Options) -> Figures:
-    figures = Figures(peer, len(fleet.cluster.fleet), options.pods)
+async def _measure_one(fleet: Standing, peer: str, options: Options, alone: float) -> Figures:
+    figures = Figures(peer, len(fleet.cluster.fleet), options.pods, alone=alone)
     access = (fleet.control_plane.url, ADMIN_TOKEN, fleet.control_plane.ca_file)
     with fleet_probe(*access) as probe:
         async with starter(fleet.kubeconfig, peer) as start:

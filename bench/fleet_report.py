@@ -7,6 +7,7 @@ from fleet_stages import Figures, quantile
 
 ROWS: Sequence[tuple[str, Callable[[Figures], float], str]] = (
     ("take-up, s", lambda each: each.take_up, "8.1f"),
+    ("  the API server alone, s", lambda each: each.alone, "8.1f"),
     ("  revisions taken up", lambda each: each.taken_up, "8.0f"),
     ("  CPU, s", lambda each: each.take_up_cpu, "8.1f"),
     ("  writes", lambda each: each.writes, "8.0f"),

@@ -34,6 +34,8 @@ class Figures:
     ----------
     take_up : float
         From the creation of the first PodAutoscaler until all are ready and decided on.
+    alone : float
+        What the API server alone needs for the writes of that, on the same machine (`fleet_floor`).
     take_up_cpu : float
         CPU seconds of that.
     taken_up : int
@@ -63,6 +65,7 @@ class Figures:
     pods: int
     load: float = field(default_factory=lambda: os.getloadavg()[0])
     take_up: float = 0.0
+    alone: float = 0.0
     take_up_cpu: float = 0.0
     taken_up: int = 0
     writes: int = 0
