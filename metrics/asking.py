@@ -71,6 +71,25 @@ class Askable(Protocol):
         """Let a round pass without being asked."""
 
 
+class Exchange(Protocol):
+    """Asks a sample of pods at once, and tells `Round.heard` or `Round.disclose` (`metrics.quiet`)."""
+
+    @property
+    def asked(self) -> Sequence[Askable]:
+        """Whom the last round asked."""
+
+    def ask(self) -> None:
+        """Ask."""
+
+    def disclose(self) -> None:
+        """Let the pods know that they were asked."""
+
+
+def is_young(pod: Askable, now: float, stable_window: float) -> bool:
+    """Say whether a pod has not been there for a stable window yet."""
+    return now - pod.target.started_at < stable_window
+
+
 def asking_order(
     pods: Sequence[Askable],
     now: float,
@@ -83,8 +102,7 @@ def asking_order(
     """
     classes: tuple[list[Askable], ...] = ([], [], [], [])
     for pod in pods:
-        young = now - pod.target.started_at < stable_window
-        classes[2 * (not pod.trusted) + young].append(pod)
+        classes[2 * (not pod.trusted) + is_young(pod, now, stable_window)].append(pod)
     for group in classes:
         shuffle(group)
     return [pod for group in classes for pod in group]

@@ -77,6 +77,11 @@ class PodScraper:
         """A request waits to be sent."""
         return self.waiting and self.connection is None and not self._gone
 
+    @property
+    def at_rest(self) -> bool:
+        """It answered whatever it was asked, and all was made use of."""
+        return self.trusted and not self.waiting and self.late is None
+
     def ask(self) -> bool:
         """Ask for a stat, unless one is owed already; False while backing off."""
         if self.waiting and not self._overdue():

@@ -5,30 +5,18 @@ owe an answer or failed the last time are asked after all others and not waited 
 that a broken pod delays its revision once, until that round's deadline. And an answer that comes after its
 round has ended stands in for that pod in the next, so that a pod slower than a round is still heard.
 
-After a round in which every pod was asked and answered, the next ones ask them all at once (`metrics.quiet`)
-until that fails.
+After a round whose sample answered, the next ones ask at once (`metrics.quiet`) while nothing is unusual.
 """
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
 
-from metrics.asking import Askable, asking_order, extrapolate, total
+from metrics.asking import Askable, Exchange, asking_order, extrapolate, is_young, total
 from metrics.continuity import Continuity, MissingStats
 from metrics.failure import Problem, Trouble
 from metrics.route import Route
 from metrics.sampling import sample_size
 from metrics.stat import Loads, Stat
-
-
-class Exchange(Protocol):
-    """Asks all pods at once, and tells `Round.heard` or `Round.disclose` (`metrics.quiet`)."""
-
-    def ask(self) -> None:
-        """Ask."""
-
-    def disclose(self) -> None:
-        """Let the pods know that they were asked."""
 
 
 class Round:
@@ -46,8 +34,8 @@ class Round:
         Called when `trouble.problem` has become another one.
     shuffle : callable, optional
         Orders pods by chance, in place; a simulation has its own.
-    hush : callable, optional
-        Returns what asks all pods at once from now on, each of which has just answered; None if nothing can.
+    hush : callable (int), optional
+        Returns what asks a sample of that size at once from now on, if no pod has anything else to say.
     """
 
     __slots__ = (
@@ -63,7 +51,7 @@ class Round:
         route: Route | None = None,
         troubled: Callable[[], None] = lambda: None,
         shuffle: Callable[[list[Askable]], None] = random.shuffle,
-        hush: Callable[[], Exchange | None] = lambda: None,
+        hush: Callable[[int], Exchange | None] = lambda sample: None,
     ) -> None:
         self._shuffle = shuffle
         self._hush = hush
@@ -146,10 +134,9 @@ class Round:
         self.continuity.clock_set_back()
 
     def heard(self, sums: Loads) -> None:
-        """Take the answers of all pods together."""
+        """Take the answers of the whole sample together."""
         self._open = False
-        pods = len(self.pods)
-        self.continuity.succeed(self._second, total(sums, pods, pods, self._second))
+        self.continuity.succeed(self._second, total(sums, self._needed, self._pods_then, self._second))
         self._ended(self._began)
 
     def disclose(self) -> None:
@@ -157,12 +144,16 @@ class Round:
         quiet, self._quiet = self._quiet, None
         if quiet is None or not self._open:
             return
-        self._asked = list(self.pods)
+        self._asked = list(quiet.asked)
+        self._awaited = len(self._asked)
         self._answers = []
-        self._order = iter(())
-        self._pods_then = self._needed = self._awaited = len(self._asked)
         for pod in self._asked:
             pod.asked_in, pod.awaited = self._second, True
+        spares = [pod for pod in self.pods if pod.asked_in != self._second]
+        self._shuffle(spares)
+        self._order = iter(spares)
+        for pod in spares:
+            pod.rest()
         quiet.disclose()
 
     def answered(self, pod: Askable, stat: Stat) -> None:
@@ -227,8 +218,8 @@ class Round:
         self.disclose()
         self._open = False
         answers = self._answers
-        if len(answers) == len(self._asked) == len(self.pods) and self.route.is_plain:
-            self._quiet = self._hush()
+        if len(answers) == len(self._asked) == self._needed:
+            self._quiet = self._hushed()
         if len(answers) < len(self._asked):
             for pod in self._asked:
                 if pod.late is not None:
@@ -241,6 +232,15 @@ class Round:
             self.continuity.fail(self._second)
             self.trouble.fail(self._problem)
         self._ended(self._began)
+
+    def _hushed(self) -> Exchange | None:
+        """Return what may ask from now on: all pods together, or, of more than a sample, only old ones."""
+        pods = self.pods
+        if len(pods) != self._pods_then or not self.route.is_plain:
+            return None
+        if self._needed < len(pods) and any(is_young(pod, self._began, self._stable_window) for pod in pods):
+            return None
+        return self._hush(self._needed)
 
     def _problem(self) -> Problem:
         return self.route.problem(self.pods)

@@ -102,13 +102,15 @@ class Watched:
         if before is not None:
             before.close()
 
-    def _hush(self) -> Quiet | None:
-        """Return what asks all pods at once; None if one is without a connection."""
-        pods = [(pod.target.name, pod) for pod in self.pods.values()]
-        connections = [pod.connection for _, pod in pods if pod.connection is not None]
-        if len(connections) < len(pods):
-            return None
-        return Quiet(self.round, pods, connections, self._means.connector.poller)
+    def _hush(self, sample: int) -> Quiet | None:
+        """Return what asks so many pods at once; None if one is without a connection or has more to say."""
+        pods = tuple(self.pods.values())
+        connections = []
+        for pod in pods:
+            if pod.connection is None or not pod.at_rest:
+                return None
+            connections.append(pod.connection)
+        return Quiet(self.round, pods, connections, sample, self._means.connector.poller)
 
     def _switched(self, by_service: bool) -> None:
         if by_service:

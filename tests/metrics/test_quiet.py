@@ -31,6 +31,7 @@ class Pod:
         self.end: socket.socket | None = None
         self.owed = b""
         self.requests = 0
+        self.started_at = 0.0
 
     def connect(self) -> socket.socket:
         self.hang_up()
@@ -58,7 +59,6 @@ class Pod:
             self._say(self._answer())
 
     def _answer(self, name: str = "") -> bytes:
-        self.load += 1.0
         return sized(Stat(name, self.load, 0.0, 2 * self.load, 0.0, 100.0).encode())
 
     def _meet(self, fate: str) -> None:
@@ -107,6 +107,7 @@ class World:
         self.records: list[tuple[int, float, float]] = []
         self.told: list[str] = []
         self.start = START
+        self.step = 1.0
         self.collector = Collector(self._record, lambda key: self.told.append("forgotten"))
         self.collector.turn(START - 0.05)
         self.watch(pods)
@@ -115,11 +116,14 @@ class World:
         self.records.append((second, stat.average_concurrent_requests, stat.request_count))
 
     def watch(self, pods: int) -> None:
-        targets = [Target(pod.name, "127.0.0.1", number, 0.0) for number, pod in enumerate(self.pods[:pods])]
+        here = enumerate(self.pods[:pods])
+        targets = [Target(pod.name, "127.0.0.1", number, pod.started_at) for number, pod in here]
         self.collector.watch(KEY, targets, stable_window=60.0, panic_window=6.0, missing_stats=self.policy)
 
     def second(self, number: int, *fates: str, event: str = "") -> None:
         """Let a second pass, in which each pod has a fate, and something happens once all are asked."""
+        for pod in self.pods:
+            pod.load += self.step
         with pytest.MonkeyPatch.context() as patch:
             for moment in MOMENTS:
                 self.collector.turn(self.start + number + moment)
@@ -150,7 +154,7 @@ def world(pods: int, policy: MissingStats = "hold", *, quietly: bool = True) -> 
         patch.setattr("metrics.poller._RINGS", 1)  # each turn sees all that was said unasked
         patch.setattr("metrics.poller._SWEEP", 0.01)
         if not quietly:
-            patch.setattr("metrics.watched.Watched._hush", lambda watched: None)
+            patch.setattr("metrics.watched.Watched._hush", lambda watched, sample: None)
         it = World(pods, policy)
         patch.setattr("metrics.connector._connecting", lambda family, address: it.pods[address[1]].connect())
         yield it
@@ -191,14 +195,42 @@ def test_whatever_else_happens_ends_it_and_pods_that_answer_bring_it_back(fate: 
         assert [second - START for second, *_ in it.records] == list(range(12))
 
 
-def test_more_pods_than_are_asked_in_a_round_are_asked_by_themselves() -> None:
-    with world(4) as it:
-        it.second(0, *["answer"] * 4)
-        assert it.is_quiet, "all of four are asked"
+def _large(it: World) -> float:
+    """Let all pods say the same, and be known to all; returns their load together."""
+    it.step = 0.0
+    for pod in it.pods:
+        pod.load = 2.0
+    for second in range(-30, 0):
+        it.second(second, *["answer"] * len(it.pods))
+    it.records.clear()
+    return 2.0 * len(it.pods)
+
+
+def test_of_many_pods_another_sample_is_asked_each_time() -> None:
+    with world(10) as it:
+        total = _large(it)
+        assert it.is_quiet
+        for pod in it.pods:
+            pod.requests = 0
+        for second in range(40):
+            it.second(second, *["named"] * 10)
+            assert sum(pod.requests for pod in it.pods) == 7 * (second + 1)
+        assert it.is_quiet
+        assert all(pod.requests > 8 for pod in it.pods), "28 each, by chance"
+        assert it.records == [(START + second, total, 2 * total) for second in range(40)]
+
+
+def test_many_pods_are_asked_by_themselves_until_the_youngest_is_as_old_as_the_others() -> None:
     with world(5) as it:
-        for second in range(10):
+        it.pods[2].started_at = START - 50.5
+        it.watch(5)
+        _large(it)
+        quiet = []
+        for second in range(60):
             it.second(second, *["answer"] * 5)
-            assert not it.is_quiet
+            quiet.append(it.is_quiet)
+        assert quiet.index(True) >= 10, "it is asked from then on"
+        assert all(quiet[quiet.index(True) :])
 
 
 EVENTS = [*[""] * 4, "a pod goes", "all are there", "the clock is set back", "nobody has time to read"]
@@ -223,3 +255,40 @@ def test_what_is_recorded_is_the_same_as_if_each_pod_were_asked_by_itself(
             asked = [pod.requests for pod in it.pods]
             seen.append((it.records, it.told, it.collector.failures, asked))
     assert seen[0] == seen[1]
+
+
+@settings(max_examples=50)
+@given(
+    pods=st.integers(5, 9),
+    seconds=st.lists(
+        st.tuples(st.sampled_from(FATES), st.sampled_from(["", "all are there", "nobody has time to read"])),
+        max_size=6,
+    ),
+)
+def test_a_sample_that_shares_a_fate_is_recorded_as_if_each_pod_were_asked_by_itself(
+    pods: int, seconds: list[tuple[str, str]]
+) -> None:
+    seen = []
+    for quietly in (True, False):
+        with world(pods, quietly=quietly) as it:
+            _large(it)
+            assert it.is_quiet == quietly
+            for number, (fate, event) in enumerate(seconds):
+                it.second(number, *[fate] * pods, event=event)
+            seen.append((it.records, it.told))
+    assert seen[0] == seen[1]
+
+
+@settings(max_examples=50)
+@given(
+    pods=st.integers(5, 9),
+    seconds=st.lists(st.lists(st.sampled_from(FATES), min_size=2, max_size=2), min_size=1, max_size=8),
+)
+def test_two_pods_that_do_anything_at_all_leave_the_others_to_stand_for_all(
+    pods: int, seconds: list[list[str]]
+) -> None:
+    with world(pods) as it:
+        total = _large(it)
+        for number, fates in enumerate(seconds):
+            it.second(number, *fates, *["answer"] * (pods - 2))
+        assert it.records == [(START + second, total, 2 * total) for second in range(len(seconds))]
