@@ -152,8 +152,6 @@ class Round:
         spares = [pod for pod in self.pods if pod.asked_in != self._second]
         self._shuffle(spares)
         self._order = iter(spares)
-        for pod in spares:
-            pod.rest()
         quiet.disclose()
 
     def answered(self, pod: Askable, stat: Stat) -> None:

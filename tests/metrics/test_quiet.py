@@ -145,7 +145,10 @@ class World:
 
     @property
     def is_quiet(self) -> bool:
-        return self.collector._watched[KEY].round._quiet is not None
+        watched = self.collector._watched[KEY]
+        quiet = watched.round._quiet is not None
+        assert not quiet or all(pod.at_rest and pod.late is None for pod in watched.pods.values())
+        return quiet
 
 
 @contextmanager
@@ -222,7 +225,8 @@ def test_of_many_pods_another_sample_is_asked_each_time() -> None:
 
 def test_many_pods_are_asked_by_themselves_until_the_youngest_is_as_old_as_the_others() -> None:
     with world(5) as it:
-        it.pods[2].started_at = START - 50.5
+        for young in it.pods[3:]:
+            young.started_at = START - 50.5
         it.watch(5)
         _large(it)
         quiet = []
@@ -231,6 +235,26 @@ def test_many_pods_are_asked_by_themselves_until_the_youngest_is_as_old_as_the_o
             quiet.append(it.is_quiet)
         assert quiet.index(True) >= 10, "it is asked from then on"
         assert all(quiet[quiet.index(True) :])
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_another_pod_is_asked_in_the_place_of_one_that_fails(number: int) -> None:
+    with world(5, "zero") as it:
+        total = _large(it)
+        fates = ["answer"] * 5
+        fates[number] = "garbage"
+        it.second(0, *fates)
+        assert it.records == [(START, total, 2 * total)]
+
+
+def test_of_pods_that_go_none_is_counted_later() -> None:
+    with world(5) as it:
+        _large(it)
+        for second in range(0, 80, 2):
+            it.watch(5)
+            it.second(second, *["answer"] * 5, event="a pod goes")
+            it.second(second + 1, *["answer"] * 4)
+        assert [total for second, total, _ in it.records if second % 2] == [8.0] * 40
 
 
 EVENTS = [*[""] * 4, "a pod goes", "all are there", "the clock is set back", "nobody has time to read"]
@@ -291,4 +315,5 @@ def test_two_pods_that_do_anything_at_all_leave_the_others_to_stand_for_all(
         total = _large(it)
         for number, fates in enumerate(seconds):
             it.second(number, *fates, *["answer"] * (pods - 2))
+            assert it.is_quiet in (True, False), "and if so, no pod has more to say"
         assert it.records == [(START + second, total, 2 * total) for second in range(len(seconds))]
