@@ -17,6 +17,7 @@ from kpa.kube.credentials import Credentials, CredentialsError
 from kpa.kube.errors import Unauthorized
 from tests.kpa.kube.api_client import configuration
 from tests.kpa.kube.fake_api import THINGS, FakeApi
+from tests.servers import ScriptedServer
 
 
 class _Clock:
@@ -214,3 +215,25 @@ async def test_many_refusals_at_once_have_the_credentials_read_once() -> None:
     finally:
         await client.close()
         await api.stop()
+
+
+async def test_all_requests_go_through_a_proxy_that_is_on_the_way() -> None:
+    lines: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            lines.append(head.decode().partition("\r\n")[0])
+            writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\n{"metadata":{"uid":1}}')
+
+    def behind_proxy() -> Configuration:
+        made = configuration("http://kube.invalid:80")
+        made.proxy = f"http://127.0.0.1:{server.port}"
+        return made
+
+    async with ScriptedServer(answer) as server:
+        client = KubeClient(Credentials(behind_proxy))
+        assert await client.get(THINGS, "default", "a") == {"metadata": {"uid": 1}}
+        await client.close()
+    (line,) = lines
+    assert line.startswith("GET http://kube.invalid/apis/test.dev/v1/namespaces/default/things/a HTTP")
