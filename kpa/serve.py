@@ -175,7 +175,7 @@ class ServeApp(FleetApp):
         else:
             self._ours.discard(bucket)
             self._endpoints.release(bucket)
-            self._changes[bucket] = asyncio.create_task(self._look_at(bucket))
+            self._changes[bucket] = asyncio.create_task(self._leave(bucket))
 
     async def _take_over(self, bucket: str) -> None:
         """Look after other revisions, as far as others know them; stats that waited for that are ours."""
@@ -187,6 +187,14 @@ class ServeApp(FleetApp):
         self._ours.add(bucket)
         await self._look_at(bucket)
         self._reconciler.on_stats(self._forwarder.reclaim(bucket))
+
+    async def _leave(self, bucket: str) -> None:
+        """Forget revisions that are no longer ours, but keep what we know of them."""
+        try:
+            await self._handover.lost(bucket)
+        except Exception:
+            log.exception("bucket %s: what we know of it is lost", bucket)
+        await self._look_at(bucket)
 
     async def _look_at(self, bucket: str) -> None:
         """Look at the revisions of a bucket: they are ours now, or no longer."""

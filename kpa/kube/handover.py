@@ -11,7 +11,8 @@
                          Resumption.offer: windows, panic, delays, where it is on its way
 
 A leader that ends makes a last snapshot, releases its leases, and waits for a while until its successor has
-fetched it; the Lease says whom to ask, for one that starts only then.
+fetched it; the Lease says whom to ask, for one that starts only then. One that loses a lease, as in an outage
+of the API server, keeps its last snapshot: it may well be the next leader itself.
 """
 
 import asyncio
@@ -103,6 +104,10 @@ class Handover:
                 continue
             self._reconciler.resumption.offer(saved)
             _log.info("bucket %s: %s", bucket, _summary(saved, len(source)))
+
+    async def lost(self, bucket: str) -> None:
+        """Keep what we know of a bucket that was ours: it may be so again before it is another's."""
+        self.follower.keep(bucket, await self.pages.lost(bucket))
 
     async def finish(self, buckets: Iterable[str]) -> None:
         """Make the last snapshot, while the buckets are ours still."""

@@ -98,6 +98,10 @@ class Follower:
             _log.info("replica %s told us nothing in %g s", predecessor, seconds)
         return [data for data in (self._kept.pop(bucket, None), told) if data is not None]
 
+    def keep(self, bucket: str, data: bytes) -> None:
+        """Keep what we ourselves knew of a bucket, unless its holder has told more by now."""
+        self._kept.setdefault(bucket, data)
+
     async def close(self) -> None:
         """Ask no more."""
         tasks = [*self._tasks.values(), *self._under_way.values()]

@@ -103,13 +103,24 @@ class HandoverPages:
             known = self._taken.get(bucket)
             age = float("inf") if known is None else time.monotonic() - known.at
             if self._leads(bucket) and age > (self._given_for() if oldest is None else oldest):
-                began = time.monotonic()
-                keys = [key for key in self._reconciler.revisions() if self._owner(key) == bucket]
-                data = await take(self._reconciler, keys)
+                taken = await self._take(bucket)
                 if self._leads(bucket):
-                    known = self._taken[bucket] = _Taken(time.monotonic(), time.monotonic() - began, data)
-                    age = 0.0
+                    known, age = taken, 0.0
+                    self._taken[bucket] = taken
         return known.data if known is not None and age < _RELEASED else None
+
+    async def lost(self, bucket: str) -> bytes:
+        """Return what we know of a bucket that has just been lost; its next holder is told the same."""
+        async with self._lock:
+            self._taken[bucket] = await self._take(bucket)
+        return self._taken[bucket].data
+
+    async def _take(self, bucket: str) -> _Taken:
+        began = time.monotonic()
+        data = await take(
+            self._reconciler, [key for key in self._reconciler.revisions() if self._owner(key) == bucket]
+        )
+        return _Taken(time.monotonic(), time.monotonic() - began, data)
 
     def _given_for(self) -> float:
         """Return the seconds for which snapshots are given."""

@@ -59,16 +59,18 @@ class Played:
         return sum(parts) / (until - since)
 
 
-async def falling(knative: Knative, leader: Serving, name: str = "hello-00001") -> Played:
-    """Play a load of 48 for a while, then of 8: for a stable window it shows who remembers."""
+async def falling(
+    knative: Knative, leader: Serving, name: str = "hello-00001", seconds: float = 16.0
+) -> Played:
+    """Play a load of 48 for some seconds, then of 8: for a stable window it shows who remembers."""
     annotations = {"min-scale": "6"}  # whatever the windows say
     played = Played(await knative.create(name, replicas=6, container_concurrency=10, annotations=annotations))
     played.load(48.0)
     await knative.until(lambda: played.revision.condition("Ready") == ("True", ""), "ready")
     await leader.decided(name, 6)
-    await asyncio.sleep(16.0)
+    await asyncio.sleep(seconds)
     played.load(8.0)
-    await asyncio.sleep(16.0)  # the last snapshot or file is of this load, however old it is
+    await asyncio.sleep(seconds)  # the last snapshot or file is of this load, however old it is
     return played
 
 
@@ -252,6 +254,21 @@ async def test_a_damaged_file_is_no_reason_not_to_start(
     await serving.logs("what was handed over is of no use: snapshot was cut off")
     revision = await knative.create("hello-00001", annotations={"min-scale": "2"})
     await knative.until(lambda: revision.replicas == 2, "it works")
+
+
+async def test_a_replica_that_loses_its_lease_and_leads_again_remembers(
+    knative: Knative, autoscaler: Autoscaler
+) -> None:
+    """It has nobody to ask, and no file: as in Knative's own Deployment after an outage of the API server."""
+    await knative.configure("config-autoscaler", LONG)
+    await knative.configure("config-leader-election", SHORT_LEASES)
+    leader = await autoscaler.start()
+    played = await falling(knative, leader, seconds=8.0)
+    taken = {"spec": {"holderIdentity": KNATIVE, "leaseDurationSeconds": 1}}
+    await knative.api.patch(path("leases", SYSTEM, BUCKET), taken)
+    while await leader.revision("hello-00001"):
+        await asyncio.sleep(0.05)
+    await remembers(leader, played)
 
 
 @contextlib.asynccontextmanager

@@ -244,6 +244,20 @@ async def test_a_follower_keeps_what_it_was_told_last(leader: Leader) -> None:
     await follower.close()
 
 
+async def test_who_lost_a_bucket_goes_on_from_its_own_last_snapshot_unless_another_told_more(
+    leader: Leader,
+) -> None:
+    handover = leader.handover
+    leader.led.clear()
+    await handover.lost(ONE)
+    assert list(snapshot.read((await asked(leader.port))[2])) == [str(KEY)], "its next holder may ask"
+    told = await handover.follower.last_word(ONE, THERE, 5.0)
+    assert [list(snapshot.read(data)) for data in told] == [[str(KEY)]]
+    handover.follower.keep(ONE, b"of the next holder")
+    await handover.lost(ONE)
+    assert await handover.follower.last_word(ONE, "", 5.0) == [b"of the next holder"]
+
+
 async def test_the_last_holder_is_asked_once_more(leader: Leader) -> None:
     follower = Follower(HERE, leader.port)
     assert len(await follower.last_word(ONE, THERE, 5.0)) == 1
