@@ -18,14 +18,13 @@ from kpa.kube.buckets import BUCKET_PREFIX
 from kpa.kube.client import KubeClient
 from kpa.kube.config_map_events import ConfigMapEvents
 from kpa.kube.credentials import CredentialsError
-from kpa.kube.election_settings import read_leader_election
-from kpa.kube.errors import KubeError, NotFound
+from kpa.kube.election_settings import fetch_config_map, read_leader_election
+from kpa.kube.errors import KubeError
 from kpa.kube.forwarder import Forwarder
 from kpa.kube.handover import Handover
 from kpa.kube.handover_pages import PATH
 from kpa.kube.leadership import Leadership
 from kpa.kube.read_only import ReadOnlyClient
-from kpa.kube.resources import CONFIGMAPS
 from kpa.kube.settings import ConfigMap
 from kpa.logs import configure
 from kpa.process import new_event_loop, raise_file_limit, use_small_pages
@@ -39,9 +38,6 @@ from metrics.stat import StatMessage
 from metrics.stat_server import StatServer
 
 log = logging.getLogger(__name__)
-
-_RETRY = 1.0
-"""Seconds before the API server is asked again for what we cannot begin without."""
 
 _AT_ONCE = 50
 """Revisions that are taken over in one go: some 20 ms."""
@@ -112,12 +108,11 @@ class ServeApp(FleetApp):
         await self._probes.close()
 
     async def _make_leadership(self) -> Leadership:
-        options = self._options
-        config_map = await self._leader_election()
+        options, name = self._options, self._options.config_maps.leader_election
+        config_map = await fetch_config_map(self._client, options.namespace, name)
         try:
             buckets, timing = read_leader_election(config_map.data)
         except ValueError as error:
-            name = options.config_maps.leader_election
             await self._config_map_events.refuse(name, config_map, str(error))
             raise ServeError(f"ConfigMap {name}: {error}") from error
         return Leadership(
@@ -130,19 +125,6 @@ class ServeApp(FleetApp):
             self._held,
             self._handover.pages.refresh,
         )
-
-    async def _leader_election(self) -> ConfigMap:
-        """Read the ConfigMap once there is an API server; one that does not exist is empty."""
-        while True:
-            try:
-                options = self._options
-                name = options.config_maps.leader_election
-                return ConfigMap.from_json(await self._client.get(CONFIGMAPS, options.namespace, name))
-            except NotFound:
-                return ConfigMap({})
-            except KubeError as error:  # one that has just started may not know our role yet
-                log.warning("%s; trying on", error)
-            await asyncio.sleep(_RETRY)
 
     # What the parts ask and tell.
 

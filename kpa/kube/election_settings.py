@@ -5,11 +5,34 @@ It is read once, at the start: replicas with other numbers of buckets would lead
 Source: `knative/pkg leaderelection/config.go`.
 """
 
+import asyncio
+import logging
 from collections.abc import Mapping
 
 from config.durations import format_duration, parse_duration
 from kpa.kube.buckets import MOST_BUCKETS
+from kpa.kube.client import KubeClient
+from kpa.kube.errors import KubeError, NotFound
 from kpa.kube.lease import Timing
+from kpa.kube.resources import CONFIGMAPS
+from kpa.kube.settings import ConfigMap
+
+_RETRY = 1.0
+"""Seconds before the API server is asked again."""
+
+_log = logging.getLogger(__name__)
+
+
+async def fetch_config_map(client: KubeClient, namespace: str, name: str) -> ConfigMap:
+    """Read the ConfigMap once there is an API server; one that does not exist is empty."""
+    while True:
+        try:
+            return ConfigMap.from_json(await client.get(CONFIGMAPS, namespace, name))
+        except NotFound:
+            return ConfigMap({})
+        except KubeError as error:  # one that has just started may not know our role yet
+            _log.warning("%s; trying on", error)
+        await asyncio.sleep(_RETRY)
 
 
 def read_leader_election(data: Mapping[str, str]) -> tuple[int, Timing]:
