@@ -1,7 +1,8 @@
-"""What holds for all tests: their order, the end of event loops, and programs that may be missing."""
+"""What holds for all tests: order, signals, the end of event loops, and programs that may be missing."""
 
 import os
 import shutil
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,16 @@ settling.install()
 
 PROGRAMS = {"monitoring": ("prometheus", "promtool"), "browser": ("chromium",)}
 """What tests with a marker run. They are Debian packages; `.ci/run` installs them."""
+
+
+def pytest_configure() -> None:
+    """Let what tests start take signals that we are to ignore, as below `nohup` or behind a `&`.
+
+    Programs inherit what is ignored, but not what is handled.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
