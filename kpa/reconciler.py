@@ -166,7 +166,7 @@ class Reconciler(Fleet):
             len(member.revision.ready_pods),
             desired <= 0 and self._activator_answers(key),  # to ask costs a request
             now,
-        )
+        ).following(member.plan)
         dark_from = member.dark_from if member.dark_from is not None and member.dark_from > now else None
         self._deadlines.set(key, _earlier(member.plan.again_at, dark_from))
         outcome = Outcome(member.plan, decision, member.settings, self.collector.problem(key))

@@ -32,6 +32,8 @@ class Plan:
         Where the revision is now.
     rule : Rule or None
         What bound the scale after the decision; None if nothing did.
+    known : int
+        The last scale that was known, `wanted` or an earlier one; -1 if none was.
     """
 
     wanted: int
@@ -40,6 +42,11 @@ class Plan:
     proxied: bool | None
     life: Life
     rule: Rule | None = None
+    known: int = UNKNOWN
+
+    def following(self, before: "Plan") -> "Plan":
+        """Return the plan with the last scale that was known, if need be by the plan before."""
+        return replace(self, known=before.known if self.wanted == UNKNOWN else self.wanted)
 
 
 def plan(

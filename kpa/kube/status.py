@@ -49,6 +49,8 @@ class Outcome:
         After the pass.
     initialized : bool
         As many pods were ready as the revision must begin with, once; so it is with `threshold` ready ones.
+    known : int
+        The last scale that was known: what an earlier pass came to may have been passed over; -1 if none was.
     """
 
     wanted: int
@@ -56,6 +58,7 @@ class Outcome:
     threshold: int
     activity: Activity
     initialized: bool = False
+    known: int = UNKNOWN_SCALE
 
 
 def life_from_status(pa: PodAutoscaler, sks: ServerlessService | None, now: float) -> Life:
@@ -213,9 +216,9 @@ def _counted(status: PodAutoscalerStatus, outcome: Outcome, marks: ConditionPass
     if (outcome.initialized or outcome.ready >= outcome.threshold) and status.service_name:
         marks.mark_true(INITIALIZED)
     _mark_active(outcome, marks)
-    stored = status.desired_scale
-    kept = outcome.wanted == UNKNOWN_SCALE and stored is not None and stored >= 0
-    return replace(status, desired_scale=stored if kept else outcome.wanted, actual_scale=outcome.ready)
+    stored = UNKNOWN_SCALE if status.desired_scale is None else status.desired_scale
+    desired = next((each for each in (outcome.wanted, outcome.known, stored) if each >= 0), UNKNOWN_SCALE)
+    return replace(status, desired_scale=desired, actual_scale=outcome.ready)
 
 
 def _mark_active(outcome: Outcome, marks: ConditionPass) -> None:

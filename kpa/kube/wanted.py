@@ -129,7 +129,8 @@ class Wanted:
             return pa_status_waiting(pa, threshold, now)
         ready, life = self._objects.ready_pods(pa), job.plan.life
         activity = _present_activity(job, ready)
-        outcome = Outcome(job.plan.wanted, ready, threshold, activity, life.initialized)
+        plan = job.plan
+        outcome = Outcome(plan.wanted, ready, threshold, activity, life.initialized, plan.known)
         return pa_status(pa, outcome, sks, now)
 
     def _status_differs(self, pa: PodAutoscaler, job: Job) -> bool:

@@ -571,6 +571,16 @@ async def test_an_activation_that_never_succeeds_is_given_up(world: World) -> No
     assert world.status().activity == "inactive"
 
 
+async def test_a_scale_of_zero_that_followed_from_no_decision_stays_known(world: World) -> None:
+    """The next look may come before the status of the one that gave up is written."""
+    world.revision(replicas=1, annotations={"serving.knative.dev/progress-deadline": "40s"})
+    await world.step()
+    await world.step(71.0)
+    await world.step(1.0)
+    plan = world.reconciler._members[KEY].plan
+    assert (world.status().replicas, plan.wanted, plan.known) == (0, -1, 0)
+
+
 # What is told.
 
 

@@ -232,6 +232,18 @@ def test_an_unknown_scale_does_not_replace_a_known_one(before: int | None, wante
     assert one_pass(stored("active", desired_scale=before), wanted, 1).desired_scale == desired
 
 
+@pytest.mark.parametrize(
+    ("before", "wanted", "known", "desired"), [(-1, -1, 0, 0), (None, -1, 0, 0), (5, -1, 3, 3), (5, 2, 3, 2)]
+)
+def test_a_scale_that_was_known_but_never_written_replaces_the_stored_one(
+    before: int | None, wanted: int, known: int, desired: int
+) -> None:
+    """A newer pass, which knows none, may come before the status of the older one is written."""
+    result = Outcome(wanted, 0, 1, Activity.NO_TRAFFIC, known=known)
+    status = pa_status(stored("no traffic", desired_scale=before), result, SKS, T0)
+    assert status.desired_scale == desired
+
+
 def test_a_status_takes_over_pods_services_and_generation() -> None:
     pa = replace(stored("active"), generation=7)
     status = one_pass(pa, 4, 3)
