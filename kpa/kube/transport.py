@@ -7,23 +7,22 @@ replacement then answers Conflict, a creation AlreadyExists, and a patch of repl
 import asyncio
 import itertools
 import logging
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import socket
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from typing import Any
 
 import aiohttp
 import orjson
 
-from kpa.kube.connections import CONNECT_TIMEOUT, Answer, Connections, make_socket
 from kpa.kube.credentials import Access, Credentials
 from kpa.kube.documents import parse
-from kpa.kube.errors import Cut, KubeError, Unauthorized, Unreachable, error_from_answer
+from kpa.kube.errors import Cut, KubeError, Unreachable, error_from_answer
 from kpa.kube.retry import delay
 from kpa.telemetry import version
+
+_CONNECT_TIMEOUT = 5.0  # seconds
 
 _HEAD_TIMEOUT = 30.0
 """Seconds until a stream begins to answer."""
@@ -31,8 +30,8 @@ _HEAD_TIMEOUT = 30.0
 _ATTEMPT_PART = 0.5
 """Part of the deadline for one attempt: a connection to a server that is gone costs one attempt, not all."""
 
-_PLAIN = "/:@!$&'()*+,;=~"
-"""What may stand in a path as it is (RFC 3986), beside letters, digits and `-._`."""
+_DEAD_PEER = 30_000
+"""Milliseconds that bytes may go unacknowledged; keep-alive probes find out when none are on their way."""
 
 _HEADERS = {
     "User-Agent": f"kpa/{version()}",
@@ -41,8 +40,6 @@ _HEADERS = {
 }
 
 _log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _CUTS = (aiohttp.ClientError, OSError)  # a TimeoutError is an OSError
 
@@ -88,17 +85,15 @@ class Transport:
         self._slots = asyncio.Semaphore(concurrency)
         self._heard = False  # anything from the server
         self._told = False  # that nothing is to be heard
-        self._connections = Connections()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0, socket_factory=make_socket),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0, socket_factory=_make_socket),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT),
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def close(self) -> None:
         """Close all connections; requests in flight fail."""
-        await self._connections.close()
         await self._session.close()
 
     async def request(self, call: Call, deadline: float) -> Any:
@@ -136,11 +131,16 @@ class Transport:
 
     async def _attempt(self, call: Call, ends_at: float, limit: float) -> Any:
         try:
-            async with asyncio.timeout_at(ends_at), self._slots, asyncio.timeout(limit):
-                answer = await self._send(call, self._ask)
+            async with (
+                asyncio.timeout_at(ends_at),
+                self._slots,
+                asyncio.timeout(limit),
+                await self._send(call) as response,
+            ):
+                body = await response.read()
         except _CUTS as error:
             raise Unreachable(_explain(call, error)) from error
-        return parse(call.what, answer.body)
+        return parse(call.what, body)
 
     @asynccontextmanager
     async def stream(self, call: Call, silence: float) -> AsyncIterator[aiohttp.StreamReader]:
@@ -157,10 +157,10 @@ class Transport:
         KubeError
             The answer is an error, or there is none, or it was cut.
         """
-        times = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
+        times = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=silence)
         try:
             async with asyncio.timeout(_HEAD_TIMEOUT):
-                response = await self._send(call, partial(self._open, times))
+                response = await self._send(call, times)
         except _CUTS as error:
             raise Unreachable(_explain(call, error)) from error
         try:
@@ -169,79 +169,64 @@ class Transport:
         except _CUTS as error:
             raise Cut(_explain(call, error)) from error
 
-    async def _send(self, call: Call, send: Callable[[Call, Access], Awaitable[T]]) -> T:
-        """Get a good answer; credentials that are refused are read anew, once."""
+    async def _send(self, call: Call, times: aiohttp.ClientTimeout | None = None) -> aiohttp.ClientResponse:
+        """Get the head of a good answer; credentials that are refused are read anew, once."""
         access = await self._credentials.current()
-        try:
-            return await send(call, access)
-        except Unauthorized:
-            if not await self._credentials.reload(access):
-                raise
-        except (ssl.SSLError, aiohttp.ClientSSLError):
-            await self._credentials.reload(access)  # the cluster's authority may have been replaced
-            raise
-        return await send(call, self._credentials.access)
-
-    async def _ask(self, call: Call, access: Access) -> Answer:
-        """Get a whole answer."""
-        if access.proxy is None:
-            answer = await self._connections.ask(
-                access, call.method, _target(call), _HEADERS | _headers(call, access), _body(call) or b""
-            )
-            self._hear()
-            return _good(call, answer)
-        async with await self._open(self._session.timeout, call, access) as response:
-            return Answer(response.status, None, await response.read())
-
-    async def _open(self, times: aiohttp.ClientTimeout, call: Call, access: Access) -> aiohttp.ClientResponse:
-        """Get the head of a good answer."""
-        response = await self._session.request(
-            call.method,
-            access.address + call.path,
-            params=call.params,
-            data=_body(call),
-            headers=_headers(call, access),
-            ssl=access.tls or True,
-            server_hostname=access.server_name,
-            proxy=access.proxy,
-            allow_redirects=False,
-            timeout=times,
-        )
-        self._hear()
-        if response.status >= 300:
-            async with response:
-                retry_after = response.headers.get("Retry-After")
-                _good(call, Answer(response.status, retry_after, await response.read()))
-        return response
-
-    def _hear(self) -> None:
-        """The server answers, whatever it says."""
+        response = await self._send_as(access, call, times)
         if self._told and not self._heard:
             _log.info("the API server answers")
         self._heard = True
+        if response.status == 401 and await self._credentials.reload(access):
+            response.release()
+            response = await self._send_as(self._credentials.access, call, times)
+        if response.status >= 300:
+            async with response:
+                body, retry_after = await response.read(), response.headers.get("Retry-After")
+            raise error_from_answer(call.what, response.status, body, retry_after)
+        return response
 
-
-def _headers(call: Call, access: Access) -> dict[str, str]:
-    headers = {"Authorization": access.authorization} if access.authorization else {}
-    return headers if call.body is None else {**headers, "Content-Type": call.content_type}
-
-
-def _target(call: Call) -> str:
-    """Return path and query; names that others chose end neither."""
-    path = quote(call.path, safe=_PLAIN)
-    return f"{path}?{urlencode(call.params)}" if call.params else path
-
-
-def _body(call: Call) -> bytes | None:
-    return None if call.body is None else orjson.dumps(call.body)
-
-
-def _good(call: Call, answer: Answer) -> Answer:
-    if answer.status >= 300:
-        raise error_from_answer(call.what, answer.status, answer.body, answer.retry_after)
-    return answer
+    async def _send_as(
+        self, access: Access, call: Call, times: aiohttp.ClientTimeout | None
+    ) -> aiohttp.ClientResponse:
+        headers = {"Authorization": access.authorization} if access.authorization else {}
+        data = None
+        if call.body is not None:
+            data = orjson.dumps(call.body)
+            headers["Content-Type"] = call.content_type
+        try:
+            return await self._session.request(
+                call.method,
+                access.address + call.path,
+                params=call.params,
+                data=data,
+                headers=headers,
+                ssl=access.tls or True,
+                server_hostname=access.server_name,
+                proxy=access.proxy,
+                allow_redirects=False,
+                timeout=times or self._session.timeout,
+            )
+        except aiohttp.ClientSSLError:
+            await self._credentials.reload(access)  # the cluster's authority may have been replaced
+            raise
 
 
 def _explain(call: Call, error: Exception) -> str:
     reason = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
     return f"{call.what}: {reason}"
+
+
+def _make_socket(address: Any) -> socket.socket:
+    """Open a socket that notices within half a minute that its peer is gone, so that watches do not hang."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", 15),
+        ("TCP_KEEPINTVL", 5),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", _DEAD_PEER),
+    ):
+        if hasattr(socket, name):  # absent outside Linux
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made

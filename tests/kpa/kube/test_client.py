@@ -101,22 +101,6 @@ async def test_requests_name_us(pair: Pair) -> None:
     assert api.requests[0].headers["User-Agent"].startswith("kpa/")
 
 
-@pytest.mark.parametrize("name", ["a b", "a?b=c", "a#b", "a%2Fb", "ä"])
-async def test_a_name_that_is_none_does_not_end_the_path(pair: Pair, name: str) -> None:
-    api, client = pair
-    with pytest.raises(NotFound):
-        await client.patch_replicas(THINGS, "default", name, 2)
-    assert api.requests[0].path == f"/apis/test.dev/v1/namespaces/default/things/{name}/scale"
-
-
-async def test_a_name_that_is_none_does_not_end_the_request(pair: Pair) -> None:
-    api, client = pair
-    api.put("a", {"replicas": 1})
-    with pytest.raises(NotFound):
-        await client.patch_replicas(THINGS, "default", "a/scale HTTP/1.1\r\nX-Remote-User: b\r\n\r\n", 2)
-    assert not api.requests
-
-
 async def test_a_list_is_read_in_pages_of_one_moment(pair: Pair) -> None:
     api, client = pair
     for number in range(7):
