@@ -7,6 +7,7 @@ replacement then answers Conflict, a creation AlreadyExists, and a patch of repl
 import asyncio
 import itertools
 import logging
+import re
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ import orjson
 
 from kpa.kube.credentials import Access, Credentials
 from kpa.kube.documents import parse
-from kpa.kube.errors import Cut, KubeError, Unreachable, error_from_answer
+from kpa.kube.errors import Cut, Invalid, KubeError, Unreachable, error_from_answer
 from kpa.kube.retry import delay
 from kpa.telemetry import version
 
@@ -38,6 +39,10 @@ _HEADERS = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",  # within a cluster bytes cost less than their compression
 }
+
+_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._:~-]+)+")
+"""Paths of objects. A scale target's name is whatever somebody wrote into a PodAutoscaler: it must not lead
+elsewhere."""
 
 _log = logging.getLogger(__name__)
 
@@ -188,6 +193,8 @@ class Transport:
     async def _send_as(
         self, access: Access, call: Call, times: aiohttp.ClientTimeout | None
     ) -> aiohttp.ClientResponse:
+        if not _PATH.fullmatch(call.path):
+            raise Invalid(f"{call.what}: {call.path!r} is no path of an object")
         headers = {"Authorization": access.authorization} if access.authorization else {}
         data = None
         if call.body is not None:

@@ -101,6 +101,17 @@ async def test_requests_name_us(pair: Pair) -> None:
     assert api.requests[0].headers["User-Agent"].startswith("kpa/")
 
 
+@pytest.mark.parametrize(
+    "name", ["a b", "a?b=c", "a#b", "a%2Fb", "ä", "..", "../things/a", "a/./b", "a\r\nX: b"]
+)
+async def test_a_name_that_is_none_leads_nowhere(pair: Pair, name: str) -> None:
+    api, client = pair
+    api.put("a", {"replicas": 1})
+    with pytest.raises(Invalid, match="no path"):
+        await client.patch_replicas(THINGS, "default", name, 2)
+    assert not api.requests
+
+
 async def test_a_list_is_read_in_pages_of_one_moment(pair: Pair) -> None:
     api, client = pair
     for number in range(7):
