@@ -6,52 +6,36 @@ that writes as much can take less time on this machine.
 """
 
 import asyncio
-import ssl
 import time
-from typing import Any
 
-import orjson
 from fleet_cluster import CONTAINER_CONCURRENCY, uid
 
 from config.autoscaler import AutoscalerConfig
 from config.resolve import resolve
 from kpa.kube.children import metric_body, metric_spec, sks_body, sks_spec
-from kpa.kube.connections import Connections
-from kpa.kube.credentials import Access
 from kpa.kube.metric_status import metric_status_body
 from kpa.kube.objects import Metric, PodAutoscaler, ServerlessService
 from kpa.kube.status import Outcome, pa_status, status_body
 from scaler.zero import Activity
 from tests.kube import objects
-from tests.kube.api import path
-from tests.kube.control_plane import ADMIN_TOKEN, ControlPlane
+from tests.kube.api import Api, Json, path
+from tests.kube.control_plane import ControlPlane
 
 NAMESPACE = "floor"
 AT_A_TIME = 16
 PODS = 3
 ACTIVATORS = 3
 
-Json = dict[str, Any]
-
 
 class _Writer:
-    def __init__(self, control_plane: ControlPlane) -> None:
-        tls = ssl.create_default_context(cafile=str(control_plane.ca_file))
-        self._access = Access(control_plane.url, tls=tls)
-        self._connections = Connections()
+    def __init__(self, api: Api) -> None:
+        self._api = api
         self._settings = resolve(AutoscalerConfig.from_config_map({}), {}, CONTAINER_CONCURRENCY)
-
-    async def write(self, method: str, target: str, body: Json) -> Json:
-        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json"}
-        answer = await self._connections.ask(self._access, method, target, headers, orjson.dumps(body))
-        assert answer.status < 300, answer
-        written: Json = orjson.loads(answer.body)
-        return written
 
     async def take_up(self, name: str) -> None:
         """Write all that is written for a revision, in the order in which it must be."""
         made = objects.pod_autoscaler(name, uid(name), CONTAINER_CONCURRENCY, {}, "Reachable")
-        pa = PodAutoscaler.from_json(await self.write("POST", path("podautoscalers", NAMESPACE), made))
+        pa = PodAutoscaler.from_json(await self._api.post(path("podautoscalers", NAMESPACE), made))
         sks = await self._put("serverlessservices", sks_body(pa, None, sks_spec(pa, proxied=True)))
         sks = await self._serve(sks)
         metric = metric_body(pa, None, metric_spec(self._settings, f"{name}-private"))
@@ -74,29 +58,29 @@ class _Writer:
         assert body is not None
         metadata = body["metadata"]
         if "resourceVersion" not in metadata:
-            return await self.write("POST", path(kind, NAMESPACE), body)
-        return await self.write("PUT", path(kind, NAMESPACE, metadata["name"], *parts), body)
+            return await self._api.post(path(kind, NAMESPACE), body)
+        return await self._api.put(path(kind, NAMESPACE, metadata["name"], *parts), body)
 
     async def clear(self) -> None:
         """Delete all of it."""
         for kind in ("podautoscalers", "metrics", "serverlessservices"):
-            await self.write("DELETE", path(kind, NAMESPACE), {})
-        await self._connections.close()
+            await self._api.delete(path(kind, NAMESPACE))
 
 
 async def floor(control_plane: ControlPlane, names: list[str]) -> float:
     """Return the seconds that the writes of a take-up of so many revisions take."""
-    writer, rest = _Writer(control_plane), iter(names)
-    await writer.write("POST", path("namespaces"), {"metadata": {"name": NAMESPACE}})
+    async with control_plane.api() as api:
+        writer, rest = _Writer(api), iter(names)
+        await api.post(path("namespaces"), {"metadata": {"name": NAMESPACE}})
 
-    async def work() -> None:
-        for name in rest:
-            await writer.take_up(name)
+        async def work() -> None:
+            for name in rest:
+                await writer.take_up(name)
 
-    began = time.monotonic()
-    async with asyncio.TaskGroup() as group:
-        for _ in range(AT_A_TIME):
-            group.create_task(work())
-    seconds = time.monotonic() - began
-    await writer.clear()
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_A_TIME):
+                group.create_task(work())
+        seconds = time.monotonic() - began
+        await writer.clear()
     return seconds
