@@ -32,6 +32,9 @@ _SHARE, _OLDEST = 20, 30.0
 """Where snapshots of all buckets take long, each is given for so many times that, at most so many seconds:
 they cost a twentieth of a core, however many replicas ask."""
 
+_JUST_NOW = 1.0
+"""Seconds for which a snapshot is as good as the last one: it is made before a bucket is given away."""
+
 _RELEASED = 60.0
 """Seconds after which a bucket that we released is no longer ours to tell of."""
 
@@ -112,8 +115,10 @@ class HandoverPages:
     async def lost(self, bucket: str) -> bytes:
         """Return what we know of a bucket that has just been lost; its next holder is told the same."""
         async with self._lock:
-            self._taken[bucket] = await self._take(bucket)
-        return self._taken[bucket].data
+            known = self._taken.get(bucket)
+            if known is None or time.monotonic() - known.at > _JUST_NOW:
+                known = self._taken[bucket] = await self._take(bucket)
+        return known.data
 
     async def _take(self, bucket: str) -> _Taken:
         began = time.monotonic()

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from kpa.kube import handover, handover_follower
+from kpa.kube import handover, handover_follower, handover_pages
 from kpa.kube.handover import Handover
 from kpa.kube.handover_follower import Follower
 from kpa.kube.handover_pages import CONTENT_TYPE, LENGTHS, PATH, HandoverPages
@@ -256,6 +256,16 @@ async def test_who_lost_a_bucket_goes_on_from_its_own_last_snapshot_unless_anoth
     handover.follower.keep(ONE, b"of the next holder")
     await handover.lost(ONE)
     assert await handover.follower.last_word(ONE, "", 5.0) == [b"of the next holder"]
+
+
+async def test_a_bucket_that_is_given_away_costs_one_snapshot(
+    leader: Leader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await leader.pages.refresh(ONE)
+    leader.led.clear()
+    monkeypatch.setattr(leader.pages, "_take", None)
+    monkeypatch.setattr(handover_pages, "_JUST_NOW", 60.0)
+    assert await leader.pages.lost(ONE) == made
 
 
 async def test_the_last_holder_is_asked_once_more(leader: Leader) -> None:
