@@ -25,6 +25,7 @@ def command(
     value and whether it was set or is the default (of the profile), and exits with 0; keys that nothing reads
     are named as warnings.
     """
+    from config import logs
     from config.autoscaler import unknown_keys
     from config.config_map import NAME, READERS, find_config_maps, read_strings
     from config.logs import unknown_log_keys
@@ -38,6 +39,7 @@ def command(
         _refuse(f"{source}: {error.strerror or error}")
     except DocumentError as error:
         _refuse(f"{source}: {error}")
+    unknown_of = {NAME: unknown_keys, logs.NAME: unknown_log_keys}
     problems: list[str] = []
     read: dict[str, tuple[Mapping[str, str], Config]] = {}
     for name, data in found.items():
@@ -49,8 +51,9 @@ def command(
     if problems:
         _refuse(*problems)
     for name, (texts, config) in read.items():
-        for unknown in (unknown_keys if name == NAME else unknown_log_keys)(texts):
-            typer.echo(f"warning: {unknown}", err=True)
+        if name in unknown_of:
+            for unknown in unknown_of[name](texts):
+                typer.echo(f"warning: {unknown}", err=True)
         _show(name, texts, config)
 
 

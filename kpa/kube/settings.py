@@ -6,7 +6,7 @@ missing map or a bad one ends the process at its start; here the defaults hold u
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -15,7 +15,7 @@ from config.autoscaler import EXAMPLE, AutoscalerConfig, unknown_keys
 from config.durations import parse_duration
 from config.logs import LogConfig, unknown_log_keys
 from config.network import NetworkConfig
-from config.problems import ConfigError, Problem
+from config.problems import ConfigError, Problem, UnknownKey
 from config.resolve import PROGRESS_DEADLINE
 from kpa.kube.client import KubeClient
 from kpa.kube.informer import Informer
@@ -180,8 +180,7 @@ class Settings:
 
 def _read_autoscaler(name: str, values: Values, data: Data) -> Values:
     read = AutoscalerConfig.from_config_map(data)
-    for unknown in unknown_keys(data):
-        _log.warning("%s: %s", name, unknown)
+    _warn(name, unknown_keys(data))
     return replace(values, autoscaler=read)
 
 
@@ -200,9 +199,13 @@ def _read_deployment(name: str, values: Values, data: Data) -> Values:
 
 def _read_logging(name: str, values: Values, data: Data) -> Values:
     read = LogConfig.from_config_map(data)
-    for unknown in unknown_log_keys(data):
-        _log.warning("%s: %s", name, unknown)
+    _warn(name, unknown_log_keys(data))
     return replace(values, logs=read)
+
+
+def _warn(name: str, unknown: Iterable[UnknownKey]) -> None:
+    for each in unknown:
+        _log.warning("%s: %s", name, each)
 
 
 def _read_network(name: str, values: Values, data: Data) -> Values:
