@@ -263,8 +263,8 @@ async def test_while_the_service_fails_one_pod_that_answers_is_enough(shop: Shop
     assert shop.asked[1] == 0
 
 
-async def test_pods_that_answer_again_are_not_given_up_for_a_service_that_answers_late(shop: Shop) -> None:
-    await shop.open(1.0, 2.0, behaviour=MESH)
+def answers_late(shop: Shop) -> asyncio.Event:
+    """Let the service answer only once the event is set."""
     answer, lead_on = asyncio.Event(), shop.service.behaviour
 
     async def late(service: FakePod, writer: asyncio.StreamWriter) -> None:
@@ -272,17 +272,40 @@ async def test_pods_that_answer_again_are_not_given_up_for_a_service_that_answer
         await lead_on(service, writer)
 
     shop.service.behaviour = late
+    return answer
+
+
+@pytest.mark.parametrize(("answering", "load"), [(2, 3.0), (1, 2.0)], ids=["all", "one of two"])
+async def test_pods_that_answer_again_are_not_given_up_for_a_service_that_answers_late(
+    shop: Shop, answering: int, load: float
+) -> None:
+    await shop.open(1.0, 2.0, behaviour=MESH)
+    answer = answers_late(shop)
     shop.follow()
     await shop.seconds(0, 0, [shop.service])
-    shop.answer(healthy)
+    for pod in shop.behind[:answering]:
+        pod.behaviour = healthy
     await shop.seconds(1, 1, [shop.service])
     await shop.begin(2, [shop.service])
     answer.set()
     await shop.end(2)
     shop.asked  # noqa: B018
     await shop.seconds(3, 6)
-    assert shop.asked == (8, 0)
-    assert shop.records[A][-1] == (6, 3.0)
+    assert shop.asked[1] == 0
+    assert shop.records[A][-1] == (6, load)
+
+
+async def test_pods_that_hang_do_not_hide_a_mesh_whose_service_answers_late(shop: Shop) -> None:
+    await shop.open(1.0, 2.0, behaviour=MESH)
+    answer = answers_late(shop)
+    shop.follow()
+    await shop.seconds(0, 0, [shop.service])
+    shop.answer(silent)
+    await shop.begin(1, [shop.service, *shop.behind])
+    answer.set()
+    await shop.end(1, shop.behind)
+    await shop.seconds(2, 6, shop.behind)
+    assert shop.records[A] == [(second, 3.0) for second in range(2, 7)]
 
 
 async def test_a_scrape_of_a_service_that_nobody_waits_for_any_more_is_given_up(shop: Shop) -> None:

@@ -99,6 +99,31 @@ def test_a_removed_revision_leaves_nothing_to_its_successor() -> None:
     engine.check_valid()
 
 
+@pytest.mark.parametrize(
+    ("pods_before", "memory"),
+    [
+        (40, {"scale_down_delay": 600.0}),
+        (40, {"scale_rate_period": 40.0, "max_scale_down_rate": 2.0}),
+        (1, {"scale_rate_period": 40.0, "max_scale_up_rate": 2.0}),
+    ],
+    ids=["answers held by the delay", "most ready pods", "fewest ready pods"],
+)
+def test_a_recycled_column_remembers_nothing_of_the_revision_before(
+    pods_before: int, memory: dict[str, float]
+) -> None:
+    """With the memory of the old revision, the new one would get 40, 20 and 5 pods."""
+    engine = Engine(block_columns=1)
+    engine.add("old", replace(PLAIN, **memory), START, pods_before)
+    load(engine, "old", 7.0 * pods_before, range(10))
+    engine.tick(START + 9)
+    assert engine.decision("old").desired == pods_before
+    engine.remove("old")
+    engine.add("new", replace(PLAIN, **memory), START + 10, ready_pods=5)
+    load(engine, "new", 70.0, range(10, 20))
+    engine.tick(START + 19)
+    assert engine.decision("new").desired == 10
+
+
 def test_a_revision_cannot_be_added_twice() -> None:
     with pytest.raises(ValueError, match="revision a is in the fleet already"):
         engine_with("a", "a")
