@@ -6,7 +6,7 @@ Left out: whole processes on a real API server (tests/kube).
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import aiohttp
@@ -431,6 +431,22 @@ async def test_a_file_that_cannot_be_written_is_told_of_once(
     assert [path.name for path in (tmp_path / "absent").iterdir()] == ["snapshot"]
 
 
-async def test_without_a_folder_nothing_is_written() -> None:
+@pytest.mark.parametrize("folder", [True, False])
+async def test_without_a_folder_nothing_is_written(
+    folder: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Written(Exception):
+        """The state was about to be written."""
+
+    async def write(self: StateFile, data: bytes) -> None:
+        raise Written
+
+    monkeypatch.setattr(handover, "_WRITE_EVERY", 0.01)
+    monkeypatch.setattr(StateFile, "write", write)
+    leader = Leader(tmp_path if folder else None)
+    outcome = pytest.raises(Written) if folder else nullcontext()
     async with asyncio.timeout(30):
-        await Leader().handover.run()
+        with outcome:
+            await leader.handover.run()
+        with outcome:
+            await leader.handover.finish([ONE])
