@@ -28,7 +28,7 @@ class _Profile(BaseModel):
         Setting(
             kind=one_of("inference", "knative"),
             meaning="Profile that gives the value of each key that is not set: `inference` for "
-            "slow-starting, expensive pods, `knative` for what Knative's autoscaler does.",
+            "slow-starting, expensive pods, `knative` for the behaviour of Knative's autoscaler.",
             knative="knative",
             reason="This autoscaler exists for model servers.",
         ),
@@ -60,9 +60,9 @@ class AutoscalerConfig(ScaleSettings, LoadSettings, _Profile):
         Literal["kpa.autoscaling.knative.dev", "hpa.autoscaling.knative.dev"],
         Setting(
             kind=one_of("kpa.autoscaling.knative.dev", "hpa.autoscaling.knative.dev"),
-            meaning="Autoscaler of revisions that do not name one; this program serves the first.",
+            meaning="Autoscaler of revisions that do not name one. kpa serves kpa.autoscaling.knative.dev.",
             knative="kpa.autoscaling.knative.dev",
-            reason="As Knative.",
+            reason="As in Knative.",
             annotation="class",
         ),
     ] = "kpa.autoscaling.knative.dev"

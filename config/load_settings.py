@@ -16,17 +16,17 @@ class LoadSettings(BaseModel):
             kind=DURATION,
             meaning="Time between two decisions.",
             knative=2.0,
-            reason="Knative decides every 2 s, without a key for it.",
+            reason="Knative decides every 2 s and has no key for it.",
             bounds=Bounds(low=1.0, high=60.0),
-            bounds_reason="Load is known once a second; a minute is the length of a usual stable window.",
+            bounds_reason="Load is known once a second; one minute is the length of a typical stable window.",
         ),
     ] = 2.0
     missing_stats: Annotated[
         Literal["hold", "zero"],
         Setting(
             kind=one_of("hold", "zero"),
-            meaning="What a second counts in which pods are ready and none of them reports: `hold` repeats "
-            "the last value for at most one panic window, `zero` is no load.",
+            meaning="How to count a second in which pods are ready and none of them reports: `hold` repeats "
+            "the last value for at most one panic window, `zero` counts no load.",
             knative="zero",
             reason="A slow network is not an idle service.",
         ),
@@ -36,13 +36,12 @@ class LoadSettings(BaseModel):
         float,
         Setting(
             kind=DURATION,
-            meaning="Load is averaged over this time.",
+            meaning="Time over which load is averaged.",
             knative=60.0,
-            reason="A pod that takes minutes to load a model must not be stopped and started with each "
-            "short lull.",
+            reason="A pod that takes minutes to load a model must not stop and start at each short lull.",
             bounds=Bounds(low=6.0, high=3600.0, whole=True),
-            bounds_reason="Over fewer than three decisions single reports would decide, over more than an "
-            "hour old news. Load is kept in slots of a second.",
+            bounds_reason="Below three decisions, single reports would decide; above one hour, old load "
+            "would. Load is kept in slots of one second.",
             annotation="window",
         ),
     ] = 180.0
@@ -50,13 +49,13 @@ class LoadSettings(BaseModel):
         float,
         Setting(
             kind=NUMBER,
-            meaning="Length of the panic window, rounded to whole seconds and at least one.",
+            meaning="Length of the panic window, rounded to whole seconds, at least one second.",
             unit="% of the stable window",
             knative=10.0,
-            reason="23 s of a window of 180 s: long enough for several reports, short beside a model's "
-            "start.",
+            reason="23 s of a window of 180 s: long enough for several reports, short compared with the "
+            "start of a model.",
             bounds=Bounds(low=1.0, high=100.0),
-            bounds_reason="A panic window longer than the stable window could not react faster than it.",
+            bounds_reason="A panic window longer than the stable window cannot react faster than it.",
             annotation="panic-window-percentage",
         ),
     ] = 13.0
@@ -64,14 +63,14 @@ class LoadSettings(BaseModel):
         float,
         Setting(
             kind=NUMBER,
-            meaning="Panic begins when the pods that the panic window asks for reach this share of the "
-            "ready ones; until it ends, no pod is removed.",
+            meaning="Panic starts when the pods that the panic window asks for reach this share of the "
+            "ready pods. Until panic ends, no pod is removed.",
             unit="% of the ready pods",
             knative=200.0,
             reason="Twice the load is a burst; less is growth that the stable window follows.",
             bounds=Bounds(low=110.0, high=1000.0),
-            bounds_reason="At 100 % ordinary load would always panic, and nothing would scale down; beyond "
-            "tenfold panic never comes. The annotation has the same range.",
+            bounds_reason="At 100 % ordinary load would always panic and nothing would scale down; above "
+            "1000 % panic would never start. The annotation has the same range.",
             annotation="panic-threshold-percentage",
         ),
     ] = 200.0
@@ -79,14 +78,13 @@ class LoadSettings(BaseModel):
         float,
         Setting(
             kind=NUMBER,
-            meaning="Share of a pod's concurrency that is aimed at, the rest is reserve. A value of 1 or "
-            "less is a fraction: 0.7 means 70 %, and 1 means 100 %.",
+            meaning="Share of a pod's concurrency to aim at; the rest is reserve. A value of 1 or less is a "
+            "fraction: 0.7 means 70 %, and 1 means 100 %.",
             unit="% of the pod's concurrency",
             knative=70.0,
-            reason="An expensive pod should be well used; 15 % stay free for the time until the next one "
-            "is ready.",
+            reason="An expensive pod should be well used; 15 % stay free until the next pod is ready.",
             bounds=Bounds(above=0.0, high=100.0),
-            bounds_reason="No pod can be aimed at more than it takes, or at nothing.",
+            bounds_reason="The target of a pod is more than 0 and at most its concurrency.",
             annotation="target-utilization-percentage",
         ),
     ] = 85.0
@@ -97,9 +95,9 @@ class LoadSettings(BaseModel):
             meaning="Requests in flight that a pod takes when its concurrency is not limited.",
             unit="requests in flight per pod",
             knative=100.0,
-            reason="As Knative; a service that knows its limit says so.",
+            reason="As in Knative; a service that knows its limit sets it.",
             bounds=Bounds(above=0.0),
-            bounds_reason="Times the target percentage it must give at least 0.01.",
+            bounds_reason="Multiplied by the target percentage, it must be at least 0.01.",
             annotation="target",
         ),
     ] = 100.0
@@ -107,12 +105,13 @@ class LoadSettings(BaseModel):
         float,
         Setting(
             kind=NUMBER,
-            meaning="Requests a second that a pod takes when the metric is rps; 70 % of them are aimed at.",
-            unit="requests a second per pod",
+            meaning="Requests per second that a pod takes when the metric is rps; the target is 70 % of "
+            "them.",
+            unit="requests per second per pod",
             knative=200.0,
-            reason="As Knative.",
+            reason="As in Knative.",
             bounds=Bounds(low=0.01),
-            bounds_reason="The smallest target there is.",
+            bounds_reason="The smallest possible target.",
             annotation="target",
         ),
     ] = 200.0
@@ -124,9 +123,9 @@ class LoadSettings(BaseModel):
             "bypasses it whenever pods are ready, -1 never does.",
             unit="requests in flight",
             knative=211.0,
-            reason="As Knative.",
+            reason="As in Knative.",
             bounds=Bounds(low=0.0, also=-1.0),
-            bounds_reason="-1 stands for a burst without limit; other negative numbers mean nothing.",
+            bounds_reason="-1 means a burst without limit; other negative numbers have no meaning.",
             annotation="target-burst-capacity",
         ),
     ] = 211.0
@@ -137,8 +136,8 @@ class LoadSettings(BaseModel):
             meaning="Requests that one activator can hold; it decides how many activators serve a revision.",
             unit="requests in flight per activator",
             knative=100.0,
-            reason="As Knative.",
+            reason="As in Knative.",
             bounds=Bounds(low=1.0),
-            bounds_reason="An activator that holds none is none.",
+            bounds_reason="An activator holds at least one request.",
         ),
     ] = 100.0

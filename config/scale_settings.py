@@ -14,49 +14,49 @@ class ScaleSettings(BaseModel):
         float,
         Setting(
             kind=NUMBER,
-            meaning="Most pods that one decision may ask for, as a multiple of the ready ones.",
+            meaning="Largest number of pods that one decision may ask for, as a multiple of the ready pods.",
             unit="ratio",
             knative=1000.0,
-            reason="From one pod to twenty at once is a burst; a thousand accelerators are a mistake.",
+            reason="One pod to twenty at once is a burst; one pod to a thousand accelerators is a mistake.",
             bounds=Bounds(above=1.0),
-            bounds_reason="At 1 nothing could grow.",
+            bounds_reason="At 1 the scale could never grow.",
         ),
     ] = 20.0
     max_scale_down_rate: Annotated[
         float,
         Setting(
             kind=NUMBER,
-            meaning="Most by which one decision may divide the ready pods.",
+            meaning="Largest factor by which one decision may divide the ready pods.",
             unit="ratio",
             knative=2.0,
-            reason="A tenth at a time: a pod stopped too early costs minutes to bring back.",
+            reason="One tenth at a time: a pod that stops too early takes minutes to come back.",
             bounds=Bounds(above=1.0),
-            bounds_reason="At 1 nothing could shrink.",
+            bounds_reason="At 1 the scale could never shrink.",
         ),
     ] = 1.1
     scale_rate_period: Annotated[
         float,
         Setting(
             kind=DURATION,
-            meaning="Time whose decisions share the two rates: they go up from the fewest and down from "
-            "the most pods that were ready in it. 0s limits each decision alone.",
+            meaning="Time whose decisions share the two rates: the scale grows from the fewest and shrinks "
+            "from the most pods that were ready within it. 0s limits each decision alone.",
             knative=0.0,
-            reason="With decisions every 2 s a rate per decision compounds faster than pods can start or "
+            reason="With a decision every 2 s, a rate per decision compounds faster than pods can start or "
             "drain.",
             bounds=Bounds(low=0.0, high=600.0, whole=True),
-            bounds_reason="Beyond ten minutes a fleet could not follow its day. Pods are remembered by the "
-            "second.",
+            bounds_reason="Above ten minutes a fleet could not follow its daily load. Ready pods are "
+            "recorded once a second.",
         ),
     ] = 15.0
     scale_down_delay: Annotated[
         float,
         Setting(
             kind=DURATION,
-            meaning="Fewer pods are asked for only once that has been the answer for this long.",
+            meaning="Time for which all decisions must ask for fewer pods before pods are removed.",
             knative=0.0,
-            reason="Rides through a minute's lull without giving up a loaded model.",
+            reason="Bridges one minute of low load without giving up a loaded model.",
             bounds=Bounds(low=0.0, whole=True),
-            bounds_reason="Decisions are remembered for a day at most.",
+            bounds_reason="Decisions are kept for one day at most.",
             annotation="scale-down-delay",
         ),
     ] = 60.0
@@ -64,31 +64,32 @@ class ScaleSettings(BaseModel):
         bool,
         Setting(
             kind=BOOL,
-            meaning="Whether a revision without load may lose its last pod.",
+            meaning="Whether a revision without load may scale to zero.",
             knative=True,
-            reason="As Knative: an idle accelerator is the largest cost of all.",
+            reason="As in Knative: an idle accelerator is the largest cost.",
         ),
     ] = True
     scale_to_zero_grace_period: Annotated[
         float,
         Setting(
             kind=DURATION,
-            meaning="Most time that routing gets to turn to the activator before the last pod stops.",
+            meaning="Longest time that routing gets to switch to the activator before the last pod stops.",
             knative=30.0,
-            reason="Requests to large models are long; a minute costs little beside the retention period.",
+            reason="Requests to large models take long; one minute costs little compared with the retention "
+            "period.",
             bounds=Bounds(above=0.0),
-            bounds_reason="Without any, requests on their way to the pod would be lost.",
+            bounds_reason="Without it, requests on their way to the pod would be lost.",
         ),
     ] = 60.0
     scale_to_zero_pod_retention_period: Annotated[
         float,
         Setting(
             kind=DURATION,
-            meaning="Least time for which the last pod stays after the load has ended.",
+            meaning="Shortest time for which the last pod stays after the load has ended.",
             knative=0.0,
-            reason="Bringing a model back takes minutes; half an hour covers the pauses of a working day.",
+            reason="A model takes minutes to come back; half an hour covers the pauses of a working day.",
             bounds=Bounds(low=0.0),
-            bounds_reason="The past cannot be waited for.",
+            bounds_reason="A negative time has no meaning.",
             annotation="scale-to-zero-pod-retention-period",
         ),
     ] = 1800.0
@@ -96,21 +97,21 @@ class ScaleSettings(BaseModel):
         bool,
         Setting(
             kind=BOOL,
-            meaning="Whether a revision may begin without pods.",
+            meaning="Whether a revision may start without pods.",
             knative=False,
-            reason="As Knative: a revision proves first that it can start.",
+            reason="As in Knative: a revision first proves that it can start.",
         ),
     ] = False
     initial_scale: Annotated[
         int,
         Setting(
             kind=INTEGER,
-            meaning="Pods with which a revision begins.",
+            meaning="Number of pods with which a revision starts.",
             unit="pods",
             knative=1,
-            reason="As Knative.",
+            reason="As in Knative.",
             bounds=Bounds(low=0),
-            bounds_reason="0 only where allow-zero-initial-scale is true.",
+            bounds_reason="0 only if allow-zero-initial-scale is true.",
             annotation="initial-scale",
         ),
     ] = 1
@@ -118,12 +119,12 @@ class ScaleSettings(BaseModel):
         int,
         Setting(
             kind=INTEGER,
-            meaning="Fewest pods of a revision that some route points at.",
+            meaning="Smallest number of pods of a revision that a route points at.",
             unit="pods",
             knative=0,
-            reason="As Knative.",
+            reason="As in Knative.",
             bounds=Bounds(low=0),
-            bounds_reason="At most max-scale, if there is one.",
+            bounds_reason="At most max-scale, if max-scale is not 0.",
             annotation="min-scale",
         ),
     ] = 0
@@ -131,12 +132,12 @@ class ScaleSettings(BaseModel):
         int,
         Setting(
             kind=INTEGER,
-            meaning="Most pods of a revision; 0 sets no limit.",
+            meaning="Largest number of pods of a revision; 0 means no limit.",
             unit="pods",
             knative=0,
-            reason="As Knative.",
+            reason="As in Knative.",
             bounds=Bounds(low=0),
-            bounds_reason="From 1 to max-scale-limit, if there is one.",
+            bounds_reason="From 1 to max-scale-limit, if max-scale-limit is not 0.",
             annotation="max-scale",
         ),
     ] = 0
@@ -144,11 +145,11 @@ class ScaleSettings(BaseModel):
         int,
         Setting(
             kind=INTEGER,
-            meaning="Largest max-scale that a service may ask for; 0 sets no limit.",
+            meaning="Largest max-scale that a service may set; 0 means no limit.",
             unit="pods",
             knative=0,
-            reason="As Knative.",
+            reason="As in Knative.",
             bounds=Bounds(low=0),
-            bounds_reason="There are no negative pods.",
+            bounds_reason="The number of pods cannot be negative.",
         ),
     ] = 0
