@@ -1,13 +1,16 @@
 """What holds for all tests: order, signals, the end of event loops, and programs that may be missing."""
 
+import asyncio
 import os
 import shutil
 import signal
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import settling
+from tests.virtual_time import VirtualTimeLoop
 
 # How long an example takes is nothing that is tested: a machine may be slow, or busy.
 settings.register_profile("kpa", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,6 +29,15 @@ def pytest_configure() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run coroutine tests marked `virtual_time` on a clock that jumps, and all others on the real one."""
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual": VirtualTimeLoop}
+    return {"real": asyncio.new_event_loop}
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -7,9 +7,8 @@ buckets change hands (tests/kube).
 import asyncio
 import copy
 import random
-import selectors
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from kpa.kube.elector import Elector
 from kpa.kube.errors import Conflict, NotFound, Unreachable
 from kpa.kube.leadership import Leadership
 from kpa.kube.lease import Timing
+from tests.virtual_time import run
 
 TIMING = Timing()  # 60 s, 40 s, 10 s
 SYSTEM = "knative-serving"
@@ -28,31 +28,6 @@ TAKEN = TIMING.lease_duration + 3 * TIMING.retry_period
 """Seconds after which every bucket has a leader again, even if the next in turn was killed as well."""
 
 Json = dict[str, Any]
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Instead of waiting it moves its clock on."""
-
-    def __init__(self) -> None:
-        loop = self
-        self.now = 1000.0
-
-        class Jumping(selectors.DefaultSelector):
-            def select(self, timeout: float | None = None) -> Any:
-                assert timeout is not None, "nothing will ever happen again"
-                loop.now += max(timeout, 0.0)
-                return super().select(0)
-
-        super().__init__(Jumping())
-
-    def time(self) -> float:
-        return self.now
-
-
-def run(play: Coroutine[Any, Any, None]) -> None:
-    """Run a play in virtual time."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(play)
 
 
 def now() -> float:
