@@ -32,12 +32,13 @@ import aiohttp
 from scrape_pods import POD, serve
 
 from config.autoscaler import AutoscalerConfig
-from kpa.cluster import Listener, Outcome
-from kpa.observers import Observers
-from kpa.reconciler import Reconciler
-from kpa.revisions import Key, Pod, Revision
-from metrics.collector import Collector, Target
-from metrics.scraper import request_bytes
+from kpa.controller.cluster import Listener, Outcome
+from kpa.controller.hooks import Observers
+from kpa.controller.reconciler import Reconciler
+from kpa.controller.revisions import Pod, Revision
+from metrics.key import Key
+from metrics.scraping.collector import Collector, Target
+from metrics.scraping.connection import request_bytes
 from metrics.stat import Stat
 
 try:

@@ -22,7 +22,7 @@ import numpy as np
 
 from config.autoscaler import AutoscalerConfig
 from config.resolve import resolve
-from scaler.engine import Engine
+from scaler.engine.engine import Engine
 
 _PEER = Path(__file__).parent / "peer"
 _WARM_UP = 100

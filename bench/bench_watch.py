@@ -23,12 +23,12 @@ from aiohttp import web
 from knative_pod import knative_pod
 from kubernetes.client import ApiClient, Configuration
 
-from kpa.kube.client import KubeClient
-from kpa.kube.credentials import Credentials
-from kpa.kube.informer import Informer
-from kpa.kube.pods import PodInfo
-from kpa.kube.resources import PODS
-from kpa.revisions import Key
+from kpa.kube.api.client import KubeClient
+from kpa.kube.api.credentials import Credentials
+from kpa.kube.api.informer import Informer
+from kpa.kube.objects.kinds import PODS
+from kpa.kube.objects.pods import PodInfo
+from metrics.key import Key
 
 try:
     import uvloop

@@ -12,11 +12,11 @@ from fleet_cluster import CONTAINER_CONCURRENCY, uid
 
 from config.autoscaler import AutoscalerConfig
 from config.resolve import resolve
-from kpa.kube.children import metric_body, metric_spec, sks_body, sks_spec
-from kpa.kube.metric_status import metric_status_body
 from kpa.kube.objects import Metric, PodAutoscaler, ServerlessService
-from kpa.kube.status import Outcome, pa_status, status_body
-from scaler.zero import Activity
+from kpa.kube.objects.metric_status import metric_status_body
+from kpa.kube.objects.owned_resources import metric_body, metric_spec, sks_body, sks_spec
+from kpa.kube.objects.pa_status import Outcome, pa_status, status_body
+from scaler.rules.scale_to_zero import Activity
 from tests.kube import objects
 from tests.kube.api import Api, Json, path
 from tests.kube.control_plane import ControlPlane

@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from metrics.plausible import is_plausible
 from metrics.stat import StatMessage, decode_messages
+from metrics.validation import is_plausible
 
 _LONGEST_MESSAGE = 16 * 2**20
 """Bytes; a revision takes about 100."""

@@ -33,7 +33,7 @@ def command(
     """
     import socket
 
-    from kpa.activator.app import Options, run
+    from kpa.dataplane.activator.app import Options, run
 
     try:
         reporter = pod_name or socket.gethostname()

@@ -30,7 +30,7 @@ def command(
     from config.config_map import NAME, READERS, find_config_maps, read_strings
     from config.logs import unknown_log_keys
     from config.problems import ConfigError, DocumentError
-    from kpa.files import read_given
+    from kpa.runtime.files import read_given
 
     source = "stdin" if file == "-" else file
     try:

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kpa.commands.asking import NO_ANSWER, URL, NoAnswer, fetch_explanation
+from kpa.commands.http_client import NO_ANSWER, URL, NoAnswer, fetch_explanation
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from kpa.explain import Explanation
+    from kpa.controller.explain import Explanation
 
 
 def command(
@@ -32,7 +32,7 @@ def command(
     if json:
         from json import dumps
 
-        from kpa.api import explanation_to_json
+        from kpa.web.api.api import explanation_to_json
 
         print(dumps(explanation_to_json(explanation)))
         return

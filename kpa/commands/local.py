@@ -47,7 +47,7 @@ def command(
     import sys
 
     if SERVICE not in os.environ:
-        from kpa.local.guardian import run_guarded
+        from kpa.local.processes.guardian import run_guarded
 
         os.environ[SERVICE] = "1"
         raise typer.Exit(run_guarded([sys.executable, "-m", "kpa", *sys.argv[1:]]))

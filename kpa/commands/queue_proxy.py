@@ -60,13 +60,13 @@ def command(
     """Forward requests to one replica, count them and limit how many it gets at once.
 
     Until SIGTERM, then until no more requests come. Options have the names of Knative's queue-proxy in the
-    environment, and `python -m kpa.queue_proxy` is the same but starts faster.
+    environment, and `python -m kpa.dataplane.queue_proxy` is the same but starts faster.
 
     Exits with 2 if a setting cannot be used, 1 if a port cannot be listened on.
     """
     import os
 
-    from kpa.queue_proxy.__main__ import main
+    from kpa.dataplane.queue_proxy.__main__ import main
 
     os.environ |= {
         "USER_PORT": user_port,

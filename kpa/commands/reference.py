@@ -12,7 +12,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 def markdown() -> str:
     """A section for each command: what it does, its arguments and its options."""
-    from kpa.__main__ import app
+    from kpa.commands.app import app
 
     commands = [(info.name, info.callback) for info in app.registered_commands]
     return "\n".join(line for name, run in commands if name and run for line in _section(name, run))

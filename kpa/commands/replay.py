@@ -16,7 +16,7 @@ def command(
 
     Decisions already in the input are ignored. Exit code 2 if a line is not a trace.
     """
-    from kpa.replay import ReplayError, open_traces, replay
+    from kpa.simulate.replay import ReplayError, open_traces, replay
 
     try:
         for trace in replay(open_traces(file), as_fleet=not one_by_one):

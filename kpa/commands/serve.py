@@ -34,7 +34,7 @@ def command(
     name other ConfigMaps than config-autoscaler, config-leader-election, config-logging and
     config-observability.
     """
-    from kpa.serve import run
+    from kpa.serve.app import run
 
     raise typer.Exit(
         run(

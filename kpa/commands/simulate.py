@@ -59,7 +59,7 @@ def _simulate(
     assumptions = options.assumptions(load, scenario)
     title = f"{load.name} · {assumptions['settings']}"
     if png or html:
-        from kpa.files import write_whole
+        from kpa.runtime.files import write_whole
         from kpa.simulate import picture
 
         if png:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kpa.commands.asking import NO_ANSWER, URL, NoAnswer, fetch
+from kpa.commands.http_client import NO_ANSWER, URL, NoAnswer, fetch
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kpa.api import Fleet
-    from kpa.status import Comparison, NextEvent
+    from kpa.controller.status import Comparison, NextEvent
+    from kpa.web.api.api import Fleet
 
 REFRESH = 1.0  # seconds
 _PIPED_COLUMNS = 200  # where no terminal sets a width, no name is folded
@@ -105,7 +105,7 @@ def describe(event: "NextEvent | None", now: float) -> str:
 
 
 def _print_json(url: str, watch: bool) -> None:
-    from kpa.api import fleet_to_json
+    from kpa.web.api.api import fleet_to_json
 
     while True:
         print(fleet_to_json(*fetch(url)), flush=True)

@@ -69,7 +69,7 @@ def _tune(
     png: Path | None,
     write: Path | None,
 ) -> "Tuning":
-    from kpa.files import write_whole
+    from kpa.runtime.files import write_whole
     from kpa.simulate.options import check_file, check_picture
     from kpa.simulate.progress import stages
     from kpa.tune import report

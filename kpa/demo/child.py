@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from kpa.local.processes import die_with_parent
+from kpa.local.processes.process_table import die_with_parent
 
 COMMAND = (sys.executable, "-m", "kpa", "local")
 

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from kpa.api import Fleet
+from kpa.web.api.api import Fleet
 
 
 class Sample(NamedTuple):
-    """The service at one moment, `at` seconds on the player's clock; see `kpa.status` for the names.
+    """The service at one moment, `at` seconds on the player's clock.
+
+    See `kpa.controller.status` for the names.
 
     `desired` is what the load asks for, `wanted` the same within bounds (-1 is none yet). `in_flight` and
     `sent` come from the player. `next_in` are seconds until `next_what`.

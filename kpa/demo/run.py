@@ -11,7 +11,6 @@ from pathlib import Path
 import aiohttp
 from rich.console import Console
 
-from kpa.api import fleet_from_json
 from kpa.demo.child import COMMAND, Local
 from kpa.demo.closing import close
 from kpa.demo.history import History, take_sample
@@ -19,6 +18,7 @@ from kpa.demo.player import Player
 from kpa.demo.scenario import Scenario
 from kpa.demo.trace import Trace
 from kpa.demo.view import Frame, View, clock
+from kpa.web.api.api import fleet_from_json
 
 POLL_SECONDS = 0.5
 """Between two looks at the service; replicas change at most once a tick."""

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-from kpa.local.process import LineReader, Process
+from kpa.local.processes.process import LineReader, Process
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class ActivatorChild:
     def _start(self, events: int) -> Process:
         return Process(
             [
-                *(sys.executable, "-m", "kpa.activator"),
+                *(sys.executable, "-m", "kpa.dataplane.activator"),
                 *("--port", str(self.port), "--events-fd", str(events)),
                 *self._arguments,
             ],

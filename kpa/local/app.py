@@ -18,20 +18,20 @@ from pathlib import Path
 
 from config.autoscaler import AutoscalerConfig
 from config.problems import ConfigError
-from kpa.files import write_whole
-from kpa.heartbeat import Heartbeat
+from kpa.controller.reconciler import Reconciler
 from kpa.local.activator import ActivatorChild
 from kpa.local.cluster import LocalCluster
 from kpa.local.live import apply_files
+from kpa.local.manifests.watcher import Watcher
 from kpa.local.options import LOOPBACK, LocalError, Options, read_config
-from kpa.local.watcher import Watcher
-from kpa.logs import configure
-from kpa.reconciler import Reconciler
-from kpa.revisions import Key
-from kpa.route_stream import RouteFeed
-from kpa.server import Server
-from kpa.telemetry import Telemetry
-from kpa.wiring import follow_failures, observers
+from kpa.runtime.files import write_whole
+from kpa.runtime.heartbeat import Heartbeat
+from kpa.runtime.logs import configure
+from kpa.telemetry.telemetry import Telemetry
+from kpa.telemetry.wiring import follow_failures, observers
+from kpa.web.api.route_stream import RouteFeed
+from kpa.web.server import Server
+from metrics.key import Key
 from metrics.stat_server import StatServer
 
 log = logging.getLogger(__name__)

@@ -5,13 +5,14 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from config.autoscaler import AutoscalerConfig
-from kpa.cluster import Listener, Outcome
-from kpa.local.environment import QUEUE_PROXY
+from kpa.controller.cluster import Listener, Outcome
+from kpa.controller.revisions import Revision
+from kpa.dataplane.routes import Route, RoutingTable
+from kpa.local.manifests.spec import ServiceSpec
+from kpa.local.processes.environment import QUEUE_PROXY
 from kpa.local.service import Service
-from kpa.local.spec import ServiceSpec
 from kpa.local.workload import Output, Workload
-from kpa.revisions import Key, Revision
-from kpa.routes import Route, RoutingTable
+from metrics.key import Key
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def log_line(pod: str, line: str) -> None:
 
 
 class LocalCluster:
-    """Services as processes: implements `kpa.cluster.Cluster`, and says where requests go.
+    """Services as processes: implements `kpa.controller.cluster.Cluster`, and says where requests go.
 
     Use it on one event loop, in the main thread.
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from config.autoscaler import AutoscalerConfig
 from kpa.local.cluster import LocalCluster
-from kpa.local.documents import read_files
-from kpa.local.fields import DocumentsError
+from kpa.local.manifests.documents import read_files
+from kpa.local.manifests.fields import DocumentsError
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from config.autoscaler import AutoscalerConfig
-from kpa.local.spec import ServiceSpec
+from kpa.local.manifests.spec import ServiceSpec
 from kpa.local.workload import Workload, first_replicas
 
 WorkloadMaker = Callable[[ServiceSpec, str], Workload]

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from config.annotations import read_overrides
 from config.autoscaler import AutoscalerConfig
-from kpa.local.environment import QUEUE_PROXY, Identity
-from kpa.local.replica import Replica, State, pod_name
-from kpa.local.spec import ServiceSpec, Template
-from kpa.revisions import Key, Revision
-from kpa.routes import Backend
+from kpa.controller.revisions import Revision
+from kpa.dataplane.routes import Backend
+from kpa.local.manifests.spec import ServiceSpec, Template
+from kpa.local.processes.environment import QUEUE_PROXY, Identity
+from kpa.local.processes.replica import Replica, State, pod_name
+from metrics.key import Key
 
 Output = Callable[[str, str], None]
 """Called with a pod's name and a line that one of its processes wrote; must not block."""

@@ -4,7 +4,7 @@ What belongs here: loads (files, Prometheus, phases), a discrete-event model of 
 reconciler, engine and plan that run in production, what came of it, and how it is shown. What never does: a
 rule of the autoscaler; the model asks the reconciler, as a cluster does.
 
-    load ──> Model ── stats, pods ──> Reconciler (kpa.reconciler, its clock is the model's)
+    load ──> Model ── stats, pods ──> Reconciler (kpa.controller.reconciler, its clock is the model's)
                ^                          │
                └──── pods, path ── SimulatedCluster
 """

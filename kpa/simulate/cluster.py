@@ -1,14 +1,15 @@
-"""A place where simulated pods run: implements `kpa.cluster.Cluster` for one revision."""
+"""A place where simulated pods run: implements `kpa.controller.cluster.Cluster` for one revision."""
 
 import numpy as np
 
-from kpa.cluster import Listener, Outcome
-from kpa.revisions import Key, Pod, Revision
+from kpa.controller.cluster import Listener, Outcome
+from kpa.controller.revisions import Pod, Revision
 from kpa.simulate.events import Events
 from kpa.simulate.pod import SimulatedPod
 from kpa.simulate.scenario import Scenario
 from kpa.simulate.traffic import KEY, Traffic
-from scaler.zero import Activity, Life
+from metrics.key import Key
+from scaler.rules.scale_to_zero import Activity, Life
 
 
 class SimulatedCluster:

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from heapq import heappop
 
 from config.resolve import resolve
-from kpa.activator.reporter import PHASE
-from kpa.observers import Observers
-from kpa.reconciler import Reconciler
+from kpa.controller.hooks import Observers
+from kpa.controller.reconciler import Reconciler
+from kpa.dataplane.activator.reporter import PHASE
 from kpa.simulate.cluster import SimulatedCluster
 from kpa.simulate.events import Events
 from kpa.simulate.load import Load
@@ -25,10 +25,10 @@ from kpa.simulate.requests import Requests
 from kpa.simulate.results import Results, collect
 from kpa.simulate.scenario import Scenario
 from kpa.simulate.traffic import KEY, Traffic
-from metrics.continuity import Continuity
-from metrics.rounds import Round
+from metrics.sampling.gap_filling import Continuity
+from metrics.sampling.round import Round
 from metrics.stat import Stat, StatMessage
-from scaler.burst import UNLIMITED
+from scaler.rules.burst import UNLIMITED
 
 EPOCH = 2.0**20
 """Unix time at which simulations begin; times of the reconciler less this are exact."""

@@ -2,15 +2,15 @@
 
 from collections import OrderedDict
 
-from kpa.queue_proxy.server import QUEUE_DEPTH_FACTOR
-from kpa.queue_proxy.stats import RequestStats
-from metrics.asking import Target
-from metrics.failure import Failure
+from kpa.dataplane.queue_proxy.server import QUEUE_DEPTH_FACTOR
+from kpa.dataplane.queue_proxy.stats import RequestStats
+from metrics.sampling.failures import Failure
+from metrics.sampling.pod_target import Target
 from metrics.stat import Stat
 
 
 class SimulatedPod:
-    """A pod; it is a `metrics.asking.Askable` that always answers.
+    """A pod; it is a `metrics.sampling.pod_target.Askable` that always answers.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from config.annotations import PREFIX, unknown_annotations, validate
 from config.autoscaler import SETTINGS, AutoscalerConfig, unknown_keys
 from config.config_map import read_config_map
 from config.problems import ConfigError, nearest
-from kpa.files import read_given
+from kpa.runtime.files import read_given
 from kpa.simulate.errors import InputError
 
 

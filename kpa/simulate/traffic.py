@@ -8,12 +8,12 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 
-from kpa.activator.load import RequestLoad
-from kpa.activator.throttle import QUEUE_DEPTH
-from kpa.revisions import Key
+from kpa.dataplane.activator.load import RequestLoad
+from kpa.dataplane.activator.throttle import QUEUE_DEPTH
 from kpa.simulate.events import Events
 from kpa.simulate.pod import SimulatedPod
 from kpa.simulate.requests import ANSWERED, REJECTED, TIMED_OUT, Requests
+from metrics.key import Key
 from metrics.stat import StatMessage
 
 KEY = Key("default", "simulated")

@@ -12,7 +12,7 @@ from kpa.simulate.requests import REJECTED, TIMED_OUT
 from kpa.simulate.results import Results, percentiles
 from kpa.simulate.scenario import Scenario
 from kpa.tune.knobs import Candidate
-from scaler.bounds import Bounds
+from scaler.rules.bounds import Bounds
 
 
 class Part(NamedTuple):

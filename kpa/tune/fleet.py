@@ -1,9 +1,9 @@
 """Many candidate settings under one load, simulated together.
 
-Decisions are those of the production engine: one `scaler.block.Block` holds a column a candidate, and
-`scaler.plan.plan` makes each plan. Queues and pods are arrays, in steps of time; a scaling takes effect with
-the step after it. What `kpa.simulate` has beyond: chance in start-up times, scrapes and their phases, the
-path past the activator, time-outs and rejections.
+Decisions are those of the production engine: one `scaler.engine.block.Block` holds a column a candidate, and
+`scaler.rules.plan.plan` makes each plan. Queues and pods are arrays, in steps of time; a scaling takes effect
+with the step after it. What `kpa.simulate` has beyond: chance in start-up times, scrapes and their phases,
+the path past the activator, time-outs and rejections.
 """
 
 import math
@@ -18,13 +18,13 @@ from kpa.simulate.load import Load
 from kpa.simulate.scenario import Scenario
 from kpa.tune.pods import Pods
 from kpa.tune.queues import Queues, quantiles, step_for
-from metrics.windows import KNOWN_AT
-from scaler.block import Block
-from scaler.bounds import Bounds
-from scaler.delay import delay_steps
-from scaler.plan import plan
-from scaler.rings import Rings
-from scaler.zero import Activity, Life
+from metrics.windows.windows import KNOWN_AT
+from scaler.engine.block import Block
+from scaler.engine.rings import Rings
+from scaler.rules.bounds import Bounds
+from scaler.rules.delay import delay_steps
+from scaler.rules.plan import plan
+from scaler.rules.scale_to_zero import Activity, Life
 
 _EPOCH = 2**20
 

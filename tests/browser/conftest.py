@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from kpa.dashboard import live
+from kpa.web.dashboard import live
 from tests.browser.synthetic import Synthetic
 
 DEADLINE = 30_000

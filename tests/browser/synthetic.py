@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from config.provenance import Setting
-from kpa.explain import Explanation
-from kpa.heartbeat import Heartbeat
-from kpa.revisions import Key
-from kpa.route_stream import RouteFeed
-from kpa.server import Server
-from kpa.status import NextEvent, RevisionStatus
-from kpa.telemetry import Telemetry
-from scaler.history import INTERVAL, SLOTS, Samples
-from tests.kpa.status_samples import explained, sample
+from kpa.controller.explain import Explanation
+from kpa.controller.status import NextEvent, RevisionStatus
+from kpa.runtime.heartbeat import Heartbeat
+from kpa.telemetry.telemetry import Telemetry
+from kpa.web.api.route_stream import RouteFeed
+from kpa.web.server import Server
+from metrics.key import Key
+from scaler.engine.history import INTERVAL, SLOTS, Samples
+from tests.kpa.controller.status_samples import explained, sample
 
 SETTINGS = (
     Setting("stable-window", "20s", "annotation autoscaling.knative.dev/window"),

@@ -11,9 +11,9 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from kpa.revisions import Key
+from metrics.key import Key
 from tests.browser.conftest import Open, Start
-from tests.kpa.status_samples import sample
+from tests.kpa.controller.status_samples import sample
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import aiohttp
 import yaml
 
-from kpa.api import Fleet, fleet_from_json
-from kpa.status import RevisionStatus
+from kpa.controller.status import RevisionStatus
+from kpa.web.api.api import Fleet, fleet_from_json
 from tests.kpa.local.helpers import SERVER, marked
 
 REPOSITORY = Path(__file__).parents[2]
@@ -239,7 +239,7 @@ class Kpa:
     @property
     def activator(self) -> int:
         """The activator's process."""
-        return self._only([pid for pid in marked(self.mark) if "kpa.activator" in arguments(pid)])
+        return self._only([pid for pid in marked(self.mark) if "kpa.dataplane.activator" in arguments(pid)])
 
     def pods(self, name: str) -> list[str]:
         """Names of a service's ready pods, as the activator is told."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from kpa.status import RevisionStatus
+from kpa.controller.status import RevisionStatus
 from tests.e2e.conftest import Launch
 from tests.e2e.running import DEADLINE, NAMED, REPOSITORY, Answer, Client, Kpa, client, failures, service
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kpa.local.environment import free_port
+from kpa.local.processes.environment import free_port
 from tests.e2e.conftest import Launch
 from tests.e2e.running import REPOSITORY, service
 

@@ -18,7 +18,7 @@ import yaml
 
 from config.autoscaler import AutoscalerConfig
 from config.resolve import RevisionSettings, resolve
-from kpa.status import RevisionStatus
+from kpa.controller.status import RevisionStatus
 from tests.e2e.conftest import Launch
 from tests.e2e.running import DEADLINE, REPOSITORY, Answer, Client, Kpa, client, failures, service
 

@@ -87,7 +87,7 @@ def test_the_packages_start_from_a_place_that_they_leave_untouched(tmp_path: Pat
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     before = sorted(tmp_path.rglob("*"))
     environment = {"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent", "PYTHONPATH": str(tmp_path)}
-    for command in (["-m", "kpa", "--help"], ["-c", "import kpa.server, kpa.logs"]):
+    for command in (["-m", "kpa", "--help"], ["-c", "import kpa.web.server, kpa.runtime.logs"]):
         run = [sys.executable, *command]
         subprocess.run(run, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=50)
     assert sorted(tmp_path.rglob("*")) == before

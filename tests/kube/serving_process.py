@@ -17,8 +17,8 @@ from typing import Any
 
 import aiohttp
 
-from kpa import process
 from kpa.__main__ import main
+from kpa.runtime import interpreter
 
 CLUSTER_DOMAIN = "kpa.test"
 
@@ -37,7 +37,7 @@ def lead_to(address: str, port: int) -> None:
         return _getaddrinfo(host, *arguments, **keywords)
 
     socket.getaddrinfo = getaddrinfo
-    process.new_event_loop = _loop_that_asks(process.new_event_loop)
+    interpreter.new_event_loop = _loop_that_asks(interpreter.new_event_loop)
 
 
 def _loop_that_asks(make: Callable[[], asyncio.AbstractEventLoop]) -> Callable[[], asyncio.AbstractEventLoop]:

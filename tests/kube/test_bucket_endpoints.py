@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from kpa.kube.bucket_endpoints import BucketEndpoints
-from kpa.kube.client import KubeClient
+from kpa.kube.api.client import KubeClient
+from kpa.kube.election.bucket_endpoints import BucketEndpoints
 from tests.kube.api import Api, ApiError, path
 from tests.kube.audit import Requests
 from tests.kube.control_plane import ControlPlane
@@ -166,7 +166,7 @@ async def test_an_api_server_that_is_away_is_waited_for(
     api: Api, make: Make, control_plane: ControlPlane, caplog: pytest.LogCaptureFixture
 ) -> None:
     endpoints = make("10.1.2.3")
-    caplog.set_level(logging.WARNING, "kpa.kube.bucket_endpoints")
+    caplog.set_level(logging.WARNING, "kpa.kube.election.bucket_endpoints")
     with control_plane.api_server_down():
         endpoints.hold(BUCKET)
         await asyncio.sleep(1)

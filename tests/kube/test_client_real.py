@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from kpa.kube.client import KubeClient, Resource
-from kpa.kube.credentials import Credentials
-from kpa.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
-from kpa.kube.informer import Informer
-from kpa.revisions import Key
+from kpa.kube.api.client import KubeClient, Resource
+from kpa.kube.api.credentials import Credentials
+from kpa.kube.api.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
+from kpa.kube.api.informer import Informer
+from metrics.key import Key
 from tests.kube.api import path
 from tests.kube.control_plane import ControlPlane
 from tests.kube.installation import SYSTEM, controller_token
@@ -218,7 +218,7 @@ async def test_a_token_that_is_revoked_gives_way_to_the_one_on_disk(
     document["users"][0]["user"] = {"tokenFile": str(token)}
     kubeconfig.write_text(yaml.safe_dump(document))
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    monkeypatch.setattr("kpa.kube.credentials._RELOAD_PAUSE", 0.0)
+    monkeypatch.setattr("kpa.kube.api.credentials._RELOAD_PAUSE", 0.0)
     async with control_plane.api() as api:
         secret = await api.post(path("secrets", SYSTEM), {"metadata": {"name": "rotated"}})
         token.write_text(await controller_token(api, bound_to=secret))

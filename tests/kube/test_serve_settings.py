@@ -125,7 +125,7 @@ async def test_the_form_of_the_log_is_followed_in_a_map_of_any_name(
     await serving.logs(f'"msg": "{problem}; the last good settings stay in force"')
     await _series(serving, "kpa_config_valid", 0.0)
     await knative.configure("config-logging-kpa", {})
-    await serving.logs("kpa.kube.settings: settings of config-logging-kpa are in force")
+    await serving.logs("kpa.kube.objects.config_maps: settings of config-logging-kpa are in force")
     await _series(serving, "kpa_config_valid", 1.0)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from metrics.collector import Target
+from metrics.scraping.collector import Target
 from metrics.stat import Stat
 from tests.servers import ScriptedServer
 

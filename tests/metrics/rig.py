@@ -6,12 +6,12 @@ the deadlines are past. What is recorded at the half was delayed by nobody.
 
 from collections.abc import Callable, Sequence
 
-from metrics.collector import Collector
-from metrics.continuity import MissingStats
-from metrics.failure import Problem
-from metrics.route import Access
+from metrics.sampling.failures import Problem
+from metrics.sampling.gap_filling import MissingStats
+from metrics.sampling.routing import Access
+from metrics.scraping.collector import Collector
+from metrics.scraping.revision_scraper import PODS_ONLY, Watched
 from metrics.stat import Stat
-from metrics.watched import PODS_ONLY, Watched
 from tests.metrics.fake_pods import Behaviour, FakePod, healthy, until
 
 Key = tuple[str, str]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kpa.series import SERIES
+from kpa.telemetry.series import SERIES
 from tests.e2e.running import Kpa, service
 from tests.monitoring.prometheus import MANIFESTS, Prometheus, dashboards, queries, rules
 

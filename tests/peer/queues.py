@@ -105,7 +105,7 @@ def kpa_queue(environment: dict[str, str]) -> Iterator[Queue]:
         "PATH": os.environ["PATH"],
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "kpa.queue_proxy"],
+        [sys.executable, "-m", "kpa.dataplane.queue_proxy"],
         cwd=ROOT,
         env=environment | own,
         pass_fds=[writing],
@@ -154,7 +154,7 @@ def _first_event(events: TextIO, kind: str) -> dict[str, Any]:
         event: dict[str, Any] = json.loads(line)
         if event["event"] == kind:
             return event
-    raise AssertionError(f"kpa.queue_proxy ended before its event {kind!r}")
+    raise AssertionError(f"kpa.dataplane.queue_proxy ended before its event {kind!r}")
 
 
 def _wait_until_free(port: int, reason: str) -> None:

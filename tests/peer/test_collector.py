@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from metrics.collector import Collector, Target
+from metrics.scraping.collector import Collector, Target
 from metrics.stat import Stat
 from tests.peer.backend import Backend
 from tests.peer.queues import Answer, Queue, ask, knative_queue, settings, wait_until_ready

@@ -17,7 +17,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from kpa.kube.forwarder import PORT, Forwarder
+from kpa.kube.election.identity import PORT
+from kpa.kube.forwarding.forwarder import Forwarder
 from metrics.stat import Stat, StatMessage, encode_messages
 from metrics.stat_server import StatServer
 from tests.peer.programs import program

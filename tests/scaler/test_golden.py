@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kpa.replay import open_traces, replay
+from kpa.simulate.replay import open_traces, replay
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "decisions.jsonl.gz"
 DECISIONS = 19_920

@@ -16,10 +16,10 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from kpa.api import fleet_to_json
 from kpa.demo.model_server import LOADED_AT
-from kpa.revisions import Key
-from tests.kpa.status_samples import sample
+from kpa.web.api.api import fleet_to_json
+from metrics.key import Key
+from tests.kpa.controller.status_samples import sample
 
 _, BEHAVIOUR, *_given = sys.argv if __name__ == "__main__" else ["", ""]
 OPTIONS = dict(zip(_given[::2], _given[1::2], strict=True))

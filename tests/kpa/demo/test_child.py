@@ -14,7 +14,7 @@ import pytest
 
 from kpa.demo import child
 from kpa.demo.child import Local, LocalError
-from kpa.local.processes import descendants
+from kpa.local.processes.process_table import descendants
 
 
 def fake(behaviour: str) -> tuple[str, ...]:

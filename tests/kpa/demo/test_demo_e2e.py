@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kpa.local.processes import descendants, table
+from kpa.local.processes.process_table import descendants, table
 
 pytestmark = pytest.mark.e2e
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpa.api import Fleet
 from kpa.demo.history import History, Sample, percentiles, take_sample
-from tests.kpa.status_samples import sample as status
+from kpa.web.api.api import Fleet
+from tests.kpa.controller.status_samples import sample as status
 
 
 def history(*samples: Sample) -> History:

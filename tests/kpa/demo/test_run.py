@@ -19,7 +19,7 @@ from kpa.demo.child import LocalError
 from kpa.demo.run import demonstrate
 from kpa.demo.scenario import Scenario
 from kpa.demo.trace import Arrival, Phase, Trace
-from kpa.local.processes import descendants
+from kpa.local.processes.process_table import descendants
 from tests.kpa.demo.test_child import fake
 
 TRACE = Trace("three requests", (Arrival(0.7, 0), Arrival(1.0, 0), Arrival(1.5, 0)), (Phase(0, "all"),))

@@ -12,7 +12,7 @@ from config.autoscaler import AutoscalerConfig
 from config.resolve import resolve
 from kpa.demo.scenario import Scenario
 from kpa.demo.trace import BUILTIN
-from kpa.local.documents import read_files
+from kpa.local.manifests.documents import read_files
 
 
 def test_the_documents_are_accepted_without_a_warning(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from kubernetes.client import Configuration
 
-from kpa.kube.client import KubeClient
-from kpa.kube.credentials import Credentials
+from kpa.kube.api.client import KubeClient
+from kpa.kube.api.credentials import Credentials
 from tests.kpa.kube.fake_api import FakeApi
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
-from kpa.kube.resource import Resource
-from kpa.revisions import Key
+from kpa.kube.api.resource import Resource
+from metrics.key import Key
 from tests.kpa.kube.fake_store import FakeStore
 
 THINGS = Resource("test.dev", "v1", "things")

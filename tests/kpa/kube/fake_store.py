@@ -4,7 +4,7 @@ import asyncio
 import copy
 from typing import Any
 
-from kpa.revisions import Key
+from metrics.key import Key
 
 Json = dict[str, Any]
 

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 
-from kpa.kube.errors import AlreadyExists, Conflict, NotFound
-from kpa.kube.resource import Resource
-from kpa.revisions import Key
+from kpa.kube.api.errors import AlreadyExists, Conflict, NotFound
+from kpa.kube.api.resource import Resource
+from metrics.key import Key
 
 Json = dict[str, Any]
 

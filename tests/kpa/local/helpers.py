@@ -10,13 +10,13 @@ from pathlib import Path
 
 from config.autoscaler import AutoscalerConfig
 from config.resolve import resolve
-from kpa.cluster import Outcome
+from kpa.controller.cluster import Outcome
 from kpa.local.cluster import LocalCluster
-from kpa.local.spec import Probe, ServiceSpec, Template
-from kpa.revisions import Key
-from scaler.decision import Decision
-from scaler.plan import Plan
-from scaler.zero import Activity, Life
+from kpa.local.manifests.spec import Probe, ServiceSpec, Template
+from metrics.key import Key
+from scaler.engine.decision import Decision
+from scaler.rules.plan import Plan
+from scaler.rules.scale_to_zero import Activity, Life
 
 STUB = (sys.executable, "-E", "-S", str(Path(__file__).with_name("stub_queue_proxy.py")))
 """Command line of the stub queue-proxy."""

@@ -1,7 +1,8 @@
 """Services on this machine: scaling, routes, rollout, live changes, the end of everything.
 
-Covered: what `kpa.cluster.Cluster` promises, the routing table and its versions, order of scale-down, moves
-between revisions, removal. Left out: one replica's life (test_replica), who decides the number of replicas.
+Covered: the promises of `kpa.controller.cluster.Cluster`, the routing table and its versions, order of
+scale-down, moves between revisions, removal. Left out: one replica, who decides how many
+replicas run.
 """
 
 import asyncio
@@ -14,12 +15,13 @@ from typing import NamedTuple, cast
 import pytest
 
 from config.autoscaler import AutoscalerConfig
+from kpa.controller.revisions import Pod, Revision
+from kpa.dataplane.routes import Route
 from kpa.local.cluster import LocalCluster
-from kpa.local.replica import Replica
-from kpa.local.spec import ServiceSpec
+from kpa.local.manifests.spec import ServiceSpec
+from kpa.local.processes.replica import Replica
 from kpa.local.workload import victims
-from kpa.revisions import Key, Pod, Revision
-from kpa.routes import Route
+from metrics.key import Key
 from tests.kpa.local.helpers import STUB, Hold, get, marked, scale, service, until
 
 HELLO = Key("default", "hello-00001")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from kpa.__main__ import app
+from kpa.commands.app import app
 
 TRACE = Path(__file__).with_name("trace.csv")
 """The beginning of the Azure LLM inference trace 2023 (conversation); trace.md has licence and origin."""

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from kpa.__main__ import app
+from kpa.commands.app import app
 from tests.kpa.tune.loads import WAVES
 
 pytestmark = pytest.mark.timeout(300)  # they compute all the time

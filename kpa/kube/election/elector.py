@@ -1,0 +1,240 @@
+"""Leader election: who owns a bucket, agreed on by a Lease that its holder renews.
+
+A lease counts as expired when nobody was seen to renew it for its duration. A released lease (no holder) is
+free at once. Who does not lead asks the API server nothing as long as a watch tells that the lease is renewed
+(`observe`).
+
+A holder may give its lease to another replica, which is then the holder before it knows.
+
+Source: `kubernetes/client-go tools/leaderelection`, whose replicas may share our leases.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kpa.kube.api.errors import Conflict, KubeError, NotFound
+from kpa.kube.election.lease import HANDOVER, Json, Timing, annotation, claimed, given, holder_of, wanted
+from kpa.kube.election.lease_store import LeaseStore
+from kpa.kube.election.observed_lease import SeenLease
+
+_log = logging.getLogger(__name__)
+
+_RELEASE_DEADLINE = 3.0
+"""Seconds; without an API server others wait for the lease's end anyway."""
+
+_LOOK_SHARE = 0.1
+"""Part of the retry period after which a free lease is looked at again that is somebody else's turn."""
+
+
+class Elector:
+    """One replica's part in the election for one bucket.
+
+    Parameters
+    ----------
+    store : LeaseStore
+    name, identity : str
+        The lease's name, and ours: `<POD_NAME>_<POD_IP>`.
+    timing : Timing
+    on_change : callable (bool)
+        Told that we lead, or no longer do.
+    clock : callable
+        Seconds that only go forward.
+    patience : callable
+        Returns the seconds for which others may take the lease first, once it is free.
+
+    Attributes
+    ----------
+    predecessor : str
+        Who held the lease before us, as far as we know; empty if nobody did.
+    seen : SeenLease
+        The lease as far as we saw.
+    """
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        name: str,
+        identity: str,
+        timing: Timing,
+        on_change: Callable[[bool], None],
+        clock: Callable[[], float] = time.monotonic,
+        patience: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self.name = name
+        self.predecessor = ""
+        self._leading = False
+        self._store = store
+        self._identity = identity
+        self._timing = timing
+        self._on_change = on_change
+        self._clock = clock
+        self._patience = patience
+        self.seen = SeenLease(clock)
+        self._renewed_at = 0.0
+        self._wake = asyncio.Event()
+        self._lock = asyncio.Lock()  # one that writes
+
+    @property
+    def leading(self) -> bool:
+        """We hold the lease, and nobody else can: it has not run out while this process slept."""
+        return self._leading and self._clock() - self._renewed_at < self._timing.lease_duration
+
+    def observe(self, lease: Json | None) -> None:
+        """Take what a watch says of the lease; one that is ours to take is tried for at once."""
+        if self._leading:
+            if holder_of(lease) != self._identity:
+                self._wake.set()
+            return
+        self.seen.see(lease, self._clock())
+        if not holder_of(lease) or self._is_ours:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Take part until cancelled, then release the lease if we hold it."""
+        pause = 0.0
+        try:
+            while True:
+                await self._sleep(pause)
+                was_leading = self._leading
+                reached = await self.attempt()
+                pause = self._pause(reached)
+                if self._leading and not was_leading:
+                    pause *= random.uniform(0.5, 1.0)  # many leases are not renewed at one moment
+        finally:
+            if self._is_ours:
+                await self._release()
+
+    async def attempt(self) -> bool:
+        """Try to take or to renew the lease; give up leading when that has failed for too long.
+
+        A slow API server is waited for, as long as a leader may wait for it.
+
+        Returns
+        -------
+        bool
+            The API server answered, or there was nothing to ask.
+        """
+        async with self._lock:
+            if self._leading and self._left() <= 0:
+                self._set_leading(False)
+            if not self._leading and not self._may_take():
+                return True
+            reached = True
+            try:
+                async with asyncio.timeout(self._left() if self._leading else self._timing.renew_deadline):
+                    held = await self._take_or_renew()
+            except (KubeError, TimeoutError) as error:
+                _log.warning("lease %s: %s", self.name, str(error) or "no answer in time")
+                held, reached = self._leading and self._left() > 0, False
+            if held != self._leading:
+                self._set_leading(held)
+            return reached
+
+    async def ask(self) -> None:
+        """Note on the lease that we want it; its holder may renew it meanwhile."""
+        while True:
+            lease = await self._store.get(self.name)
+            with contextlib.suppress(Conflict):
+                await self._store.replace(self.name, wanted(lease, self._identity))
+                return
+
+    async def give(self, heir: str) -> None:
+        """Lead no longer, and make another replica the holder; if that fails the lease is ours again."""
+        async with self._lock:
+            if self._leading:
+                self._set_leading(False)
+                await self._let_go(heir)
+                if self._is_ours:
+                    self._wake.set()
+
+    def _claim(self, lease: Json | None) -> Json:
+        return claimed(lease, self.name, self._identity, self._timing)
+
+    def _left(self) -> float:
+        """Return the seconds until a leader that cannot renew its lease gives up."""
+        return self._renewed_at + self._timing.renew_deadline - self._clock()
+
+    @property
+    def _is_ours(self) -> bool:
+        return self.seen.holder == self._identity
+
+    def _may_take(self) -> bool:
+        """Tell whether the lease is ours to take, as far as we saw."""
+        now = self._clock()
+        return self._is_ours or (self.seen.free and now >= self.seen.free_from + self._patience())
+
+    async def _take_or_renew(self) -> bool:
+        if self._leading and self.seen.lease is not None:  # as it was when we wrote it, most likely
+            with contextlib.suppress(NotFound):
+                if await self._written(self._store.replace(self.name, self._claim(self.seen.lease))):
+                    return True
+        now = self._clock()
+        try:
+            lease = await self._store.get(self.name)
+        except NotFound:
+            return await self._written(self._store.create(self._claim(None)))
+        self.seen.see(lease, now)
+        if not self._may_take():
+            return False
+        if not self._leading:
+            holder = holder_of(lease)
+            self.predecessor = annotation(lease, HANDOVER) or (holder if holder != self._identity else "")
+        return await self._written(self._store.replace(self.name, self._claim(lease)))
+
+    async def _written(self, writing: Any) -> bool:
+        """Await a write; somebody who was faster than we has the lease."""
+        began = self._clock()
+        try:
+            self.seen.change(await writing, began)
+        except Conflict:
+            return False
+        self._renewed_at = began
+        return True
+
+    async def _release(self) -> None:
+        """Let the lease go, so that another replica takes it at once."""
+        if self._leading:
+            self._set_leading(False)
+        await self._let_go("")
+
+    async def _let_go(self, heir: str) -> None:
+        try:
+            async with asyncio.timeout(_RELEASE_DEADLINE):
+                await self._write_released(heir)
+        except (KubeError, TimeoutError) as error:
+            _log.warning("lease %s could not be released: %s", self.name, error or "no answer in time")
+
+    async def _write_released(self, heir: str) -> None:
+        """Write until it is written: somebody may note that he wants the lease meanwhile."""
+        while holder_of(lease := await self._store.get(self.name)) == self._identity:
+            with contextlib.suppress(Conflict):
+                released = given(lease, heir, self._identity, self._timing)
+                self.seen.change(await self._store.replace(self.name, released), self._clock())
+                return
+
+    def _set_leading(self, leading: bool) -> None:
+        _log.info("lease %s: %s", self.name, "we lead" if leading else "we do not lead any more")
+        self._leading = leading
+        self._on_change(leading)
+
+    def _pause(self, reached: bool) -> float:
+        """Return the seconds until the lease is to be looked at again, unless something happens."""
+        period = self._timing.retry_period
+        if self._leading:
+            return min(period, max(self._left(), 0.0))
+        if self._is_ours or not reached:
+            return period
+        return max(self.seen.free_from - self._clock(), _LOOK_SHARE * period)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()

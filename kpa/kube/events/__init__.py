@@ -1,0 +1,1 @@
+"""Kubernetes Events: what they say, and a recorder that counts what repeats."""

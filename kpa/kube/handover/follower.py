@@ -1,0 +1,187 @@
+"""What other replicas know of the buckets that they lead, kept so that we can go on from there.
+
+A holder is asked every few seconds, for all its buckets at once. One that is away, or has nothing to tell
+(Knative's autoscaler answers 400), is asked ever more rarely, and that is said once.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from itertools import accumulate
+
+import aiohttp
+
+from kpa.kube.election.identity import PORT, address_in, url_host
+from kpa.kube.handover.pages import CONTENT_TYPE, LENGTHS, PATH
+
+_EVERY = 5.0
+"""Seconds between two questions, unless another pace is set."""
+
+_AT_ONCE = 64
+"""Buckets in a question: their names must fit into a line."""
+
+_SHARE = 20
+"""A snapshot that took long is asked for again after so many times that: it costs its holder a twentieth."""
+
+_LONGEST_PAUSE = 60.0
+"""Seconds; what has nothing to tell now may be replaced by what has."""
+
+_CONNECT, _WHOLE = 0.5, 10.0
+"""Seconds for a connection and for all of an answer."""
+
+_MOST = 2**27
+"""Bytes of an answer: some 90,000 busy revisions."""
+
+_log = logging.getLogger(__name__)
+
+
+class Follower:
+    """Asks the holders of buckets for snapshots.
+
+    Parameters
+    ----------
+    identity : str
+        Ours, `<POD_NAME>_<POD_IP>`.
+    port : int
+        Of all replicas.
+
+    Attributes
+    ----------
+    every : float
+        Seconds between two questions: what is known of a holder that dies is at most as old.
+    """
+
+    def __init__(self, identity: str, port: int = PORT) -> None:
+        self.every = _EVERY
+        self._identity = identity
+        self._port = port
+        self._session: aiohttp.ClientSession | None = None
+        self._followed: dict[str, str] = {}  # holders by bucket
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # by holder, as the rest
+        self._under_way: dict[str, asyncio.Task[bool]] = {}
+        self._silent: set[str] = set()  # who told us nothing, as we have said
+        self._kept: dict[str, bytes] = {}  # by bucket
+
+    def set_holder(self, bucket: str, identity: str) -> None:
+        """Take what the Lease of a bucket says; when it is released, or ours, the last word is kept."""
+        if identity == self._followed.get(bucket):
+            return
+        self._stop(bucket)
+        if identity and identity != self._identity:
+            self._followed[bucket] = identity
+            self._cancel(identity)  # the new one is asked for at once
+            self._tasks[identity] = asyncio.create_task(self._follow(identity))
+
+    async def last_word(self, bucket: str, predecessor: str, seconds: float) -> list[bytes]:
+        """Return what is known of a bucket that becomes ours, its last holder asked once more.
+
+        Parameters
+        ----------
+        bucket : str
+        predecessor : str
+            Who held it; empty if nobody did.
+        seconds : float
+            That an answer may take.
+        """
+        under_way = self._under_way.get(self._followed.get(bucket, predecessor))
+        self._stop(bucket)
+        told = None
+        try:
+            async with asyncio.timeout(seconds):
+                if under_way is not None:  # what it says may be counted as told: nobody would repeat it
+                    await asyncio.shield(under_way)
+                if predecessor and predecessor != self._identity:
+                    told = (await self._fetch(predecessor, [bucket])).get(bucket)
+        except TimeoutError:
+            _log.info("replica %s told us nothing in %g s", predecessor, seconds)
+        return [data for data in (self._kept.pop(bucket, None), told) if data is not None]
+
+    def keep(self, bucket: str, data: bytes) -> None:
+        """Keep what we ourselves knew of a bucket, unless its holder has told more by now."""
+        self._kept.setdefault(bucket, data)
+
+    async def close(self) -> None:
+        """Ask no more."""
+        tasks = [*self._tasks.values(), *self._under_way.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    def _stop(self, bucket: str) -> None:
+        """Follow a bucket no more, and its holder if that was its last one."""
+        identity = self._followed.pop(bucket, None)
+        if identity is not None and identity not in self._followed.values():
+            self._cancel(identity)
+
+    def _cancel(self, identity: str) -> None:
+        task = self._tasks.pop(identity, None)
+        if task is not None:
+            task.cancel()
+
+    async def _follow(self, identity: str) -> None:
+        loop = asyncio.get_running_loop()
+        pause = self.every
+        while True:
+            if identity in self._under_way:
+                await asyncio.shield(self._under_way[identity])
+            began = loop.time()
+            asking = self._under_way[identity] = asyncio.create_task(self._ask(identity))
+            if await asyncio.shield(asking):
+                pause = min(max(self.every, _SHARE * (loop.time() - began)), _LONGEST_PAUSE)
+            else:
+                pause = min(2 * pause, _LONGEST_PAUSE) if identity in self._silent else self.every
+            await asyncio.sleep(pause * random.uniform(0.9, 1.1))
+
+    async def _ask(self, identity: str) -> bool:
+        """Keep what a holder tells of its buckets; says whether it told anything."""
+        buckets = [bucket for bucket, holder in self._followed.items() if holder == identity]
+        told: dict[str, bytes] = {}
+        try:
+            for start in range(0, len(buckets), _AT_ONCE):
+                told |= await self._fetch(identity, buckets[start : start + _AT_ONCE])
+        finally:
+            del self._under_way[identity]
+        for bucket, data in told.items():
+            if self._followed.get(bucket, identity) == identity:
+                self._kept[bucket] = data
+        return bool(told)
+
+    async def _fetch(self, identity: str, buckets: Sequence[str]) -> dict[str, bytes]:
+        """Ask a replica for some buckets, and return snapshots of those that it has something to tell of."""
+        try:
+            host = url_host(address_in(identity))
+            if self._session is None:
+                timeout = aiohttp.ClientTimeout(total=_WHOLE, connect=_CONNECT)
+                self._session = aiohttp.ClientSession(timeout=timeout)
+            url = f"http://{host}:{self._port}{PATH}"
+            params = [("bucket", bucket) for bucket in buckets]
+            async with self._session.get(url, params=params) as answer:
+                if answer.status == 200 and answer.content_type == CONTENT_TYPE:
+                    if (answer.content_length or 0) > _MOST:
+                        raise ValueError(f"{answer.content_length} bytes are too many")
+                    told = _parted(await answer.read(), answer.headers.get(LENGTHS), buckets)
+                    self._silent.discard(identity)
+                    return told
+                if answer.status == 404:  # one of us, which is about to take over itself
+                    self._silent.discard(identity)
+                    return {}
+                reason = f"HTTP status {answer.status}"
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
+            reason = str(error) or "no answer in time"
+        if identity not in self._silent:
+            self._silent.add(identity)
+            _log.info("replica %s has nothing to hand over: %s", identity, reason)
+        return {}
+
+
+def _parted(data: bytes, lengths: str | None, buckets: Sequence[str]) -> dict[str, bytes]:
+    """Return what an answer says of each bucket, but for those of which it says nothing."""
+    sizes = [len(data)] if lengths is None else [int(length) for length in lengths.split(",")]
+    if len(sizes) != len(buckets) or min(sizes) < 0 or sum(sizes) != len(data):
+        raise ValueError(f"{len(data)} bytes are not those of {len(buckets)} buckets: {lengths}")
+    ends = list(accumulate(sizes))
+    parts = (data[end - size : end] for size, end in zip(sizes, ends, strict=True))
+    return {bucket: part for bucket, part in zip(buckets, parts, strict=True) if part}

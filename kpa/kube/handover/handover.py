@@ -1,0 +1,133 @@
+"""From one replica to the next without amnesia.
+
+    leader                                            standby
+      HandoverPages ── GET /handover, now and then ───> Follower ── keeps the last snapshot of each bucket
+      StateFile <── every 10 s                            │
+        │                                                 │ becomes leader
+        │ its container starts again                      │ asks the last holder once more
+        └──────────────────> Handover.inherit <───────────┘
+                                 │ newest of each revision
+                                 v
+                         Resumption.offer: windows, panic, delays, where it is on its way
+
+A leader that ends makes a last snapshot, releases its leases, and waits for a while until its successor has
+fetched it; the Lease says whom to ask, for one that starts only then. One that loses a lease, as in an outage
+of the API server, keeps its last snapshot: it may well be the next leader itself.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from kpa.controller.reconciler import Reconciler
+from kpa.kube.election.identity import PORT
+from kpa.kube.handover.follower import Follower
+from kpa.kube.handover.pages import HandoverPages
+from kpa.kube.handover.state_file import StateFile
+from metrics.key import Key
+from scaler.engine.snapshot_record import Saved
+from scaler.snapshot import snapshot
+
+_ASK = 1.0
+"""Seconds that the last holder gets to answer; its successor waits with its first decision."""
+
+_WRITE_EVERY = 10.0
+
+_OFTENEST, _RAREST = 5.0, 15.0
+"""Seconds between two questions of a standby."""
+
+_LINGER = 10.0
+"""Seconds that a leader which ends waits for a successor: a pod that replaces it starts within them."""
+
+_FINISH = 2.0
+"""Seconds for the last snapshot, before leases are released."""
+
+_log = logging.getLogger(__name__)
+
+
+class Handover:
+    """Gets and gives what is known of revisions when buckets change hands.
+
+    Parameters
+    ----------
+    reconciler : Reconciler
+    identity : str
+        Ours, `<POD_NAME>_<POD_IP>`.
+    owner : callable (key) -> str
+        The bucket of a revision.
+    leads : callable (str) -> bool
+        Whether a bucket is ours.
+    state_folder : Path or None
+        Where the state is kept for the next container of our pod.
+    port : int
+        Of all replicas.
+    """
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        identity: str,
+        owner: Callable[[Key], str],
+        leads: Callable[[str], bool],
+        state_folder: Path | None = None,
+        port: int = PORT,
+    ) -> None:
+        self._reconciler = reconciler
+        self._file = None if state_folder is None else StateFile(state_folder)
+        self.follower = Follower(identity, port)
+        self.pages = HandoverPages(reconciler, owner, leads)
+
+    def keep_pace(self, lease_duration: float) -> None:
+        """Ask, and let others ask, four times in the seconds that a lease lasts, within reason.
+
+        A standby comes to lead that many seconds after the holder died: it wins nothing by newer snapshots.
+        """
+        every = min(max(lease_duration / 4, _OFTENEST), _RAREST)
+        self.follower.every, self.pages.fresh = every, 0.8 * every
+
+    async def run(self) -> None:
+        """Keep the state file up to date, until cancelled."""
+        if self._file is not None:
+            await self._file.keep(self.pages.everything, _WRITE_EVERY)
+
+    async def inherit(self, bucket: str, predecessor: str) -> None:
+        """Let revisions of a bucket that becomes ours go on from where others left them."""
+        sources = await self.follower.last_word(bucket, predecessor, _ASK)
+        if self._file is not None and (stored := await self._file.read()) is not None:
+            sources.append(stored)
+        for source in sources:
+            try:
+                saved = await asyncio.to_thread(snapshot.read, source)
+            except ValueError as error:
+                _log.warning("bucket %s: what was handed over is of no use: %s", bucket, error)
+                continue
+            self._reconciler.resumption.offer(saved)
+            _log.info("bucket %s: %s", bucket, _summary(saved, len(source)))
+
+    async def lost(self, bucket: str) -> None:
+        """Keep what we know of a bucket that was ours: it may be so again before it is another's."""
+        self.follower.keep(bucket, await self.pages.lost(bucket))
+
+    async def finish(self, buckets: Iterable[str]) -> None:
+        """Make the last snapshot, while the buckets are ours still."""
+        try:
+            async with asyncio.timeout(_FINISH):
+                await self.pages.finish(buckets)
+                if self._file is not None and (data := await self.pages.everything()):
+                    await self._file.write(data)
+        except TimeoutError:
+            _log.warning("the last snapshot took more than %g s: it is incomplete", _FINISH)
+
+    async def linger(self) -> None:
+        """Wait for the successor, if there is anything to be told."""
+        await self.pages.fetched(_LINGER)
+
+    async def close(self) -> None:
+        """Follow nobody any more."""
+        await self.follower.close()
+
+
+def _summary(saved: dict[str, Saved], size: int) -> str:
+    newest = max((one.time for one in saved.values()), default=0.0)
+    return f"{len(saved)} revisions are known, as of {newest:.1f}, from {size} bytes"

@@ -1,0 +1,53 @@
+"""What we know of our revisions in a file: for a container that is killed and starts again in its pod."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from kpa.runtime.files import write_whole
+
+_NAME = "snapshot"
+
+_log = logging.getLogger(__name__)
+
+
+class StateFile:
+    """A file that is replaced as a whole, or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        That outlives the container: an emptyDir of its pod.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _NAME
+        self._failed = False
+
+    async def read(self) -> bytes | None:
+        """Return what was written last; None if nothing was."""
+        try:
+            return await asyncio.to_thread(self._path.read_bytes)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            _log.warning("%s cannot be read: %s", self._path, error)
+            return None
+
+    async def write(self, data: bytes) -> None:
+        """Replace the file; a failure is logged, once until it succeeds again."""
+        try:
+            await asyncio.to_thread(write_whole, self._path, data)
+            self._failed = False
+        except OSError as error:
+            if not self._failed:
+                _log.warning("%s cannot be written: %s", self._path, error)
+            self._failed = True
+
+    async def keep(self, take: Callable[[], Awaitable[bytes]], seconds: float) -> None:
+        """Write every so many seconds what `take` gives, if that is anything, until cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            if data := await take():
+                await self.write(data)

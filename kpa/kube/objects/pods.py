@@ -1,0 +1,113 @@
+"""Pods and what holds their number, trimmed; the states in which pods are counted.
+
+Source: `knative/serving pkg/resources/pods.go`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from sys import intern
+from typing import NamedTuple, Self
+
+from kpa.kube.api.metadata import Json, from_time, key_of
+from kpa.kube.objects.podautoscaler import REVISION_LABEL
+from metrics.key import Key
+
+POD_SELECTOR = "serving.knative.dev/revisionUID"
+"""Label selector of the pods to watch: those of any revision."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodInfo:
+    """One pod; below 1 KiB.
+
+    Attributes
+    ----------
+    key : Key
+    revision : str
+        By its label; empty without one.
+    ip : str
+        Empty until it has one.
+    phase : str
+        `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
+    ready : bool
+        Its condition `Ready`, whatever else it does.
+    start_time : float
+        Unix seconds at which a node took it, or it was created.
+    terminating : bool
+        It was told to go.
+    """
+
+    key: Key
+    revision: str
+    ip: str
+    phase: str
+    ready: bool
+    start_time: float
+    terminating: bool
+
+    @property
+    def takes_requests(self) -> bool:
+        """It counts as ready."""
+        return self.phase == "Running" and self.ready and not self.terminating
+
+    @classmethod
+    def from_json(cls, body: Json) -> Self:
+        """Trim an object of the API."""
+        metadata, status = body["metadata"], body.get("status") or {}
+        started = from_time(status.get("startTime")) or from_time(metadata.get("creationTimestamp"))
+        return cls(
+            key=key_of(body),
+            revision=intern((metadata.get("labels") or {}).get(REVISION_LABEL, "")),
+            ip=status.get("podIP", ""),
+            phase=intern(status.get("phase", "")),
+            ready=any(
+                each.get("type") == "Ready" and each.get("status") == "True"
+                for each in status.get("conditions") or ()
+            ),
+            start_time=started or 0.0,
+            terminating="deletionTimestamp" in metadata,
+        )
+
+
+class PodCounts(NamedTuple):
+    """A revision's pods by state; pending and terminating ones are not ready ones too."""
+
+    ready: int
+    not_ready: int
+    pending: int
+    terminating: int
+
+
+def count_pods(pods: Iterable[PodInfo]) -> PodCounts:
+    """Count pods by state.
+
+    A pending pod is pending even when it was told to go; one that has ended, or of which nothing is known,
+    does not count at all.
+    """
+    ready = not_ready = pending = terminating = 0
+    for pod in pods:
+        if pod.phase == "Pending":
+            pending += 1
+        elif pod.phase != "Running":
+            continue
+        elif pod.takes_requests:
+            ready += 1
+            continue
+        elif pod.terminating:
+            terminating += 1
+        not_ready += 1
+    return PodCounts(ready, not_ready, pending, terminating)
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleTarget:
+    """What has the replicas, a Deployment as a rule."""
+
+    key: Key
+    replicas: int
+
+    @classmethod
+    def from_json(cls, body: Json) -> Self:
+        """Trim an object of the API; replicas that are not said are one."""
+        replicas = (body.get("spec") or {}).get("replicas")
+        return cls(key_of(body), 1 if replicas is None else replicas)

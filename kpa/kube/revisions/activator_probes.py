@@ -1,0 +1,118 @@
+"""Whether activators answer for a revision: asked before its last pod goes, so that no request gets lost.
+
+The question is asked beside the loop, with a deadline: an activator that hangs delays nobody.
+
+Source: `knative/serving pkg/reconciler/autoscaling/kpa/scaler.go`; there one pass waits for the answer.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+import aiohttp
+
+from kpa.kube.objects import PodAutoscaler
+from kpa.kube.objects.pa_status import ACTIVE
+from metrics.key import Key
+
+_log = logging.getLogger(__name__)
+
+_DEADLINE = 2.0
+"""Seconds for one answer."""
+
+_TRUE_FOR = 5.0
+"""Seconds for which an answer counts; the revision is looked at again at once when it comes."""
+
+_PORTS = {"http1": 80, "h2c": 81}
+_BODY = b"activator"
+_HEADERS = {"User-Agent": "Knative-Autoscaling-Probe", "K-Network-Probe": "activator"}
+
+
+class ActivatorProbes:
+    """Asks activators, at most one question a revision at a time.
+
+    Parameters
+    ----------
+    podautoscalers : Mapping
+        By key.
+    domain : str
+        Suffix of the cluster's names, such as `cluster.local`.
+    answered : callable (key)
+        Told when an answer has come.
+    clock : callable
+        Seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        podautoscalers: Mapping[Key, PodAutoscaler],
+        domain: str,
+        answered: Callable[[Key], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._podautoscalers = podautoscalers
+        self._domain = domain
+        self._answered = answered
+        self._clock = clock
+        self._good: dict[Key, float] = {}
+        self._asking: dict[Key, asyncio.Task[None]] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    def answer(self, key: Key) -> bool:
+        """Tell whether an activator has just answered for a revision; an inactive one has one asked."""
+        good_at = self._good.pop(key, None)
+        if good_at is not None and self._clock() - good_at <= _TRUE_FOR:
+            return True
+        pa = self._podautoscalers.get(key)
+        if pa is not None and key not in self._asking and _is_inactive(pa):
+            self._asking[key] = asyncio.create_task(self._ask(pa))
+        return False
+
+    @property
+    def asking(self) -> int:
+        """Questions under way."""
+        return len(self._asking)
+
+    async def close(self) -> None:
+        """Ask no more."""
+        for task in self._asking.values():
+            task.cancel()
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    async def _ask(self, pa: PodAutoscaler) -> None:
+        try:
+            if await self._is_activator(pa) and pa.key in self._podautoscalers:
+                self._good[pa.key] = self._clock()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            _log.info("%s: no activator answers: %s", pa.key, error or "no answer in time")
+        finally:
+            del self._asking[pa.key]
+        if pa.key in self._good:
+            self._answered(pa.key)
+
+    async def _is_activator(self, pa: PodAutoscaler) -> bool:
+        service = pa.status.service_name
+        if not service:
+            return False
+        host = f"{service}.{pa.key.namespace}.svc.{self._domain}:{_PORTS.get(pa.protocol_type, 80)}"
+        if self._session is None:
+            connector = aiohttp.TCPConnector(force_close=True)
+            timeout = aiohttp.ClientTimeout(total=_DEADLINE)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        async with self._session.get(f"http://{host}//healthz", headers=_HEADERS) as answer:
+            return answer.status == 200 and await _read(answer.content, len(_BODY) + 1) == _BODY
+
+
+async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """Read at most so many bytes, in however many pieces they come."""
+    body = b""
+    while len(body) < limit and (piece := await content.read(limit - len(body))):
+        body += piece
+    return body
+
+
+def _is_inactive(pa: PodAutoscaler) -> bool:
+    return any(each.type == ACTIVE and each.status == "False" for each in pa.status.conditions)

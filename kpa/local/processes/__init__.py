@@ -1,0 +1,4 @@
+"""Operating system processes as replicas: started, probed, ended, and none left behind.
+
+Never: how many replicas there are.
+"""

@@ -1,0 +1,259 @@
+"""`kpa serve`: the autoscaler of a cluster, put together.
+
+API server ──> KubernetesCluster ── revisions ──> Reconciler <── Collector <── queue-proxies
+^              ^                                  │  ^
+└── writes ────┴────────── outcomes ──────────────┘  └── StatServer :8080 <── activators
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+
+from kpa.controller.reconciler import Reconciler
+from kpa.kube.api.client import KubeClient
+from kpa.kube.api.credentials import CredentialsError
+from kpa.kube.api.errors import KubeError
+from kpa.kube.api.read_only import ReadOnlyClient
+from kpa.kube.election.bucket_endpoints import BucketEndpoints
+from kpa.kube.election.buckets import BUCKET_PREFIX
+from kpa.kube.election.leadership import Leadership
+from kpa.kube.election.settings import fetch_config_map, read_leader_election
+from kpa.kube.events.config_map_events import ConfigMapEvents
+from kpa.kube.forwarding.forwarder import Forwarder
+from kpa.kube.handover.handover import Handover
+from kpa.kube.handover.pages import PATH
+from kpa.kube.objects.config_maps import ConfigMap
+from kpa.kube.revisions.activator_probes import ActivatorProbes
+from kpa.runtime.interpreter import new_event_loop, raise_file_limit, use_small_pages
+from kpa.runtime.logs import configure
+from kpa.runtime.time_budget import LENGTH, Slice
+from kpa.serve.fleet_app import FleetApp
+from kpa.serve.options import Options, ServeError
+from kpa.serve.shadow_app import ShadowApp
+from kpa.telemetry.wiring import follow_failures, observers
+from metrics.key import Key
+from metrics.stat import StatMessage
+from metrics.stat_server import StatServer
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 50
+"""Revisions that are taken over in one go: some 20 ms."""
+
+
+class ServeApp(FleetApp):
+    """The autoscaler in charge."""
+
+    def __init__(self, options: Options, client: KubeClient) -> None:
+        self._leadership: Leadership | None = None
+        self._config_map_events = ConfigMapEvents(client, options.namespace, options.pod_name)
+        self._ours: set[str] = set()  # buckets whose revisions we look after
+        self._changes: dict[str, asyncio.Task[None]] = {}  # of who looks after a bucket
+        super().__init__(options, client)
+        self._handover = Handover(
+            self._reconciler, options.identity, self._bucket_of, self._looks_after, options.state_folder
+        )
+        self._stat_server = StatServer(
+            self._on_stats, accepts=self._accepts, pages={PATH: self._handover.pages.answer}
+        )
+        follow_failures(self._telemetry, self._reconciler, self._stat_server)
+        self._forwarder = Forwarder(options.identity, options.domain, options.namespace)
+        self._endpoints = BucketEndpoints(client, options.namespace, options.pod_ip)
+
+    def _make_reconciler(self) -> Reconciler:
+        cluster = self._cluster
+        self._probes = ActivatorProbes(cluster.podautoscalers, self._options.domain, cluster.touch)
+        return Reconciler(
+            cluster,
+            self._settings.autoscaler,
+            activator_answers=self._probes.answer,
+            observers=observers(self._telemetry, self._heartbeat, lambda: self._stat_server.dropped),
+            look_up=self._look_up,
+        )
+
+    async def _begin(self) -> None:
+        """Decide once everything is known; activators find us only from then on."""
+        self._leadership = await self._make_leadership()
+        await self._everything_known()
+        await self._stat_server.start(self._options.host, self._options.stat_port)
+        self._is_ready()
+        parts = [
+            self._leadership.run(),
+            self._reconciler.collector.run(),
+            self._reconciler.run(),
+            self._config_map_events.run(),
+            self._handover.run(),
+        ]
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part)
+
+    async def _before_end(self) -> None:
+        """Keep what a successor will ask for. After a signal from a terminal nobody will."""
+        await super()._before_end()
+        if self._signal == signal.SIGTERM:
+            await self._handover.finish(list(self._ours))
+
+    async def _close(self) -> None:
+        for change in self._changes.values():
+            change.cancel()
+        await self._stat_server.farewell()
+        await self._handover.linger()
+        await self._stat_server.close()
+        await self._handover.close()
+        await self._forwarder.close()
+        await self._endpoints.close()
+        await self._probes.close()
+
+    async def _make_leadership(self) -> Leadership:
+        options, name = self._options, self._options.config_maps.leader_election
+        config_map = await fetch_config_map(self._client, options.namespace, name)
+        try:
+            buckets, timing = read_leader_election(config_map.data)
+        except ValueError as error:
+            await self._config_map_events.refuse(name, config_map, str(error))
+            raise ServeError(f"ConfigMap {name}: {error}") from error
+        return Leadership(
+            self._client,
+            options.namespace,
+            options.identity,
+            buckets,
+            timing,
+            self._led,
+            self._held,
+            self._handover.pages.refresh,
+        )
+
+    # What the parts ask and tell.
+
+    def _settings_read(self, name: str, config_map: ConfigMap, problems: list[str]) -> None:
+        super()._settings_read(name, config_map, problems)
+        self._config_map_events.read(name, config_map, problems)
+
+    def _bucket_of(self, key: Key) -> str:
+        return "" if self._leadership is None else self._leadership.buckets.owner(key)
+
+    def _looks_after(self, bucket: str) -> bool:
+        return self._leadership is not None and bucket in self._ours and self._leadership.leads(bucket)
+
+    def _owns(self, key: Key) -> bool:
+        return self._looks_after(self._bucket_of(key))
+
+    def _held(self, bucket: str, identity: str) -> None:
+        """Take who holds a bucket: stats go there, and from there comes what we may have to know one day."""
+        self._forwarder.set_holder(bucket, identity)
+        self._handover.follower.set_holder(bucket, identity)
+
+    def _led(self, bucket: str, leading: bool) -> None:
+        """Take a bucket over, or leave it."""
+        change = self._changes.pop(bucket, None)
+        if change is not None:
+            change.cancel()
+        if leading:
+            self._endpoints.hold(bucket)
+            self._changes[bucket] = asyncio.create_task(self._take_over(bucket))
+        else:
+            self._ours.discard(bucket)
+            self._endpoints.release(bucket)
+            self._changes[bucket] = asyncio.create_task(self._leave(bucket))
+
+    async def _take_over(self, bucket: str) -> None:
+        """Look after other revisions, as far as others know them; stats that waited for that are ours."""
+        assert self._leadership is not None
+        try:
+            await self._handover.inherit(bucket, self._leadership.predecessor(bucket))
+        except Exception:
+            log.exception("bucket %s begins anew", bucket)
+        self._ours.add(bucket)
+        await self._look_at(bucket)
+        self._reconciler.on_stats(self._forwarder.reclaim(bucket))
+
+    async def _leave(self, bucket: str) -> None:
+        """Forget revisions that are no longer ours, but keep what we know of them."""
+        try:
+            await self._handover.lost(bucket)
+        except Exception:
+            log.exception("bucket %s: what we know of it is lost", bucket)
+        await self._look_at(bucket)
+
+    async def _look_at(self, bucket: str) -> None:
+        """Look at the revisions of a bucket: they are ours now, or no longer."""
+        touched, slice = 0, Slice(LENGTH)
+        for key in list(self._cluster.podautoscalers):
+            if self._bucket_of(key) == bucket:
+                self._cluster.touch(key)
+                touched += 1
+            if touched == _AT_ONCE or slice.over:
+                await asyncio.sleep(0)
+                touched, slice = 0, Slice(LENGTH)
+        await asyncio.sleep(0)
+
+    def _accepts(self, host: str) -> bool:
+        """Refuse stats that were sent to a bucket's name, unless the bucket is ours."""
+        bucket = host.partition(".")[0]
+        mine = self._leadership is not None and self._leadership.leads(bucket)
+        return mine or not bucket.startswith(BUCKET_PREFIX)
+
+    def _on_stats(self, messages: list[StatMessage]) -> None:
+        """Take stats of our revisions; others go to the replica that looks after them."""
+        leadership = self._leadership
+        if leadership is None:
+            return
+        others: dict[str, list[StatMessage]] = {}
+        ours = []
+        for message in messages:
+            bucket = leadership.buckets.owner(Key(message.namespace, message.name))
+            if self._looks_after(bucket):
+                ours.append(message)
+            else:
+                others.setdefault(bucket, []).append(message)
+        if ours:
+            self._reconciler.on_stats(ours)
+        for bucket, some in others.items():
+            self._forwarder.forward(bucket, some)
+
+
+def run(
+    *,
+    legacy_metrics: bool = False,
+    log_format: str = "json",
+    log_level: str = "info",
+    host: str | None = None,
+    dry_run: bool = False,
+) -> int:
+    """Run `kpa serve` in this process and return its exit code."""
+    writer = configure(log_format, log_level)
+    try:
+        options = Options.from_environment(
+            os.environ, legacy_metrics=legacy_metrics, host=host, log_format=log_format, log_level=log_level
+        )
+        raise_file_limit()
+        use_small_pages()
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_look_on(options) if dry_run else _run(options))
+    except (ServeError, CredentialsError, KubeError, OSError) as error:
+        log.error("%s", error)
+        return 2
+    finally:
+        writer.close()
+    return 0
+
+
+async def _run(options: Options) -> None:
+    client = KubeClient.from_environment()
+    try:
+        log.info("kpa serves as %s on %s", options.pod_name, socket.gethostname())
+        await ServeApp(options, client).run()
+    finally:
+        await client.close()
+
+
+async def _look_on(options: Options) -> None:
+    client = ReadOnlyClient.from_environment()
+    try:
+        log.info("kpa looks on as %s: nothing is written", options.pod_name)
+        await ShadowApp(options, client).run()
+    finally:
+        await client.close()

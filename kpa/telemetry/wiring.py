@@ -1,0 +1,53 @@
+"""What a reconciler and a stat server tell telemetry, wherever they run."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from kpa.controller.hooks import Observers
+from kpa.controller.reconciler import Reconciler
+from kpa.runtime.heartbeat import Heartbeat
+from kpa.telemetry.telemetry import Telemetry
+from metrics.key import Key
+from metrics.stat_server import StatServer
+
+
+def observers(telemetry: Telemetry, heartbeat: Heartbeat, dropped: Callable[[], Counter[str]]) -> Observers:
+    """Return what a reconciler is made with.
+
+    Parameters
+    ----------
+    telemetry : Telemetry
+    heartbeat : Heartbeat
+        Beats with each tick.
+    dropped : callable
+        Gives the stat server's counts of stats that nobody can use, once there is one.
+    """
+
+    def ticked(seconds: float) -> None:
+        telemetry.observe_tick(seconds)
+        heartbeat.beat(asyncio.get_running_loop().time())
+
+    def count_stats(received: int, unknown: int) -> None:
+        telemetry.count_stats(received)
+        if unknown:
+            dropped()["unknown_revision"] += unknown
+
+    return Observers(
+        tick=ticked,
+        scrape=lambda key, seconds: telemetry.observe_scrape(Key(*key), seconds),
+        scale=telemetry.count_scale,
+        stats=count_stats,
+    )
+
+
+def follow_failures(telemetry: Telemetry, reconciler: Reconciler, stat_server: StatServer) -> None:
+    """Export what collector and stat server count of things that went wrong."""
+    follow_scrapes(telemetry, reconciler)
+    telemetry.follow("kpa_stats_dropped", "Stats received that nobody can use.", stat_server.dropped)
+
+
+def follow_scrapes(telemetry: Telemetry, reconciler: Reconciler) -> None:
+    """Export what the collector counts of things that went wrong."""
+    failures = reconciler.collector.failures
+    telemetry.follow("kpa_scrape_failures", "Scrapes of a pod that gave no stat.", failures)

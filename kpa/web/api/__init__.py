@@ -1,0 +1,1 @@
+"""The API under `/api`: its bodies, and responses without an end."""

@@ -1,0 +1,164 @@
+"""Whom a round may ask, in which order, and what the answers of some say of all.
+
+Source: `knative/serving pkg/autoscaler/metrics/stats_scraper.go` (`scrapePods`).
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from metrics.sampling.failures import Failure
+from metrics.stat import Loads, Stat
+
+SCRAPER_NAME = "service-scraper"
+"""Who reports a revision's total; Knative's name for it."""
+
+_LONGEST_BACK_OFF = 3
+"""Rounds for which one that keeps failing is left alone."""
+
+
+class Target(NamedTuple):
+    """Where one ready pod's queue-proxy answers.
+
+    Attributes
+    ----------
+    name : str
+        Unique within the revision.
+    host, port : str, int
+        An address (IPv6 without brackets) or a name, and the port of `/metrics`.
+    started_at : float
+        Unix time in seconds at which the pod started.
+    through : str
+        The service whose mesh lets requests pass to this very pod; empty if pods are simply reached.
+    """
+
+    name: str
+    host: str
+    port: int
+    started_at: float
+    through: str = ""
+
+
+class Askable(Protocol):
+    """What a round needs of a pod; it tells `Round.answered` or `Round.failed`, but never within `ask`.
+
+    Attributes
+    ----------
+    trusted : bool
+        It answered whatever it was asked.
+    waiting : bool
+        It owes an answer, perhaps to an earlier round.
+    asked_in, awaited : int, bool
+        The round's own notes: the second in which it asked last, and whether that round waits for the answer.
+    late : Stat or None
+        An answer that came after its round had ended.
+    failure : Failure or None
+        Why it gave no stat the last time; None if it did, or was never asked.
+    """
+
+    target: Target
+    trusted: bool
+    waiting: bool
+    asked_in: int
+    awaited: bool
+    late: Stat | None
+    failure: Failure | None
+
+    def ask(self) -> bool:
+        """Ask for a stat, unless it owes one already; False if none is to be had now."""
+
+    def rest(self) -> None:
+        """Let a round pass without being asked."""
+
+
+class Exchange(Protocol):
+    """Asks a sample of pods at once, and calls `Round.heard` or `Round.disclose`.
+
+    See `metrics.scraping.batch_scrape`.
+    """
+
+    @property
+    def asked(self) -> Sequence[Askable]:
+        """Whom the last round asked."""
+
+    def ask(self) -> None:
+        """Ask."""
+
+    def disclose(self) -> None:
+        """Let the pods know that they were asked."""
+
+
+def is_young(pod: Askable, now: float, stable_window: float) -> bool:
+    """Say whether a pod has not been there for a stable window yet."""
+    return now - pod.target.started_at < stable_window
+
+
+def asking_order(
+    pods: Sequence[Askable],
+    now: float,
+    stable_window: float,
+    shuffle: Callable[[list[Askable]], None] = random.shuffle,
+) -> list[Askable]:
+    """Order pods by how well they stand for all: trusted before others, old before young, else by chance.
+
+    A pod as old as the stable window carries a usual share of the load; a young one fills up or is a spare.
+    """
+    classes: tuple[list[Askable], ...] = ([], [], [], [])
+    for pod in pods:
+        classes[2 * (not pod.trusted) + is_young(pod, now, stable_window)].append(pod)
+    for group in classes:
+        shuffle(group)
+    return [pod for group in classes for pod in group]
+
+
+def extrapolate(stats: Sequence[Stat], pods: int, second: int) -> Stat:
+    """Scale the stats of some pods up to all of them.
+
+    Examples
+    --------
+    >>> extrapolate([Stat("a", 2.0), Stat("b", 4.0)], pods=10, second=100).average_concurrent_requests
+    30.0
+    """
+    concurrency = proxied = requests = proxied_requests = 0.0
+    for _, of_concurrency, of_proxied, of_requests, of_proxied_requests, _, _ in stats:
+        concurrency += of_concurrency
+        proxied += of_proxied
+        requests += of_requests
+        proxied_requests += of_proxied_requests
+    return total((concurrency, proxied, requests, proxied_requests), len(stats), pods, second)
+
+
+def total(sums: Loads, answers: int, pods: int, second: int) -> Stat:
+    """Scale what some pods have together up to all of them."""
+    concurrency, proxied, requests, proxied_requests = sums
+    fields = (
+        SCRAPER_NAME,
+        concurrency / answers * pods,
+        proxied / answers * pods,
+        requests / answers * pods,
+        proxied_requests / answers * pods,
+        0.0,
+        second,
+    )
+    return tuple.__new__(Stat, fields)
+
+
+class Listener(Protocol):
+    """Whom answers are for: a revision's round."""
+
+    def answered(self, pod: Askable, stat: Stat) -> None:
+        """A stat came."""
+
+    def failed(self, pod: Askable) -> None:
+        """None will come."""
+
+
+def back_off(failures: int) -> int:
+    """Return for how many rounds one that failed so often in a row is left alone.
+
+    Examples
+    --------
+    >>> [back_off(failures) for failures in (1, 2, 3, 4, 5, 6)]
+    [0, 0, 1, 2, 3, 3]
+    """
+    return min(max(0, failures - 2), _LONGEST_BACK_OFF)

@@ -1,0 +1,202 @@
+"""What a pod answers: which bytes give a stat, and why all others do not.
+
+Source: `knative/serving pkg/autoscaler/metrics/http_scrape_client.go`. Of an answer only status 2xx with the
+exact type `application/protobuf` and at most 336 bytes of body is taken.
+
+Nearly all answers arrive whole, and begin as that of another pod did in the same second. `read_whole` takes
+them: the parser sees each distinct head once, and what it said of it holds for every answer with that head.
+All else goes through `Answer`, whose verdict the tests compare with that of `read_whole`.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from metrics.sampling.failures import Failure
+from metrics.stat import Loads, Stat, read_loads
+from metrics.validation import are_plausible, is_plausible
+
+_CONTENT_TYPE = b"application/protobuf"
+
+_LONGEST_BODY = 336
+"""Bytes; `pkg/autoscaler/metrics/http_scrape_client.go`, from the longest stat plus room for later fields."""
+
+_LONGEST_ANSWER = 8192
+"""Bytes of status line, headers and body together; queue-proxies send about 200."""
+
+_MESH = (502, 503)
+"""Statuses by which a mesh refuses what does not come through it (`knative/networking pkg/http/error.go`)."""
+
+_NO_HEAD = b"\r\n\r\n"
+"""No answer that begins like this is taken."""
+
+_HEADS = 1024
+"""Heads to remember: dates and lengths make a few dozen a second; none is longer than one read."""
+
+
+def read_whole(data: bytes) -> Stat | None:
+    """Return the stat of a whole answer on a connection that stays open; None leaves the bytes to `Answer`.
+
+    Parameters
+    ----------
+    data : bytes
+        All that came since the request.
+    """
+    start = data.find(b"\r\n\r\n") + 4
+    if _body_length(data[:start]) != len(data) - start:
+        return None
+    try:
+        stat = Stat.decode(data[start:])
+    except ValueError:
+        return None
+    return stat if is_plausible(stat) else None
+
+
+def add_up(answers: Sequence[bytes | None], names: Sequence[bytes]) -> Loads | None:
+    """Return the sums of what some pods answered, if all answers are whole and usual.
+
+    Parameters
+    ----------
+    answers : sequence of bytes
+        All that came of each since its request; None for nothing.
+    names : sequence of bytes
+        The encoded `Stat` of which only the pod's name is set; a stat may also have no name.
+
+    Returns
+    -------
+    tuple of float, or None
+        None leaves all of them to `read_whole` and `Answer`.
+    """
+    concurrency = proxied = requests = proxied_requests = 0.0
+    head, start, whole = _NO_HEAD, 0, 0
+    for data, name in zip(answers, names, strict=True):
+        if data is None:
+            return None
+        if not data.startswith(head):
+            start = data.find(b"\r\n\r\n") + 4
+            head = data[:start]
+            body = _body_length(head)
+            whole = start + body if body >= 0 else 0
+        if len(data) != whole:
+            return None
+        end = start + len(name)
+        loads = read_loads(data, end if data[start:end] == name else start)
+        if loads is None or not are_plausible(*loads):
+            return None
+        concurrency += loads[0]
+        proxied += loads[1]
+        requests += loads[2]
+        proxied_requests += loads[3]
+    return concurrency, proxied, requests, proxied_requests
+
+
+@lru_cache(maxsize=_HEADS)
+def _body_length(head: bytes) -> int:
+    """Return how many bytes of body make the answer complete; -1 if that, or its verdict, needs the parser.
+
+    The parser is a function of the bytes since the answer began. Once it has read a head that promises a
+    length, it hands on that many bytes whatever they are, and the answer ends there.
+    """
+    answer = Answer()
+    answer.feed(head)
+    plain = answer.status == 200 and answer.keep and not answer.body
+    return answer.length if plain and answer.failure is None else -1
+
+
+class Answer:
+    """An answer that comes in parts, or in any other way than the common one.
+
+    Attributes
+    ----------
+    status : int
+        Of HTTP; 0 until the head has come.
+    keep : bool
+        The connection stays open after this answer.
+    length : int
+        Bytes of body that the head promises; -1 if it says nothing of that.
+    body : bytes
+    failure : Failure or None
+        Why it is refused.
+    complete : bool
+        Nothing of it is missing.
+    """
+
+    __slots__ = (
+        "_content_type", "_parser", "_received", "body", "complete", "failure", "keep", "length", "status",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.keep = False
+        self.length = -1
+        self.body = b""
+        self.failure: Failure | None = None
+        self.complete = False
+        self._received = 0
+        self._content_type: bytes | None = None
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> Stat | Failure | None:
+        """Take the bytes that came next; None says that there are more to come."""
+        self._received += len(data)
+        if self._received > _LONGEST_ANSWER:
+            self._fail(Failure.TOO_LARGE)
+        else:
+            self._parse(data)
+        if self.failure is None and not self.complete:
+            return None
+        self._parser = None  # it holds our methods: without it no cycle is left to the collector
+        return self.failure or self._verdict()
+
+    def _parse(self, data: bytes) -> None:
+        assert self._parser is not None
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self._fail(Failure.NOT_HTTP)
+
+    def _verdict(self) -> Stat | Failure:
+        try:
+            stat = Stat.decode(self.body)
+        except ValueError:
+            return Failure.UNDECODABLE
+        return stat if is_plausible(stat) else Failure.IMPLAUSIBLE
+
+    def _fail(self, failure: Failure) -> None:
+        self.failure = self.failure or failure
+
+    def on_message_begin(self) -> None:
+        """Called by the parser; a second answer to one request belongs to nobody."""
+        if self.complete:
+            self._fail(Failure.NOT_HTTP)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser."""
+        name = name.lower()
+        if name == b"content-type":
+            self._content_type = value
+        elif name == b"content-length" and value.isdigit():
+            self.length = int(value[:20])
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser."""
+        assert self._parser is not None
+        self.status = self._parser.get_status_code()
+        self.keep = self._parser.should_keep_alive()
+        if not 200 <= self.status < 300:
+            self._fail(Failure.UNAVAILABLE if self.status in _MESH else Failure.STATUS)
+        elif self._content_type != _CONTENT_TYPE:
+            self._fail(Failure.CONTENT_TYPE)
+        elif self.length > _LONGEST_BODY:
+            self._fail(Failure.TOO_LARGE)
+
+    def on_body(self, body: bytes) -> None:
+        """Called by the parser."""
+        self.body += body
+        if len(self.body) > _LONGEST_BODY:
+            self._fail(Failure.TOO_LARGE)
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        self.complete = True

@@ -1,0 +1,121 @@
+"""One revision that is scraped: its round, and the scrapers of its pods and of the service before them."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from metrics.key import Key
+from metrics.sampling.gap_filling import Continuity
+from metrics.sampling.pod_target import Target
+from metrics.sampling.round import Round
+from metrics.sampling.routing import Access, Route
+from metrics.scraping.batch_scrape import Quiet
+from metrics.scraping.pod_scraper import PodScraper
+from metrics.scraping.service import Means, ServiceScraper
+
+_log = logging.getLogger(__name__)
+
+PODS_ONLY = Access()
+"""No service stands before the pods."""
+
+
+class Watched:
+    """What belongs to one revision.
+
+    Parameters
+    ----------
+    key : tuple of str
+        Namespace and name.
+    continuity : Continuity
+    means : Means
+        What it shares with others.
+    ended : callable (float)
+        Called at the end of each round with the time at which it began.
+    troubled : callable
+        Called when `round.trouble.problem` has become another one.
+
+    Attributes
+    ----------
+    round : Round
+    pods : dict of PodScraper
+        By target, whatever its age.
+    """
+
+    __slots__ = ("_access", "_key", "_means", "_service", "pods", "round")
+
+    def __init__(
+        self,
+        key: Key,
+        continuity: Continuity,
+        means: Means,
+        ended: Callable[[float], None],
+        troubled: Callable[[], None],
+    ) -> None:
+        self.round = Round(continuity, ended, Route(self._switched), troubled, hush=self._hush)
+        self.pods: dict[Target, PodScraper] = {}
+        self._key = key
+        self._means = means
+        self._access = PODS_ONLY
+        self._service: ServiceScraper | None = None
+
+    def follow(self, targets: Sequence[Target], access: Access, stable_window: float) -> None:
+        """Take over the ready pods and the ways to them; scrapers of those that stay go on.
+
+        Parameters
+        ----------
+        targets : sequence of Target
+        access : Access
+        stable_window : float
+            Seconds.
+        """
+        if access != self._access:
+            self._replace_service(access)
+        if self._service is not None:
+            self._service.configure(frozenset(target.name for target in targets), stable_window)
+        self._replace_pods(targets)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._replace_pods(())
+        self._replace_service(PODS_ONLY)
+
+    def _replace_pods(self, targets: Sequence[Target]) -> None:
+        before, through = self.pods, self._access.through
+        after: dict[Target, PodScraper] = {}
+        for target in targets:
+            target = target._replace(through=through)
+            ageless = target._replace(started_at=0.0)
+            pod = (
+                after.get(ageless)
+                or before.pop(ageless, None)
+                or PodScraper(target, self.round, self._means.connector, self._means.failures)
+            )
+            pod.target = target
+            after[ageless] = pod
+        self.pods = after
+        self.round.set_pods(tuple(after.values()))
+        for pod in before.values():
+            pod.close()
+
+    def _replace_service(self, access: Access) -> None:
+        before, self._access = self._service, access
+        self._service = ServiceScraper(access, self.round, self._means) if access.service else None
+        self.round.route.configure(access, self._service)
+        if before is not None:
+            before.close()
+
+    def _hush(self, sample: int) -> Quiet | None:
+        """Return what asks so many pods at once; None if one is without a connection or has more to say."""
+        pods = tuple(self.pods.values())
+        connections = []
+        for pod in pods:
+            if pod.connection is None or not pod.at_rest:
+                return None
+            connections.append(pod.connection)
+        return Quiet(self.round, pods, connections, sample, self._means.connector.poller)
+
+    def _switched(self, by_service: bool) -> None:
+        if by_service:
+            service = self._access.service
+            _log.info("%s/%s: a mesh hides its pods; their load is asked of service %s", *self._key, service)
+        else:
+            _log.info("%s/%s: its pods are asked themselves again", *self._key)

@@ -1,0 +1,142 @@
+"""From a desired scale to what the cluster is asked for: bounds, the way to zero, and the path of requests.
+
+Source: `knative/serving pkg/reconciler/autoscaling/kpa/kpa.go` and `scaler.go`.
+"""
+
+from dataclasses import dataclass, replace
+
+from config.resolve import RevisionSettings
+from scaler.rules.bounds import UNKNOWN, active_threshold, bounds
+from scaler.rules.scale_to_zero import Activity, Life, ZeroStep, next_activity, toward_zero
+from scaler.rules.trace import Rule
+
+_PASSES = 4
+"""A changed condition is looked at again at once; the longest chain is timed out, inactive, gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do about a revision now.
+
+    Attributes
+    ----------
+    wanted : int
+        Scale within bounds; -1 if it is not known.
+    replicas : int or None
+        Replicas to ask the cluster for; None leaves them as they are.
+    again_at : float or None
+        Unix seconds at which the plan must be made anew even if nothing changes.
+    proxied : bool or None
+        Activators belong in the request path; None leaves the path as it is, while nothing is known yet.
+    life : Life
+        Where the revision is now.
+    rule : Rule or None
+        What bound the scale after the decision; None if nothing did.
+    known : int
+        The last scale that was known, `wanted` or an earlier one; -1 if none was.
+    """
+
+    wanted: int
+    replicas: int | None
+    again_at: float | None
+    proxied: bool | None
+    life: Life
+    rule: Rule | None = None
+    known: int = UNKNOWN
+
+    def following(self, before: "Plan") -> "Plan":
+        """Return the plan with the last scale that was known, if need be by the plan before."""
+        return replace(self, known=before.known if self.wanted == UNKNOWN else self.wanted)
+
+
+def plan(
+    settings: RevisionSettings,
+    life: Life,
+    desired: int,
+    excess: int,
+    ready_pods: int,
+    activator_answers: bool,
+    now: float,
+) -> Plan:
+    """Return the plan for a revision, passes over a changed condition included.
+
+    What an earlier pass asks for stands unless a later one asks for something else: an activation that is
+    given up asks for no replicas, whatever the last pod of an inactive revision would wait for.
+
+    Parameters
+    ----------
+    settings : RevisionSettings
+    life : Life
+        After the last plan.
+    desired, excess : int
+        The last decision; a desired scale of -1 is none yet.
+    ready_pods : int
+    activator_answers : bool
+        An activator answers requests for the revision.
+    now : float
+        Unix seconds.
+    """
+    replicas = None
+    for _ in range(_PASSES):
+        before = life
+        made = _one_pass(settings, before, desired, excess, ready_pods, activator_answers, now)
+        replicas = replicas if made.replicas is None else made.replicas
+        life = made.life
+        if life.activity is before.activity:
+            break
+    return replace(made, replicas=replicas)
+
+
+def _one_pass(
+    settings: RevisionSettings,
+    life: Life,
+    desired: int,
+    excess: int,
+    ready_pods: int,
+    activator_answers: bool,
+    now: float,
+) -> Plan:
+    step = _scale(settings, life, desired, activator_answers, now)
+    proxied = not (step.wanted > 0 and excess >= 0)
+    threshold = active_threshold(
+        settings.min_scale, settings.initial_scale, life.initialized, settings.reachable
+    )
+    activity = next_activity(life.activity, step.wanted, ready_pods, threshold)
+    after = replace(
+        life,
+        activity=activity,
+        since=life.since if activity is life.activity else now,
+        initialized=life.initialized or ready_pods >= threshold,
+        proxied_since=_proxied_since(life, proxied or ready_pods == 0, now),
+    )
+    path = None if desired < 0 and step.wanted == UNKNOWN else proxied
+    return Plan(step.wanted, step.replicas, step.again_at, path, after, step.rule)
+
+
+def _scale(
+    settings: RevisionSettings, life: Life, desired: int, activator_answers: bool, now: float
+) -> ZeroStep:
+    """Bring a desired scale within bounds, and a scale of zero on its way."""
+    if desired < 0 and life.activity is not Activity.ACTIVATING:
+        return ZeroStep(UNKNOWN, rule=Rule.NO_DATA)
+    within = bounds(
+        settings.min_scale, settings.max_scale, settings.initial_scale, life.initialized, settings.reachable
+    )
+    scale = within.apply(desired)
+    if scale != 0:
+        return ZeroStep(scale, scale, rule=_bound_by(settings, desired, scale))
+    return toward_zero(settings, life, activator_answers, now)
+
+
+def _bound_by(settings: RevisionSettings, desired: int, scale: int) -> Rule | None:
+    if scale == desired:
+        return None
+    if scale < desired:
+        return Rule.MAX_SCALE
+    return Rule.MIN_SCALE if settings.reachable and scale == settings.min_scale else Rule.INITIAL_SCALE
+
+
+def _proxied_since(life: Life, proxied: bool, now: float) -> float | None:
+    if not proxied:
+        return None
+    return now if life.proxied_since is None else life.proxied_since

@@ -1,0 +1,1 @@
+"""What an engine knows, as bytes, and back into another engine."""

@@ -1,9 +1,0 @@
-"""Long work in slices."""
-
-from kpa.slices import Slice
-
-
-def test_a_slice_ends_with_its_time_and_one_without_a_length_never() -> None:
-    assert Slice(0.0).over
-    assert not Slice(60.0).over
-    assert not Slice().over
