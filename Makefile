@@ -18,11 +18,12 @@ test: $(READY)  ## all tests, real processes and Knative's own programs included
 e2e: $(READY)  ## on the cluster that KUBECONFIG names: replaces its autoscaler, and puts it back (E2E: further options)
 	$(BIN)/python -m pytest -m cluster tests/e2e/cluster --timeout=900 -s $(E2E)
 
-lint: $(READY)  ## linter, formatter, types, import contracts
+lint: $(READY)  ## linter, formatter, types, import contracts, figures of the floor plan
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/tools/import_graph.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
