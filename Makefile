@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test e2e lint format bench bench-quick clean docs reference
+.PHONY: demo test e2e lint format bench bench-quick mutants clean docs reference
 
 demo: $(READY)  ## a service of this machine from zero to many replicas and back, in about two minutes
 	$(BIN)/kpa demo
@@ -36,6 +36,9 @@ bench: $(READY)  ## speed beside Knative's own code and its autoscaler; prints t
 
 bench-quick: $(READY)  ## the same on a small fleet, in three minutes: shows that it works
 	$(BIN)/python bench/bench_fleet.py --quick
+
+mutants: $(READY)  ## 300 small changes of the code at random: how many the unit tests notice, and which not; takes an hour (MUTANTS: options)
+	$(BIN)/python -m tests.tools.mutants $(MUTANTS)
 
 docs: $(READY)  ## the documentation as a site in .cache/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
