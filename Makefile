@@ -43,8 +43,8 @@ mutants: $(READY)  ## 300 small changes of the code at random: how many the unit
 docs: $(READY)  ## the documentation as a site in .cache/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-reference: $(READY)  ## what the documentation says of commands, made from the code
-	{ printf '# Commands\n\nMade from the code. `kpa COMMAND --help` says the same in a terminal.\n\n'; \
+reference: $(READY)  ## generates docs/commands.md from the code
+	{ printf '# Commands\n\nGenerated from the code. `kpa COMMAND --help` shows the same in a terminal.\n\n'; \
 	  $(BIN)/python -m kpa.commands.reference; } > docs/commands.md
 
 $(READY): pyproject.toml

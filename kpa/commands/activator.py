@@ -1,4 +1,4 @@
-"""`kpa activator`: hold requests until a replica takes them."""
+"""`kpa activator`: holds requests until a replica takes them."""
 
 from typing import Annotated
 
@@ -10,26 +10,33 @@ def command(
         str, typer.Option(metavar="URL", help="Stream of routing tables, http://host:port/api/routes.")
     ],
     autoscaler: Annotated[
-        str, typer.Option(metavar="URL", help="Stat server that is told of the load, ws://host:port.")
+        str, typer.Option(metavar="URL", help="Stat server that gets the reports of load, ws://host:port.")
     ],
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = 8080,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="PORT", help="Port to listen on; 0 selects a free port.")
+    ] = 8080,
     pod_name: Annotated[
-        str, typer.Option(envvar="POD_NAME", help="Who reports the load; the host's name if empty.")
+        str,
+        typer.Option(envvar="POD_NAME", metavar="NAME", help="Name in the reports; the host name if empty."),
     ] = "",
-    grace: Annotated[float, typer.Option(help="Seconds in which requests may finish at the end.")] = 30.0,
+    grace: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Seconds that requests have to finish at the end.")
+    ] = 30.0,
     events_fd: Annotated[
-        int | None, typer.Option(help="File descriptor that events are written to, one JSON object a line.")
+        int | None, typer.Option(metavar="N", help="File descriptor for events, one JSON object per line.")
     ] = None,
-    log_format: Annotated[str, typer.Option(help="text or json.")] = "text",
+    log_format: Annotated[
+        str, typer.Option(metavar="text|json", help="Log lines for people or for machines.")
+    ] = "text",
 ) -> None:
-    """Take requests for all services, hold those without a replica, and tell the autoscaler of them.
+    """Hold requests until a replica is ready; report the load.
 
-    A request finds its service by its Host header. While the service is at zero, or all its replicas are
-    busy, the request waits; the first one wakes the autoscaler at once. `kpa local` starts an activator by
-    itself.
+    An activator accepts the requests of all services. The Host header of a request selects the service. While
+    the service is at zero, or all its replicas are busy, the request waits. The first request wakes the
+    autoscaler immediately. kpa local starts an activator itself.
 
-    Exit status: 0 after SIGTERM or Ctrl-C, 1 if the port is taken, 2 for bad options.
+    Exit codes: 0 after SIGTERM or Ctrl-C, 1 if the port is in use, 2 for bad options.
     """
     import socket
 

@@ -18,9 +18,10 @@ from kpa.commands import (
 
 app = typer.Typer(
     name="kpa",
-    help="A pod autoscaler that takes the place of Knative's and follows the load of slow, expensive pods.",
+    help="A pod autoscaler that replaces Knative's and follows the load of slow, expensive pods.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # rich cuts long option names
     pretty_exceptions_enable=False,
 )
 app.command("local")(local.command)

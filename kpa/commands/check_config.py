@@ -1,4 +1,4 @@
-"""`kpa check-config`: whether ConfigMaps are good, and what they say."""
+"""`kpa check-config`: checks ConfigMaps and shows the resulting settings."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -14,16 +14,17 @@ def command(
         str,
         typer.Argument(
             metavar="FILE",
-            help="YAML with config-autoscaler, config-logging or config-network, or with several of them; "
-            "- reads stdin.",
+            help="YAML with ConfigMaps of Knative; - reads stdin.",
         ),
     ],
 ) -> None:
-    """Check the ConfigMaps config-autoscaler, config-logging and config-network and show what they lead to.
+    """Check ConfigMaps of Knative and show the resulting settings.
 
-    Prints every bad key with its value and what is allowed, and exits with 1. Otherwise prints each key's
-    value and whether it was set or is the default (of the profile), and exits with 0; keys that nothing reads
-    are named as warnings.
+    The command checks config-autoscaler, config-logging and config-network. It prints every bad key with its
+    value and the allowed values. Without errors it prints the value of each key, and whether it was set or is
+    the default of the profile. Unknown keys are warnings.
+
+    Exit code 1: a ConfigMap has errors.
     """
     from config import logs
     from config.autoscaler import unknown_keys

@@ -1,4 +1,4 @@
-"""`kpa demo`: watch a service go from zero to several replicas and back."""
+"""`kpa demo`: a service scales from zero to several replicas and back."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 BUILTIN_SPEED, FILE_SPEED = 1.0, 10.0
 FILE_SECONDS = 120.0
 LEAD_IN = 5.0
-"""Seconds of nothing before a recorded trace, to see the service at zero."""
+"""Seconds without load before a recorded trace, to show the service at zero."""
 
 
 def command(
@@ -16,36 +16,42 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Requests to play: CSV with timestamp, ContextTokens and GeneratedTokens, or service_time.",
+            help="CSV of requests: timestamp, and ContextTokens and GeneratedTokens, or service_time.",
         ),
     ] = None,
     speed: Annotated[
         float | None,
-        typer.Option(min=0.1, max=1000, metavar="X", help="Play X seconds in one: 1, with FILE 10."),
+        typer.Option(
+            min=0.1, max=1000, metavar="X", help="Play X seconds per second. Default 1, with FILE 10."
+        ),
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=1, max=86400, metavar="N", help="End the load after N: all of it, with FILE 120."),
+        typer.Option(
+            min=1,
+            max=86400,
+            metavar="N",
+            help="End the load after N seconds. Default all of it, with FILE 120.",
+        ),
     ] = None,
     prefill_rate: Annotated[
-        float, typer.Option(min=1, max=1e9, metavar="N", help="Context tokens read a second, with FILE.")
+        float, typer.Option(min=1, max=1e9, metavar="N", help="Context tokens read per second, with FILE.")
     ] = 8000,
     decode_rate: Annotated[
-        float, typer.Option(min=1, max=1e9, metavar="N", help="Tokens written a second, with FILE.")
+        float, typer.Option(min=1, max=1e9, metavar="N", help="Tokens written per second, with FILE.")
     ] = 75,
 ) -> None:
-    """Show the autoscaler at work on this machine, in 2 to 3 minutes.
+    """Show the autoscaler at work on this machine.
 
-    Starts kpa local with a sample model server and sends it a load that is quiet,
-    ramps up, bursts, levels off and ends; a last request finds it at zero.
-    Shows requests, replicas and panic mode live, then a table.
+    The demo takes 2 to 3 minutes. It starts kpa local with a sample model server and sends it a load that is
+    low, ramps up, bursts, levels off and ends. The last request finds the service at zero. The demo shows
+    requests, replicas and panic mode live, then a table. No process outlives it.
 
-    With FILE a recorded trace is played; the model works on each request for as
-    long as its tokens take, and time is compressed: arrivals and work alike.
+    With FILE it plays a recorded trace. The model works on each request for the time that its tokens take.
+    Arrivals and work are both compressed in time.
 
-    Exit code 0 if the service went from zero up and back and all requests were
-    answered, 1 if not, 2 for a bad FILE or option, 130 after Ctrl-C. No process
-    outlives this one.
+    Exit codes: 0 if the service scaled from zero and back and answered all requests, 1 if not, 2 for a bad
+    FILE or option, 130 after Ctrl-C.
     """
     import asyncio
 

@@ -13,16 +13,19 @@ if TYPE_CHECKING:
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="A revision or a service: NAME, or NAMESPACE/NAME.")],
-    url: Annotated[str, typer.Option(help="Where kpa serves /api and /metrics.")] = URL,
-    json: Annotated[bool, typer.Option("--json", help="Print the JSON answer.")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Revision or service: NAME or NAMESPACE/NAME.")],
+    url: Annotated[str, typer.Option(metavar="URL", help="URL of a running kpa (/api, /metrics).")] = URL,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     settings: Annotated[
-        bool, typer.Option("--settings", help="Also print each setting in force and where it comes from.")
+        bool, typer.Option("--settings", help="Also print each setting in force and its source.")
     ] = False,
 ) -> None:
-    """Explain the last decision: window values, what each rule did, and what happens next and when.
+    """Explain the last decision on a revision.
 
-    Works against kpa serve and kpa local. Exits with 2 if no kpa answers or there is no such revision.
+    Shows the window values, what each rule did, and what happens next and when. Works with kpa serve and kpa
+    local.
+
+    Exit code 2: no kpa answers, or there is no such revision.
     """
     try:
         explanation = fetch_explanation(url, name)

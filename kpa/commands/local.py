@@ -1,4 +1,4 @@
-"""`kpa local`: services as processes of this machine, autoscaled."""
+"""`kpa local`: services as processes on this machine, autoscaled."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,35 +13,45 @@ def command(
     file: Annotated[
         list[Path],
         typer.Option(
-            "--file", "-f", help="YAML with Knative Services or KServe InferenceServices; repeatable."
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="YAML with Knative Services or KServe InferenceServices; repeatable.",
         ),
     ],
     config: Annotated[
-        Path | None, typer.Option(help="YAML with the ConfigMap config-autoscaler; edits apply live.")
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML with the ConfigMap config-autoscaler; edits apply live."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address on which requests are taken.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port on which requests are taken; 0 is any free one.")] = 8080,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address for requests.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="PORT", help="Port for requests; 0 selects a free port.")
+    ] = 8080,
     telemetry_port: Annotated[
-        int, typer.Option(help="Port of /metrics, /healthz, /readyz and the API, on loopback.")
+        int,
+        typer.Option(metavar="PORT", help="Port for /metrics, /healthz, /readyz and the API, on loopback."),
     ] = 9090,
     ready_file: Annotated[
-        Path | None, typer.Option(help="Written once requests are taken: both ports, as JSON.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File for both ports as JSON, written when kpa accepts requests."),
     ] = None,
     legacy_metrics: Annotated[
         bool, typer.Option("--legacy-metrics", help="Add the series names of Knative up to 1.18.")
     ] = False,
     log_format: Annotated[
-        Literal["text", "json"], typer.Option(help="Lines for people or machines.")
+        Literal["text", "json"], typer.Option(help="Log lines for people or for machines.")
     ] = "text",
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], typer.Option(help="Least severity that is logged.")
+        Literal["debug", "info", "warning", "error"], typer.Option(help="Lowest level that is logged.")
     ] = "info",
 ) -> None:
-    """Run services as processes of this machine and scale them with their load.
+    """Run services as processes on this machine and scale them.
 
-    Each container's command is run with PORT set; a service NAME takes requests at http://NAME.localhost:PORT.
-    Edited files apply live, and a bad edit is reported and changes nothing. No process outlives this one.
-    Exit code 2 if a file, a setting or a port cannot be used.
+    kpa runs the command of each container with PORT set. A service NAME accepts requests at
+    http://NAME.localhost:PORT. Edits of the files apply live. A bad edit is reported and changes nothing. No
+    process outlives kpa.
+
+    Exit code 2: a file, a setting or a port cannot be used.
     """
     import os
     import sys

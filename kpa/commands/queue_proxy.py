@@ -1,4 +1,4 @@
-"""`kpa queue-proxy`: the process before one replica."""
+"""`kpa queue-proxy`: the process in front of one replica."""
 
 from typing import Annotated
 
@@ -6,63 +6,87 @@ import typer
 
 
 def command(
-    user_port: Annotated[str, typer.Option(envvar="USER_PORT", help="Where the replica listens.")],
+    user_port: Annotated[
+        str, typer.Option(envvar="USER_PORT", metavar="PORT", help="Port on which the replica listens.")
+    ],
     container_concurrency: Annotated[
         str,
         typer.Option(
             envvar="CONTAINER_CONCURRENCY",
-            help="Requests that the replica gets at once; ten times as many wait, no more. 0 is no limit.",
+            metavar="N",
+            help="Requests that the replica gets at once; at most ten times as many wait. 0 means no limit.",
         ),
     ] = "0",
-    host: Annotated[str, typer.Option(envvar="QUEUE_HOST", help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(envvar="QUEUE_HOST", metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
     serving_port: Annotated[
-        str, typer.Option(envvar="QUEUE_SERVING_PORT", help="Port for requests; 0 is any free one, as below.")
+        str,
+        typer.Option(
+            envvar="QUEUE_SERVING_PORT",
+            metavar="PORT",
+            help="Port for requests; 0 selects a free port, also below.",
+        ),
     ] = "8012",
     metrics_port: Annotated[
-        str, typer.Option(envvar="QUEUE_METRICS_PORT", help="Port for /metrics, read by autoscalers.")
+        str,
+        typer.Option(
+            envvar="QUEUE_METRICS_PORT", metavar="PORT", help="Port for /metrics, which autoscalers scrape."
+        ),
     ] = "9090",
     admin_port: Annotated[
-        str, typer.Option(envvar="QUEUE_ADMIN_PORT", help="Port for /wait-for-drain.")
+        str, typer.Option(envvar="QUEUE_ADMIN_PORT", metavar="PORT", help="Port for /wait-for-drain.")
     ] = "8022",
     timeout: Annotated[
-        str, typer.Option(envvar="REVISION_TIMEOUT_SECONDS", help="Seconds that a request may take in all.")
+        str,
+        typer.Option(
+            envvar="REVISION_TIMEOUT_SECONDS",
+            metavar="SECONDS",
+            help="Longest time of a request, in seconds.",
+        ),
     ] = "300",
     response_start_timeout: Annotated[
         str,
         typer.Option(
             envvar="REVISION_RESPONSE_START_TIMEOUT_SECONDS",
-            help="Seconds that it may take until its response begins; 0 is no limit.",
+            metavar="SECONDS",
+            help="Longest time until the response starts, in seconds; 0 means no limit.",
         ),
     ] = "0",
     idle_timeout: Annotated[
         str,
         typer.Option(
             envvar="REVISION_IDLE_TIMEOUT_SECONDS",
-            help="Seconds that it may take with nothing of its response coming; 0 is no limit.",
+            metavar="SECONDS",
+            help="Longest time without a byte of the response, in seconds; 0 means no limit.",
         ),
     ] = "0",
-    pod: Annotated[str, typer.Option(envvar="SERVING_POD", help="Name of the replica in reports.")] = "",
+    pod: Annotated[
+        str, typer.Option(envvar="SERVING_POD", metavar="NAME", help="Name of the replica in reports.")
+    ] = "",
     readiness_probe: Annotated[
         str,
         typer.Option(
             envvar="SERVING_READINESS_PROBE",
-            help="Kubernetes readiness probe as JSON; if empty, the port must take connections.",
+            metavar="JSON",
+            help="Kubernetes readiness probe as JSON; if empty, the port must accept connections.",
         ),
     ] = "",
     drain_quiet: Annotated[
         str,
         typer.Option(
             envvar="QUEUE_DRAIN_QUIET_SECONDS",
-            help="Seconds without a request after which a draining queue-proxy ends.",
+            metavar="SECONDS",
+            help="A draining queue-proxy ends after this many seconds without a request.",
         ),
     ] = "30",
 ) -> None:
-    """Forward requests to one replica, count them and limit how many it gets at once.
+    """Forward, count and limit the requests of one replica.
 
-    Until SIGTERM, then until no more requests come. Options have the names of Knative's queue-proxy in the
-    environment, and `python -m kpa.dataplane.queue_proxy` is the same but starts faster.
+    The queue-proxy runs until SIGTERM, and then until no more requests come. The environment variables of
+    Knative's queue-proxy set the options too.
 
-    Exits with 2 if a setting cannot be used, 1 if a port cannot be listened on.
+    Exit codes: 2 if a setting cannot be used, 1 if kpa cannot listen on a port.
     """
     import os
 

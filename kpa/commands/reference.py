@@ -1,11 +1,11 @@
-"""The reference of all commands, made from the code: `docs/commands.md` ends with `markdown()`.
+"""The reference of all commands, generated from the code: `docs/commands.md` ends with `markdown()`.
 
-After a change, `make reference` puts it there.
+After a change, run `make reference`.
 """
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
 from typer.models import ArgumentInfo, OptionInfo
 
@@ -39,18 +39,11 @@ def _row(parameter: inspect.Parameter) -> str | None:
     if isinstance(info, OptionInfo):
         first = info.default if isinstance(info.default, str) else f"--{parameter.name.replace('_', '-')}"
         declared = dict.fromkeys([first, *(info.param_decls or ())])  # typer takes the first for a default
-        told = ", ".join(f"`{name}`" for name in declared) + ("" if kind is bool else f" {_noun(kind)}")
+        shown = ", ".join(f"`{name}`" for name in declared)
+        shown += "" if kind is bool else f" {info.metavar or ' or '.join(get_args(kind))}"  # choices
     else:
-        told = f"`{info.metavar or parameter.name.upper()}`"
-    return f"| {told} | {_default(parameter.default)} | {' '.join((info.help or '').split())} |"
-
-
-def _noun(kind: Any) -> str:
-    inner = [each for each in get_args(kind) if each is not type(None)]
-    if get_origin(kind) is not None and inner:
-        return _noun(inner[0]) if not isinstance(inner[0], str) else " or ".join(map(str, inner))
-    name = str(kind.__name__)
-    return {"str": "text", "int": "number", "float": "number", "Path": "file"}.get(name, name)
+        shown = f"`{info.metavar}`"
+    return f"| {shown} | {_default(parameter.default)} | {' '.join((info.help or '').split())} |"
 
 
 def _default(value: object) -> str:

@@ -7,14 +7,16 @@ import typer
 
 
 def command(
-    file: Annotated[str, typer.Argument(help="JSON lines, plain or gzip; - reads standard input.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON lines, plain or gzip; - reads stdin.")],
     one_by_one: Annotated[
-        bool, typer.Option(help="Give each trace an engine of its own instead of one fleet for all.")
+        bool, typer.Option(help="Use one engine per trace instead of one fleet for all traces.")
     ] = False,
 ) -> None:
-    """Print each recorded trace with the decisions that the engine takes on it, one line a trace.
+    """Print the decisions of the engine on recorded traces.
 
-    Decisions already in the input are ignored. Exit code 2 if a line is not a trace.
+    The output has one line per trace. Decisions in the input are ignored.
+
+    Exit code 2: a line is not a trace.
     """
     from kpa.simulate.replay import ReplayError, open_traces, replay
 

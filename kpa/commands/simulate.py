@@ -1,4 +1,4 @@
-"""`kpa simulate`: what a load would have cost under some settings."""
+"""`kpa simulate`: the cost of a load under some settings."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,20 +16,18 @@ def command(
     load: Annotated[str, typer.Option(metavar="LOAD", help=LOAD_HELP)],
     options: "Options",
     price_per_minute: Annotated[
-        float | None, typer.Option(min=0, metavar="N", help="Of one replica.")
+        float | None, typer.Option(min=0, metavar="N", help="Price of one replica per minute.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture.")] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page that needs nothing else.")
-    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a self-contained page.")] = None,
 ) -> None:
-    """Simulate one service under a load and show what it would have cost.
+    """Simulate one service under a load and show the cost.
 
-    The engine that decides is the one of kpa serve; requests, activator, queue-proxies and pods are a model.
-    An hour of a few requests a second takes a second or two. Files are written only when all went well.
+    The engine of kpa serve decides. Requests, activator, queue-proxies and pods are a model. An hour of a few
+    requests per second takes one or two seconds. kpa writes files only after success.
 
-    Exit code 2 if the load, a setting or a file cannot be used, with one line that says why.
+    Exit code 2: the load, a setting or a file cannot be used.
     """
     from kpa.simulate.errors import InputError
 

@@ -13,65 +13,73 @@ _Config = Annotated[
     str | None, typer.Option(metavar="FILE", help="YAML with the ConfigMap config-autoscaler; - reads stdin.")
 ]
 _Assignments = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A key of the ConfigMap; repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the ConfigMap; repeatable."),
 ]
 _Annotations = Annotated[
     list[str] | None,
     typer.Option(
-        "--annotation", metavar="NAME=VALUE", help="Of the service, such as max-scale=8; repeatable."
+        "--annotation",
+        metavar="NAME=VALUE",
+        help="Annotation of the service, such as max-scale=8; repeatable.",
     ),
 ]
 _ContainerConcurrency = Annotated[
     int,
-    typer.Option(min=0, max=1_000_000, metavar="N", help="Requests that a pod works on at once; 0 is any."),
+    typer.Option(
+        min=0, max=1_000_000, metavar="N", help="Requests that a pod works on at once; 0 means no limit."
+    ),
 ]
 _ServiceTime = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="Work of a request, in place of what LOAD says of it: 2s, 'exponential 2s', or 'lognormal 2s "
-        "0.5' (standard deviation half of the mean). 1s where neither says it.",
+        help="Work of a request: 2s, 'exponential 2s', or 'lognormal 2s 0.5' (standard deviation half of the "
+        "mean). Default: from LOAD, else 1s.",
     ),
 ]
 _PrefillRate = Annotated[
-    float, typer.Option(min=1, max=1e9, metavar="N", help="Context tokens a pod reads a second.")
+    float, typer.Option(min=1, max=1e9, metavar="N", help="Context tokens that a pod reads per second.")
 ]
 _DecodeRate = Annotated[
-    float, typer.Option(min=1, max=1e9, metavar="N", help="Tokens a pod writes a second.")
+    float, typer.Option(min=1, max=1e9, metavar="N", help="Tokens that a pod writes per second.")
 ]
 _StartUpTime = Annotated[
-    str, typer.Option(metavar="TIME", help="Until a new pod could answer; forms as of --service-time.")
+    str,
+    typer.Option(metavar="TIME", help="Time until a new pod could answer; formats as for --service-time."),
 ]
 _ReadyLag = Annotated[
-    str, typer.Option(metavar="TIME", help="From then until endpoints and autoscaler know of it.")
+    str, typer.Option(metavar="TIME", help="Time from then until endpoints and autoscaler know of the pod.")
 ]
 _DrainTime = Annotated[
-    str, typer.Option(metavar="TIME", help="For which a stopped pod goes on at least; 30s in Knative.")
+    str, typer.Option(metavar="TIME", help="Shortest time that a stopped pod continues; 30s in Knative.")
 ]
-_Timeout = Annotated[str, typer.Option(metavar="TIME", help="That a request may take (timeoutSeconds).")]
+_Timeout = Annotated[str, typer.Option(metavar="TIME", help="Longest time of a request (timeoutSeconds).")]
 _Replicas = Annotated[
     int | None,
     typer.Option(
         min=0,
         max=10_000,
         metavar="N",
-        help="Ready at the beginning, of a service that ran before; else it is new.",
+        help="Ready replicas at the start. Default: a new service.",
     ),
 ]
 _Unit = Annotated[
     Literal["rps", "concurrency"],
-    typer.Option(help="What phases and Prometheus count: arrivals a second, or requests in flight."),
+    typer.Option(help="Unit of phases and Prometheus: arrivals per second, or requests in flight."),
 ]
 _Even = Annotated[
-    bool, typer.Option("--even", help="Spread arrivals of phases and Prometheus evenly, not by chance.")
+    bool, typer.Option("--even", help="Spread arrivals of phases and Prometheus evenly, not at random.")
 ]
-_Query = Annotated[str | None, typer.Option(metavar="PROMQL", help="Asked of a Prometheus; one series.")]
+_Query = Annotated[
+    str | None, typer.Option(metavar="PROMQL", help="Query for a Prometheus; it must give one series.")
+]
 _Start = Annotated[
-    str | None, typer.Option(metavar="DATE", help="Of the query: 2026-08-21T10:00:00Z or unix seconds.")
+    str | None, typer.Option(metavar="DATE", help="Start of the query: 2026-08-21T10:00:00Z or Unix seconds.")
 ]
-_End = Annotated[str | None, typer.Option(metavar="DATE", help="Of the query.")]
-_Step = Annotated[str, typer.Option(metavar="TIME", help="Between two values of the query.")]
-_Seed = Annotated[int, typer.Option(min=0, help="Of everything that goes by chance.")]
+_End = Annotated[str | None, typer.Option(metavar="DATE", help="End of the query.")]
+_Step = Annotated[str, typer.Option(metavar="TIME", help="Time between two values of the query.")]
+_Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all random numbers.")]
 
 LOAD_HELP = (
     "CSV of requests (timestamp; service_time, or ContextTokens and GeneratedTokens), saved JSON of a "

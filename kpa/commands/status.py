@@ -1,4 +1,4 @@
-"""`kpa status`: what a running kpa knows of its services."""
+"""`kpa status`: the revisions of a running kpa."""
 
 import os
 import sys
@@ -20,14 +20,16 @@ _PIPED_COLUMNS = 200  # where no terminal sets a width, no name is folded
 
 
 def command(
-    url: Annotated[str, typer.Option(help="Where kpa serves /api and /metrics.")] = URL,
-    json: Annotated[bool, typer.Option("--json", help="Print the JSON answer, one line a time.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again every second until Ctrl-C.")] = False,
+    url: Annotated[str, typer.Option(metavar="URL", help="URL of a running kpa (/api, /metrics).")] = URL,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one line per update.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat every second until Ctrl-C.")] = False,
 ) -> None:
-    """Show each revision: desired and ready replicas, its load, mode, and what happens next.
+    """Show the replicas, load and mode of each revision.
 
-    Of a kpa that looks on (serve --dry-run): what it wants beside what the autoscaler in charge wants.
-    Exits with 2 if no kpa answers.
+    A line shows the requested and ready replicas, the load, the mode, and what happens next. For kpa serve
+    --dry-run: the requested replicas beside those of the autoscaler in charge.
+
+    Exit code 2: no kpa answers.
     """
     try:
         if json:

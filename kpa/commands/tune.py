@@ -1,4 +1,4 @@
-"""`kpa tune`: which settings a load would have liked best."""
+"""`kpa tune`: the best settings for a load."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,18 +16,26 @@ if TYPE_CHECKING:
 def command(
     load: Annotated[list[str], typer.Option(metavar="LOAD", help=LOAD_HELP + " Repeatable.")],
     objective: Annotated[
-        str, typer.Option(help="Limits and a goal, such as 'queue p99 < 1s, min replica-minutes'.")
+        str,
+        typer.Option(
+            metavar="LIMITS", help="Limits and a goal, such as 'queue p99 < 1s, min replica-minutes'."
+        ),
     ],
     options: "Options",
     candidates: Annotated[
-        int, typer.Option(min=10, max=100_000, metavar="N", help="Of the first round; twice as many in all.")
+        int,
+        typer.Option(
+            min=10, max=100_000, metavar="N", help="Candidates of the first round; twice as many in all."
+        ),
     ] = 2000,
     held_out: Annotated[
         float,
-        typer.Option(min=5, max=90, metavar="PERCENT", help="Of each load, its end, kept for the check."),
+        typer.Option(
+            min=5, max=90, metavar="PERCENT", help="Part at the end of each load that only the check sees."
+        ),
     ] = 40,
     warm_up: Annotated[
-        str, typer.Option(metavar="TIME", help="Not counted; at most a tenth of a load.")
+        str, typer.Option(metavar="TIME", help="Start of a load that does not count; at most a tenth of it.")
     ] = "5m",
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     png: Annotated[
@@ -37,13 +45,14 @@ def command(
         Path | None, typer.Option(metavar="FILE", help="Write the recommended ConfigMap.")
     ] = None,
 ) -> None:
-    """Find settings that serve an objective, and show what they would change.
+    """Find settings that meet an objective at the lowest cost.
 
-    Thousands of candidates are simulated as one fleet, the best of them exactly, as kpa simulate does. What
-    is recommended is checked on the end of each load, which the search does not see. Files are written only
-    when all went well.
+    kpa shows what they would change. It simulates thousands of candidates as one fleet, and the best of them
+    exactly, as kpa simulate does. It checks the recommended settings on the end of each load, which the
+    search does not see. kpa writes files only after success.
 
-    Exit code 1 if the limits do not hold on the part not seen, 2 if something given cannot be used.
+    Exit codes: 1 if a limit does not hold on the part that the search does not see, 2 if an option cannot be
+    used.
     """
     from kpa.simulate.errors import InputError
     from kpa.simulate.options import read_seconds
