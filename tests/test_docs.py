@@ -1,5 +1,6 @@
-"""The documentation: links lead somewhere, what the code says of itself is new, the site can be built."""
+"""The documentation: links and paths exist, generated parts are up to date, the site can be built."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -12,8 +13,18 @@ import yaml
 from kpa.commands import reference
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "bench/README.md", ROOT / "CHANGELOG.md"])
+PAGES = sorted(
+    [
+        *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
+        *(page for folder in ("docs", "bench", "tests") for page in (ROOT / folder).rglob("*.md")),
+    ]
+)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FOLDERS = ("kpa", "metrics", "scaler", "config", "tests", "bench", "docs", "examples")
+NAMED = re.compile(rf"(?<![\w./<-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w")
+"""A path from the top of the repository, as in `kpa/commands/serve` or `docs/scale.md`."""
+FILE = re.compile(r"`((?:\.\./)*(?:\w+\.py|test_\w+))`")
+"""A module by its name alone, as in `programs.py` or `test_shadow`."""
 
 
 def links(page: Path) -> Iterator[str]:
@@ -36,6 +47,33 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert file.exists(), f"{page.name}: {target}"
         assert file.is_relative_to(ROOT), f"{page.name}: {target}"
         assert not anchor or anchor in anchors(file), f"{page.name}: {target}"
+
+
+def missing(page: Path) -> Iterator[str]:
+    """Paths and modules that a page names and that do not exist; `.py` may be left out."""
+    text = page.read_text()
+    for name in NAMED.findall(text):
+        if not any((ROOT / f"{name}{ending}").exists() for ending in ("", ".py")):
+            yield name
+    for name in FILE.findall(text):
+        last = Path(name).name.removesuffix(".py")
+        if not any(True for folder in FOLDERS for _ in (ROOT / folder).rglob(f"{last}.py")):
+            yield name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_named_path_exists(page: Path) -> None:
+    assert list(missing(page)) == []
+
+
+def test_every_module_that_the_documentation_runs_exists() -> None:
+    runs = {
+        name: page.name
+        for page in PAGES
+        if page.name != "CHANGELOG.md"  # names what has gone
+        for name in re.findall(r"python -m ((?:kpa|metrics|scaler|config)[.\w]*\w)", page.read_text())
+    }
+    assert {name: page for name, page in runs.items() if importlib.util.find_spec(name) is None} == {}
 
 
 def test_the_reference_of_commands_is_what_the_code_says() -> None:
