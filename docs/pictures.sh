@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Draws the pictures of algorithm.md anew, with the simulator. usage: docs/pictures.sh, from the project's root
+# Draws the pictures of algorithm.md with the simulator. Usage: docs/pictures.sh, from the root of the repository.
 set -euo pipefail
 simulate() {
     .venv/bin/kpa simulate --service-time 'lognormal 2s 0.4' --container-concurrency 5 --start-up-time 20s --seed 7 "${@:2}" \
