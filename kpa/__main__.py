@@ -1,12 +1,6 @@
-"""The command `kpa`."""
+"""The program `kpa`."""
 
-from kpa.commands.app import app
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
-
+from kpa.commands.main import main
 
 if __name__ == "__main__":
     main()

@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-from kpa.__main__ import main
+from kpa.commands.main import main
 from kpa.runtime import interpreter
 
 CLUSTER_DOMAIN = "kpa.test"

@@ -1,4 +1,4 @@
-"""`python -m kpa.dataplane.activator`: the activator with few imports, as a supervisor starts it."""
+"""`kpa activator` with few imports; `python -m kpa.dataplane.activator` is the same."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from kpa.dataplane.activator.app import Options, run
 def main(arguments: list[str] | None = None) -> int:
     """Run the activator by its command line; the exit status."""
     parser = argparse.ArgumentParser(
-        prog="kpa.dataplane.activator", description="Hold requests until a replica takes them."
+        prog="kpa activator", description="Hold requests until a replica takes them."
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8080, help="port to listen on, 0 for any free one")
@@ -20,13 +20,19 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--autoscaler", required=True, metavar="URL", help="stat server, ws://host:port")
     parser.add_argument(
+        "--pod-name",
+        default=os.environ.get("POD_NAME", ""),
+        help="who reports the load; the name of the host if empty",
+    )
+    parser.add_argument(
         "--grace", type=float, default=30.0, help="seconds in which requests may finish at the end"
     )
     parser.add_argument("--events-fd", type=int, help="file descriptor that events are written to")
     parser.add_argument("--log-format", default="text", help="text or json")
     options = parser.parse_args(arguments)
     try:
-        return run(Options(pod_name=os.environ.get("POD_NAME") or socket.gethostname(), **vars(options)))
+        options.pod_name = options.pod_name or socket.gethostname()
+        return run(Options(**vars(options)))
     except ValueError as error:
         parser.error(str(error))
 

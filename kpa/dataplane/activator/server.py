@@ -4,7 +4,8 @@ import asyncio
 import logging
 
 from kpa.dataplane.activator.reporter import Reporter
-from kpa.dataplane.activator.throttle import QueueFull, RevisionGone, Throttle
+from kpa.dataplane.activator.throttle import RevisionGone, Throttle
+from kpa.dataplane.http.breaker import QueueFull
 from kpa.dataplane.http.forward import forward
 from kpa.dataplane.http.request import Request
 from kpa.dataplane.http.upstream import Upstream, UpstreamUnreachable

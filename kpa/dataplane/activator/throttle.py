@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from kpa.dataplane.http.breaker import QueueFull
 from kpa.dataplane.routes import Backend, Route, RoutingTable
 from metrics.key import Key
 
@@ -22,16 +23,12 @@ SET_ASIDE = 0.5
 """Seconds in which a backend that refused a connection gets no request; the table mostly drops it before."""
 
 
-class QueueFull(Exception):
-    """So many requests wait for the revision that this one cannot."""
-
-
 class RevisionGone(Exception):
     """The revision left the routing table while the request waited; its host may lead elsewhere now."""
 
 
 class Closable(Protocol):
-    """What a place holds for its backend."""
+    """What a tracker holds for its backend."""
 
     def close(self) -> None:
         """Let go of what is idle."""
@@ -40,7 +37,7 @@ class Closable(Protocol):
 U = TypeVar("U", bound=Closable)
 
 
-class Place(Generic[U]):
+class PodTracker(Generic[U]):
     """One backend and the requests that this activator has in flight there."""
 
     __slots__ = ("aside", "backend", "in_flight", "listed", "upstream")
@@ -79,9 +76,9 @@ class RevisionThrottle(Generic[U]):
     def __init__(self, route: Route, connect: Callable[[Backend], U]) -> None:
         self._connect = connect
         self._concurrency = 0
-        self._places: dict[Backend, Place[U]] = {}
-        self._usable: list[Place[U]] = []
-        self._waiting: OrderedDict[asyncio.Future[Place[U]], None] = OrderedDict()
+        self._trackers: dict[Backend, PodTracker[U]] = {}
+        self._usable: list[PodTracker[U]] = []
+        self._waiting: OrderedDict[asyncio.Future[PodTracker[U]], None] = OrderedDict()
         self.update(route)
 
     @property
@@ -92,18 +89,18 @@ class RevisionThrottle(Generic[U]):
     @property
     def in_flight(self) -> int:
         """Requests at backends, those that left the table included."""
-        return sum(place.in_flight for place in self._places.values())
+        return sum(tracker.in_flight for tracker in self._trackers.values())
 
     def update(self, route: Route) -> None:
         """Follow the table; requests that can go now go at once."""
         self._concurrency = route.container_concurrency
         listed = set(route.backends)
         for backend in route.backends:
-            if backend not in self._places:
-                self._places[backend] = Place(backend, self._connect(backend))
-        for place in list(self._places.values()):
-            place.listed = place.backend in listed
-            self._drop_if_done(place)
+            if backend not in self._trackers:
+                self._trackers[backend] = PodTracker(backend, self._connect(backend))
+        for tracker in list(self._trackers.values()):
+            tracker.listed = tracker.backend in listed
+            self._drop_if_done(tracker)
         self._find_usable()
 
     def vanish(self) -> None:
@@ -112,20 +109,20 @@ class RevisionThrottle(Generic[U]):
         for future in waiting:
             if not future.done():
                 future.set_exception(RevisionGone)
-        for place in list(self._places.values()):
-            place.listed = False
-            self._drop_if_done(place)
+        for tracker in list(self._trackers.values()):
+            tracker.listed = False
+            self._drop_if_done(tracker)
         self._find_usable()
 
-    async def take(self, deadline: float, *, again: bool = False) -> Place[U]:
-        """A place for one request, which `give_back` must return.
+    async def take(self, deadline: float, *, again: bool = False) -> PodTracker[U]:
+        """A tracker for one request, which `give_back` must return.
 
         Parameters
         ----------
         deadline : float
             Time of the event loop until which the request may wait.
         again : bool
-            It had a place that refused it: it goes before all others.
+            It had a tracker that refused it: it goes before all others.
 
         Raises
         ------
@@ -136,45 +133,45 @@ class RevisionThrottle(Generic[U]):
         RevisionGone
             The revision left the table meanwhile.
         """
-        place = self._pick()  # there is none while others wait, see check_valid
-        if place is not None:
-            place.in_flight += 1
-            return place
+        tracker = self._pick()  # there is none while others wait, see check_valid
+        if tracker is not None:
+            tracker.in_flight += 1
+            return tracker
         if len(self._waiting) >= QUEUE_DEPTH and not again:
             raise QueueFull
-        future: asyncio.Future[Place[U]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[PodTracker[U]] = asyncio.get_running_loop().create_future()
         self._waiting[future] = None
         if again:
             self._waiting.move_to_end(future, last=False)
         async with asyncio.timeout_at(deadline):
             return await self._wait(future)
 
-    async def _wait(self, future: "asyncio.Future[Place[U]]") -> Place[U]:
+    async def _wait(self, future: "asyncio.Future[PodTracker[U]]") -> PodTracker[U]:
         try:
             return await future
         except asyncio.CancelledError:
             self._waiting.pop(future, None)
             if future.done() and not future.cancelled() and future.exception() is None:
-                self.give_back(future.result())  # it got its place in the moment in which it gave up
+                self.give_back(future.result())  # it got its tracker in the moment in which it gave up
             raise
 
-    def give_back(self, place: Place[U]) -> None:
-        """A request has left its place; the next one takes it."""
-        place.in_flight -= 1
-        self._drop_if_done(place)
+    def give_back(self, tracker: PodTracker[U]) -> None:
+        """A request has left its tracker; the next one takes it."""
+        tracker.in_flight -= 1
+        self._drop_if_done(tracker)
         if self._waiting:
             self._serve_waiting()
 
-    def set_aside(self, place: Place[U]) -> None:
+    def set_aside(self, tracker: PodTracker[U]) -> None:
         """A backend refused a connection: give it nothing for a moment."""
-        if place.listed and not place.aside:
-            place.aside = True
+        if tracker.listed and not tracker.aside:
+            tracker.aside = True
             self._find_usable()
-            asyncio.get_running_loop().call_later(SET_ASIDE, self._take_up, place)
+            asyncio.get_running_loop().call_later(SET_ASIDE, self._take_up, tracker)
 
     def why_waiting(self) -> str:
         """What a request that waits is waiting for."""
-        listed = sum(place.listed for place in self._places.values())
+        listed = sum(tracker.listed for tracker in self._trackers.values())
         if not listed:
             return "no backend is ready"
         if not self._usable:
@@ -183,41 +180,45 @@ class RevisionThrottle(Generic[U]):
 
     def check_valid(self) -> None:
         """Assert what holds at any time."""
-        for place in self._places.values():
-            assert place.in_flight >= 0, f"{place.backend} has {place.in_flight} requests"
-            assert place.listed or place.in_flight, f"{place.backend} is done and still here"
+        for tracker in self._trackers.values():
+            assert tracker.in_flight >= 0, f"{tracker.backend} has {tracker.in_flight} requests"
+            assert tracker.listed or tracker.in_flight, f"{tracker.backend} is done and still here"
         free = [
-            place for place in self._usable if not self._concurrency or place.in_flight < self._concurrency
+            tracker
+            for tracker in self._usable
+            if not self._concurrency or tracker.in_flight < self._concurrency
         ]
         assert not (self._waiting and free), (
             f"{self.waiting} requests wait although {free[0].backend} has room"
         )
 
-    def _take_up(self, place: Place[U]) -> None:
-        place.aside = False
+    def _take_up(self, tracker: PodTracker[U]) -> None:
+        tracker.aside = False
         self._find_usable()
 
     def _find_usable(self) -> None:
-        self._usable = [place for place in self._places.values() if place.listed and not place.aside]
+        self._usable = [
+            tracker for tracker in self._trackers.values() if tracker.listed and not tracker.aside
+        ]
         self._serve_waiting()
 
     def _serve_waiting(self) -> None:
         while self._waiting:
-            place = self._pick()
-            if place is None:
+            tracker = self._pick()
+            if tracker is None:
                 return
             future, _ = self._waiting.popitem(last=False)
             if not future.done():  # else its request was cancelled in this very moment
-                place.in_flight += 1
-                future.set_result(place)
+                tracker.in_flight += 1
+                future.set_result(tracker)
 
-    def _pick(self) -> Place[U] | None:
+    def _pick(self) -> PodTracker[U] | None:
         usable = self._usable
         if self._concurrency:
             best, least = None, self._concurrency
-            for place in usable:
-                if place.in_flight < least:
-                    best, least = place, place.in_flight
+            for tracker in usable:
+                if tracker.in_flight < least:
+                    best, least = tracker, tracker.in_flight
             return best
         if len(usable) < 2:
             return usable[0] if usable else None
@@ -225,10 +226,10 @@ class RevisionThrottle(Generic[U]):
         one, other = usable[first], usable[first - 1 - int(random.random() * (len(usable) - 1))]
         return one if one.in_flight <= other.in_flight else other
 
-    def _drop_if_done(self, place: Place[U]) -> None:
-        if not place.listed and not place.in_flight and self._places.get(place.backend) is place:
-            del self._places[place.backend]
-            place.upstream.close()
+    def _drop_if_done(self, tracker: PodTracker[U]) -> None:
+        if not tracker.listed and not tracker.in_flight and self._trackers.get(tracker.backend) is tracker:
+            del self._trackers[tracker.backend]
+            tracker.upstream.close()
 
 
 class Throttle(Generic[U]):

@@ -58,14 +58,6 @@ class Breaker:
         """Requests admitted at once; 0 is unlimited."""
         return self._concurrency
 
-    def resize(self, concurrency: int, queue_depth: int) -> None:
-        """Change both bounds; room that appears is given to those who wait, nobody is thrown out."""
-        if concurrency < 0 or queue_depth < 0:
-            raise ValueError(f"concurrency {concurrency} and queue depth {queue_depth} must not be negative")
-        self._concurrency = concurrency
-        self._queue_depth = queue_depth
-        self._admit()
-
     async def acquire(self) -> None:
         """Wait for admission.
 

@@ -1,4 +1,4 @@
-"""`python -m kpa.dataplane.queue_proxy`: run one queue-proxy with settings from the environment."""
+"""`kpa queue-proxy` by its environment; `python -m kpa.dataplane.queue_proxy` is the same."""
 
 import asyncio
 import os

@@ -124,11 +124,6 @@ class Process:
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._await_end()
 
-    @property
-    def alive(self) -> bool:
-        """It has not ended; a stopped (SIGSTOP) process lives."""
-        return not self.ended.done()
-
     async def wait(self) -> int:
         """Wait for the end; returns the exit code, or minus the signal that ended it."""
         return await asyncio.shield(self.ended)

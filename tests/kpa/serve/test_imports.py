@@ -18,7 +18,7 @@ NOT_NEEDED = {
 
 
 def test_kpa_serve_loads_nothing_that_it_does_not_need() -> None:
-    look = "import sys, kpa.__main__, kpa.serve.app; print(*sys.modules, sep='\\n')"
+    look = "import sys, kpa.commands.app, kpa.serve.app; print(*sys.modules, sep='\\n')"
     run = subprocess.run([sys.executable, "-c", look], check=True, capture_output=True, text=True)
     loaded = set(run.stdout.split())
     assert "numpy" in loaded

@@ -59,7 +59,7 @@ class World:
 
     def uses(self, pod: Pod) -> bool:
         """Whether the activator has requests there, on their way included, or may send some."""
-        return pod.backend in self.activator._throttle.of(route())._places
+        return pod.backend in self.activator._throttle.of(route())._trackers
 
     async def get(self, path: str = "/", host: str = HOST, **options: Any) -> Answer:
         headers = {"Host": host, **options.pop("headers", {})}

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from kpa.dataplane.activator import throttle as throttle_module
-from kpa.dataplane.activator.throttle import Place, QueueFull, RevisionGone, RevisionThrottle, Throttle
+from kpa.dataplane.activator.throttle import PodTracker, RevisionGone, RevisionThrottle, Throttle
+from kpa.dataplane.http.breaker import QueueFull
 from kpa.dataplane.routes import Backend, Route, RoutingTable
 
 A, B, C = (Backend(name, f"127.0.0.1:{port}") for name, port in (("a", 1), ("b", 2), ("c", 3)))
@@ -49,7 +50,7 @@ def soon() -> float:
     return asyncio.get_running_loop().time() + 30.0
 
 
-async def take(throttle: RevisionThrottle[Upstream], **options: Any) -> Place[Upstream]:
+async def take(throttle: RevisionThrottle[Upstream], **options: Any) -> PodTracker[Upstream]:
     return await throttle.take(soon(), **options)
 
 

@@ -29,7 +29,6 @@ def start(*argv: str, lines: list[str] | None = None, **more: str) -> Process:
 async def test_the_exit_code_is_told_and_a_signal_is_negative(script: str, code: int) -> None:
     process = start("sh", "-c", script)
     assert await process.wait() == code
-    assert not process.alive
     assert await process.clear() == code
 
 
@@ -112,7 +111,7 @@ async def test_another_process_is_not_touched_by_the_end_of_one(mark: str) -> No
     one, other = start("sleep", "1000"), start("sh", "-c", "echo up; exec sleep 1000", lines=lines)
     await until(lambda: lines, "the other runs")
     await one.stop(grace=1)
-    assert other.alive
+    assert not other.ended.done()
     assert marked(mark) == [other.pid]
     await other.stop(grace=1)
 

@@ -1,0 +1,39 @@
+"""The command `kpa` starts the data plane without the imports of its other commands.
+
+Covered: what is imported, exit codes. Left out: what the programs do (tests/kpa/dataplane).
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("typer", "rich", "numpy", "pydantic", "yaml", "kubernetes")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["queue-proxy"], ["activator", "--no-such-option"]], ids=lambda it: it[0]
+)
+def test_the_data_plane_starts_without_heavy_imports(arguments: list[str]) -> None:
+    """Both end with 2: the one lacks `USER_PORT`, the other does not know its option."""
+    code = (
+        "import sys; from kpa.commands.main import main\n"
+        f"sys.argv[1:] = {arguments!r}\n"
+        "try: main()\n"
+        f"finally: print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr
+
+
+def test_help_names_every_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "kpa", "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    for name in ("serve", "local", "queue-proxy", "activator", "check-config"):
+        assert name in done.stdout
