@@ -124,7 +124,7 @@ def test_what_cannot_be_used_is_said_in_one_line(
 
 
 def test_the_command_line_starts_without_what_simulations_need() -> None:
-    code = "import sys, kpa.commands.app; print([m for m in ('numpy', 'matplotlib', 'aiohttp') if m in sys.modules])"
-        "import sys, kpa.commands.app\n"
-        "print([name for name in ('numpy', 'matplotlib', 'aiohttp') if name in sys.modules])"
+    names = ("numpy", "matplotlib", "aiohttp")
+    code = f"import sys, kpa.commands.app; print([name for name in {names} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
