@@ -1,1 +1,1 @@
-"""The subcommands of `kpa`, a module each; a module's function `command` is what typer runs."""
+"""The subcommands of `kpa`, one module each. typer runs the function `command` of a module."""

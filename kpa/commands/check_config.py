@@ -65,7 +65,7 @@ def _refuse(*lines: str) -> NoReturn:
 
 
 def _show(name: str, data: Mapping[str, str], config: "Config") -> None:
-    """Print a line for each key; the width is fixed, so that a narrow terminal or a pipe cuts nothing off."""
+    """Print a line for each key. The width is fixed, so a narrow terminal or a pipe cuts nothing."""
     from rich.console import Console
     from rich.table import Table
 
@@ -77,7 +77,7 @@ def _show(name: str, data: Mapping[str, str], config: "Config") -> None:
 
 
 def _values(name: str, config: "Config") -> tuple[str, dict[str, str], dict[str, str]]:
-    """Title of the table, text of each key, and the defaults of those that are within a key of the map."""
+    """Return the title of the table, the text of each key, and the defaults of nested keys."""
     from config.autoscaler import SETTINGS, AutoscalerConfig
 
     if isinstance(config, AutoscalerConfig):

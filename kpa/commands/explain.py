@@ -47,7 +47,7 @@ def command(
 
 
 def lay_out(explanation: "Explanation", settings: bool) -> "list[RenderableType]":
-    """Lay an explanation out for a terminal: summary, steps, what is next, the last changes."""
+    """Lay out an explanation for a terminal: summary, steps, the next event, the last changes."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -76,15 +76,15 @@ def _past(explanation: "Explanation") -> "RenderableType":
 
     rows = Table(box=None, padding=(0, 1, 0, 2))
     rows.add_column("ago", no_wrap=True)
-    for heading in ("wanted", "ready", "stable", "panic"):
+    for heading in ("requested", "ready", "stable", "panic"):
         rows.add_column(heading, justify="right", no_wrap=True)
     for heading in ("mode", "bound by"):
         rows.add_column(heading, no_wrap=True)
     for past in explanation.past:
         ago = format_duration(max(0, round(explanation.time - past.at)))
         loads = ["no data" if load is None else f"{load:.4g}" for load in (past.stable, past.panic)]
-        wanted = str(past.wanted) if past.wanted >= 0 else "-"
-        rows.add_row(ago, wanted, str(past.ready), *loads, past.mode, past.rule)
+        requested = str(past.wanted) if past.wanted >= 0 else "-"
+        rows.add_row(ago, requested, str(past.ready), *loads, past.mode, past.rule)
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What commands ask of a running kpa."""
+"""HTTP client of the commands: requests to a running kpa."""
 
 import http.client
 import urllib.error
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class NoAnswer(Exception):
-    """Nothing that is kpa answers at a URL, or not what was asked for; the message is one line."""
+    """No kpa answers at a URL, or it has no such revision; the message is one line."""
 
 
 def fetch(url: str) -> "Fleet":
@@ -82,7 +82,9 @@ def _ask(url: str, path: str, read: Callable[[bytes], _T]) -> _T:
 
 
 def _get(url: str, path: str) -> bytes:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # proxies do not know this machine
+    direct = urllib.request.build_opener(
+        urllib.request.ProxyHandler({})
+    )  # no proxy: a proxy cannot reach this machine
     try:
         with direct.open(f"{url.rstrip('/')}{path}", timeout=TIMEOUT) as answer:
             body: bytes = answer.read()

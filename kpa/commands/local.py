@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 SERVICE = "KPA_LOCAL_SERVICE"
-"""Set in the environment of the service process, which `kpa local` starts below its guardians."""
+"""Environment variable of the service process, which `kpa local` starts below its guardians."""
 
 
 def command(

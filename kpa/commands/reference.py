@@ -31,14 +31,14 @@ def _section(name: str, run: Callable[..., Any]) -> Iterator[str]:
 
 
 def _row(parameter: inspect.Parameter) -> str | None:
-    """Lay out one parameter; None for one that is not shown."""
+    """Lay out one parameter; None for a hidden one."""
     kind, *notes = get_args(parameter.annotation)
     info = next((note for note in notes if isinstance(note, ArgumentInfo | OptionInfo)), None)
     if info is None or info.hidden:
         return None
     if isinstance(info, OptionInfo):
         first = info.default if isinstance(info.default, str) else f"--{parameter.name.replace('_', '-')}"
-        declared = dict.fromkeys([first, *(info.param_decls or ())])  # typer takes the first for a default
+        declared = dict.fromkeys([first, *(info.param_decls or ())])  # typer treats the first as a default
         shown = ", ".join(f"`{name}`" for name in declared)
         shown += "" if kind is bool else f" {info.metavar or ' or '.join(get_args(kind))}"  # choices
     else:

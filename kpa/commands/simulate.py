@@ -52,8 +52,8 @@ def _simulate(
     for warning in settings.warnings:
         typer.echo(f"warning: {warning}", err=True)
     load = options.read(source)
-    with stages() as tell:
-        results = simulate(load, scenario, lambda at: tell("simulating", at / load.length))
+    with stages() as progress:
+        results = simulate(load, scenario, lambda at: progress("simulating", at / load.length))
     assumptions = options.assumptions(load, scenario)
     title = f"{load.name} · {assumptions['settings']}"
     if png or html:

@@ -88,9 +88,9 @@ LOAD_HELP = (
 
 
 def takes_simulation_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command line have the shared options where the command has its parameter `options`.
+    """Replace the parameter `options` of a command by the shared options on the command line.
 
-    The command is called with all of them as one `kpa.simulate.options.Options`.
+    The command gets all of them as one `kpa.simulate.options.Options`.
     """
     parameters: dict[str, inspect.Parameter] = {}
     for name, parameter in inspect.signature(command).parameters.items():
@@ -102,7 +102,7 @@ def takes_simulation_options(command: Callable[..., None]) -> Callable[..., None
     run.__doc__ = command.__doc__
     run.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
     keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters.values()]
-    run.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]  # it is what typer reads
+    run.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]  # typer reads it
     return run
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kpa.web.api.api import Fleet
 
 REFRESH = 1.0  # seconds
-_PIPED_COLUMNS = 200  # where no terminal sets a width, no name is folded
+_PIPED_COLUMNS = 200  # without a terminal, no name is folded
 
 
 def command(
@@ -44,13 +44,13 @@ def command(
 
 
 def table(fleet: "Fleet") -> "Table":
-    """Lay out one line a revision, in order of name; loads are requests in flight, or requests a second."""
+    """Lay out one line per revision, sorted by name; loads are requests in flight, or requests per second."""
     from rich.table import Table
 
     title = f"profile {fleet.profile}, {len(fleet.revisions)} revisions"
     rows = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     rows.add_column("revision", overflow="fold")
-    for heading in ("desired", "ready", "stable", "panic", "target"):
+    for heading in ("requested", "ready", "stable", "panic", "target"):
         rows.add_column(heading, justify="right", no_wrap=True)
     for heading in ("mode", "next"):
         rows.add_column(heading)
@@ -69,10 +69,10 @@ def table(fleet: "Fleet") -> "Table":
 
 
 def shadow_table(fleet: "Fleet") -> "Table":
-    """Lay out how a shadow and the autoscaler in charge compare, those that differed most first.
+    """Lay out the comparison of a shadow with the autoscaler in charge; those that differed most come first.
 
-    Pods wanted by each now, since when they differ, the part of the time in which they did, and how many
-    pod-minutes each has asked for.
+    Columns: pods requested by each now, how long they have differed, the share of the time in which they
+    differed, and the pod-minutes that each has requested.
     """
     from rich.table import Table
 
@@ -97,7 +97,7 @@ def shadow_table(fleet: "Fleet") -> "Table":
 
 
 def describe(event: "NextEvent | None", now: float) -> str:
-    """Say what happens next and when, such as `to zero in 4m10s`."""
+    """Describe what happens next and when, such as `to zero in 4m10s`."""
     from config.durations import format_duration
 
     if event is None:
@@ -136,7 +136,7 @@ def _laid_out(fleet: "Fleet") -> "Table":
 
 
 def _differed(one: "Comparison") -> float:
-    """Part of the compared time."""
+    """Return the share of the compared time."""
     return one.differed / one.compared if one.compared else 0.0
 
 

@@ -66,7 +66,7 @@ def command(
     except InputError as error:
         typer.echo(f"kpa tune: {error}", err=True)
         raise typer.Exit(2) from None
-    _tell(tuning, json)
+    _print(tuning, json)
     raise typer.Exit(0 if tuning.holds else 1)
 
 
@@ -87,14 +87,14 @@ def _tune(
 
     check_picture(png, "--png")
     check_file(write, "--write")
-    wanted = parse_objective(objective)
+    goal = parse_objective(objective)
     settings = options.settings()
     scenario = options.scenario(settings.config)
     for warning in settings.warnings:
         typer.echo(f"warning: {warning}", err=True)
     loads = [options.read(source) for source in sources]
-    with stages() as tell:
-        tuning = tune(loads, scenario, settings.data, wanted, effort, tell)
+    with stages() as report_progress:
+        tuning = tune(loads, scenario, settings.data, goal, effort, report_progress)
     if png:
         from kpa.simulate.picture import png as drawn
         from kpa.tune.picture import draw
@@ -105,7 +105,7 @@ def _tune(
     return tuning
 
 
-def _tell(tuning: "Tuning", json: bool) -> None:
+def _print(tuning: "Tuning", json: bool) -> None:
     from rich.console import Console
 
     from kpa.tune import report
@@ -120,11 +120,11 @@ def _tell(tuning: "Tuning", json: bool) -> None:
     console.print(f"[b]Front[/b]: {tuning.task.objective.goal} against {tuning.task.objective.quality}")
     console.print(report.front(tuning))
     if not tuning.changes():
-        console.print("\nToday's settings serve the objective best; nothing is to be changed.")
+        console.print("\nThe present settings meet the objective best. Nothing needs to change.")
         return
     console.print("\n[b]Changes[/b]")
     console.print(report.changes(tuning))
     console.print("\n[b]ConfigMap[/b]\n" + report.config_map(tuning), soft_wrap=True)
     console.print(
-        "[b]Annotations[/b] of one service, in place of the same keys\n" + report.annotations(tuning)
+        "[b]Annotations[/b] of one service, instead of the same keys\n" + report.annotations(tuning)
     )
