@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test e2e lint format bench bench-quick mutants clean docs reference
+.PHONY: demo test unit e2e lint format bench bench-quick mutants clean docs reference
 
 demo: $(READY)  ## a service of this machine from zero to many replicas and back, in about two minutes
 	$(BIN)/kpa demo
@@ -14,6 +14,9 @@ demo: $(READY)  ## a service of this machine from zero to many replicas and back
 test: $(READY)  ## all tests, real processes and Knative's own programs included; those that share ports or watch a clock one by one
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m 'not (kube or peer or timed or cluster)' --cov --cov-report=
 	$(BIN)/python -m pytest -m 'kube or peer or timed' --cov --cov-append --cov-report=term:skip-covered --cov-report=xml
+
+unit: $(READY)  ## all tests that start no process, in a minute and a half
+	$(BIN)/python -m pytest -n 2 -m 'not process'
 
 e2e: $(READY)  ## on the cluster that KUBECONFIG names: replaces its autoscaler, and puts it back (E2E: further options)
 	$(BIN)/python -m pytest -m cluster tests/e2e/cluster --timeout=900 -s $(E2E)

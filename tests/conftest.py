@@ -9,23 +9,25 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import settling
+from tests import settling, unit
 from tests.virtual_time import VirtualTimeLoop
 
 # How long an example takes is nothing that is tested: a machine may be slow, or busy.
 settings.register_profile("kpa", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("kpa")
 settling.install()
+unit.install()
 
 PROGRAMS = {"monitoring": ("prometheus", "promtool"), "browser": ("chromium",)}
 """What tests with a marker run. They are Debian packages; `.ci/run` installs them."""
 
 
-def pytest_configure() -> None:
-    """Let what tests start take signals that we are to ignore, as below `nohup` or behind a `&`.
+def pytest_configure(config: pytest.Config) -> None:
+    """Know unit tests, and let what other tests start take signals that we are to ignore.
 
-    Programs inherit what is ignored, but not what is handled.
+    They are ignored below `nohup` or behind a `&`. Programs inherit what is ignored, but not what is handled.
     """
+    config.pluginmanager.register(unit)
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)

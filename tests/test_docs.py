@@ -93,6 +93,7 @@ def test_every_page_is_in_the_navigation() -> None:
     assert shown == {page.name for page in ROOT.glob("docs/*.md")}
 
 
+@pytest.mark.process
 def test_the_site_can_be_built(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],

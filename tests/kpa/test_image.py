@@ -81,6 +81,7 @@ def test_it_is_built_from_all_that_the_package_needs() -> None:
     assert "*" in sent
 
 
+@pytest.mark.process
 @pytest.mark.timeout(60)
 def test_the_packages_start_from_a_place_that_they_leave_untouched(tmp_path: Path) -> None:
     for package in PACKAGES:

@@ -145,6 +145,7 @@ def test_each_figure_has_its_limit(
     assert check(tmp_path)[1] == [wrong]
 
 
+@pytest.mark.process
 def test_the_program_fails_with_what_is_wrong(tmp_path: Path) -> None:
     tree(tmp_path, {"kpa/fleet.py": ""})
     program = tmp_path / "tests/tools/import_graph.py"

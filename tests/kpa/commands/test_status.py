@@ -178,6 +178,7 @@ async def test_another_program_on_the_port_is_recognised(text: str, status: int)
     assert "is not a kpa" in line
 
 
+@pytest.mark.process
 async def test_watching_looks_again_until_interrupted(service: Service) -> None:
     service.statuses = [named("a")]
     process = await start("--url", service.url, "--watch", "--json")
@@ -191,6 +192,7 @@ async def test_watching_looks_again_until_interrupted(service: Service) -> None:
     assert (process.returncode, errors) == (0, b"")
 
 
+@pytest.mark.process
 async def test_the_watched_table_ends_when_the_server_breaks(service: Service) -> None:
     service.statuses, service.answers = [named("a")], 2
     process = await start("--url", service.url, "--watch")

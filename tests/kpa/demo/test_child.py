@@ -16,6 +16,8 @@ from kpa.demo import child
 from kpa.demo.child import Local, LocalError
 from kpa.local.processes.process_table import descendants
 
+pytestmark = pytest.mark.process
+
 
 def fake(behaviour: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "tests.kpa.demo.fake_local", behaviour)

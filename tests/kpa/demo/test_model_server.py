@@ -17,6 +17,8 @@ import pytest
 
 from kpa.demo.model_server import LOADED_AT
 
+pytestmark = pytest.mark.process
+
 
 class Model(NamedTuple):
     """A running model server."""

@@ -22,6 +22,8 @@ from kpa.demo.trace import Arrival, Phase, Trace
 from kpa.local.processes.process_table import descendants
 from tests.kpa.demo.test_child import fake
 
+pytestmark = pytest.mark.process
+
 TRACE = Trace("three requests", (Arrival(0.7, 0), Arrival(1.0, 0), Arrival(1.5, 0)), (Phase(0, "all"),))
 ENDLESS = Trace("one much later", (Arrival(0.1, 0), Arrival(3600, 0)))
 

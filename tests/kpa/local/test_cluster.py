@@ -24,6 +24,8 @@ from kpa.local.workload import victims
 from metrics.key import Key
 from tests.kpa.local.helpers import STUB, Hold, get, marked, scale, service, until
 
+pytestmark = pytest.mark.process
+
 HELLO = Key("default", "hello-00001")
 SECOND = Key("default", "hello-00002")
 SCALE = "autoscaling.knative.dev/"

@@ -7,6 +7,10 @@ import re
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 LOOK = "import re, pathlib; print(pathlib.Path('/proc/self/status').read_text())"
 
 

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 NOT_NEEDED = {
     "matplotlib": "pictures are of simulations",
     "rich": "tables are of terminals",

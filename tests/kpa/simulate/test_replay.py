@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 SPEC = {
     "stable_window": 60,
     "panic_window": 6,

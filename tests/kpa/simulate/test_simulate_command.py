@@ -123,6 +123,7 @@ def test_what_cannot_be_used_is_said_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.process
 def test_the_command_line_starts_without_what_simulations_need() -> None:
     names = ("numpy", "matplotlib", "aiohttp")
     code = f"import sys, kpa.commands.app; print([name for name in {names} if name in sys.modules])"

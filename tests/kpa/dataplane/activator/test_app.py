@@ -100,6 +100,7 @@ async def get(port: int) -> tuple[int, str]:
         return response.status, await response.text()
 
 
+@pytest.mark.process
 async def test_it_says_where_it_listens_and_when_the_autoscaler_hears_it(autoscaler, routes):
     async with Process(autoscaler, routes).started() as activator:
         listening = await activator.event()
@@ -116,6 +117,7 @@ async def test_it_says_where_it_listens_and_when_the_autoscaler_hears_it(autosca
         assert await activator.event() == {"event": "disconnected"}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 async def test_requests_that_wait_at_the_end_still_get_their_answer(autoscaler, routes, number):
     async with Process(autoscaler, routes).started() as activator:
@@ -131,6 +133,7 @@ async def test_requests_that_wait_at_the_end_still_get_their_answer(autoscaler, 
         assert await activator.ended() == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("grace", "signals"), [("0.1", 1), ("3600", 2)], ids=["the time is over", "asked twice"]
 )
@@ -161,6 +164,7 @@ async def test_an_events_reader_that_goes_away_disturbs_nothing():
         os.close(writing)
 
 
+@pytest.mark.process
 def test_a_port_that_is_taken_ends_it_with_1_and_is_named():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -177,6 +181,7 @@ def test_a_port_that_is_taken_ends_it_with_1_and_is_named():
     assert f"cannot listen on 127.0.0.1 port {port}" in ended.stderr
 
 
+@pytest.mark.process
 def test_it_starts_without_the_heavy_libraries():
     heavy = "{'typer', 'numpy', 'pydantic', 'rich'}"
     check = f"import kpa.dataplane.activator.__main__, sys; print(*({heavy} & {{*sys.modules}}))"

@@ -22,6 +22,8 @@ from tests.kpa.dataplane.http_peers import (
     rest_of,
 )
 
+pytestmark = pytest.mark.process
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 PROBE = ("User-Agent: kube-probe/1.34", "K-Network-Probe: queue")
 

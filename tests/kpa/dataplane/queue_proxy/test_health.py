@@ -140,6 +140,7 @@ async def test_an_http_probe_succeeds_from_200_to_399(status: int, reason: str) 
     assert answer == reason if status != 199 else answer
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["httpGet", "exec"])
 @on_both_loops
 async def test_no_answer_in_time_is_a_failure(kind: str) -> None:
@@ -149,6 +150,7 @@ async def test_no_answer_in_time_is_a_failure(kind: str) -> None:
     assert answer == "no answer within 0.2 seconds"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("command", "answer"),
     [

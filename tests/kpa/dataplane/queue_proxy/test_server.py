@@ -27,6 +27,8 @@ from tests.kpa.dataplane.http_peers import (
 )
 from tests.servers import Port, ScriptedServer, scripted
 
+pytestmark = pytest.mark.process
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 PROBE = ("User-Agent: kube-probe/1.34", "K-Network-Probe: queue")
 

@@ -76,6 +76,7 @@ def test_a_kubeconfig_names_the_server_by_its_context(
     assert access.tls is None
 
 
+@pytest.mark.process
 def test_a_plugin_gives_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin = tmp_path / "plugin"
     version = "client.authentication.k8s.io/v1"
@@ -87,6 +88,7 @@ def test_a_plugin_gives_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert Credentials.from_environment().access.authorization == "Bearer by-plugin"
 
 
+@pytest.mark.process
 def test_certificates_are_verified_as_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     authority = str(_authority(tmp_path, "ca"))
@@ -123,18 +125,21 @@ def test_nothing_at_all_is_an_error() -> None:
         Credentials.from_environment()
 
 
+@pytest.mark.process
 def test_a_pod_finds_its_server(pod_files: Path) -> None:
     access = Credentials.from_environment().access
     assert (access.address, access.authorization) == ("https://[fd00::1]:443", "bearer one")
     assert access.tls is not None
 
 
+@pytest.mark.process
 def test_a_pod_without_files_says_so(pod_files: Path) -> None:
     (pod_files / "token").unlink()
     with pytest.raises(CredentialsError, match="ServiceAccount"):
         Credentials.from_environment()
 
 
+@pytest.mark.process
 async def test_a_pods_token_is_read_once_a_minute(pod_files: Path) -> None:
     clock = _Clock()
     found = Credentials.from_environment()
@@ -148,6 +153,7 @@ async def test_a_pods_token_is_read_once_a_minute(pod_files: Path) -> None:
     assert after.tls is before.tls, "connections are kept while the certificates are the same"
 
 
+@pytest.mark.process
 async def test_a_new_authority_is_taken_up(pod_files: Path) -> None:
     clock = _Clock()
     credentials = Credentials(Credentials.from_environment()._load, clock=clock)
@@ -157,6 +163,7 @@ async def test_a_new_authority_is_taken_up(pod_files: Path) -> None:
     assert (await credentials.current()).tls is not before
 
 
+@pytest.mark.process
 async def test_the_last_credentials_stay_while_the_files_are_gone(
     pod_files: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

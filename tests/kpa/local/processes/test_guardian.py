@@ -16,6 +16,8 @@ import pytest
 
 from tests.kpa.local.helpers import marked, wait_until
 
+pytestmark = pytest.mark.process
+
 SCRIPT = str(Path(__file__).with_name("guarded_service.py"))
 FAMILY = 10
 """Two guardians, the service, a queue-proxy, and the replica's process with its five descendants."""

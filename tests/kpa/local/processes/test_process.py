@@ -16,6 +16,8 @@ import pytest
 from kpa.local.processes.process import MAX_LINE, Process
 from tests.kpa.local.helpers import marked, until
 
+pytestmark = pytest.mark.process
+
 PYTHON = (sys.executable, "-E", "-S", "-c")
 
 

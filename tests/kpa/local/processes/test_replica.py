@@ -18,6 +18,8 @@ from kpa.local.processes.liveness import until_silent
 from kpa.local.processes.replica import Replica, State, back_off, pod_name
 from tests.kpa.local.helpers import SERVER_ARGV, STUB, Hold, get, marked, service, until
 
+pytestmark = pytest.mark.process
+
 Start = Callable[..., Replica]
 
 

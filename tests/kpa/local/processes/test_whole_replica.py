@@ -12,6 +12,8 @@ from metrics.key import Key
 from metrics.stat import Stat
 from tests.kpa.local.helpers import get, scale, service, until
 
+pytestmark = pytest.mark.process
+
 HELLO = Key("default", "hello-00001")
 
 

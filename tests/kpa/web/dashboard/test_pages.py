@@ -72,6 +72,7 @@ def test_all_that_pages_name_is_there() -> None:
     assert set(names) <= set(FILES)
 
 
+@pytest.mark.process
 def test_a_wheel_has_all_files(tmp_path: Path) -> None:
     root = Path(kpa.web.dashboard.__file__).parents[3]
     build = f"import sys, hatchling.build; print(hatchling.build.build_wheel({str(tmp_path)!r}))"
