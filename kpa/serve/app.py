@@ -53,13 +53,20 @@ class ServeApp(FleetApp):
         self._changes: dict[str, asyncio.Task[None]] = {}  # of who looks after a bucket
         super().__init__(options, client)
         self._handover = Handover(
-            self._reconciler, options.identity, self._bucket_of, self._looks_after, options.state_folder
+            self._reconciler,
+            options.identity,
+            self._bucket_of,
+            self._looks_after,
+            options.state_folder,
+            options.stat_port,
         )
         self._stat_server = StatServer(
             self._on_stats, accepts=self._accepts, pages={PATH: self._handover.pages.answer}
         )
         follow_failures(self._telemetry, self._reconciler, self._stat_server)
-        self._forwarder = Forwarder(options.identity, options.domain, options.namespace)
+        self._forwarder = Forwarder(
+            options.identity, options.domain, options.namespace, port=options.stat_port
+        )
         self._endpoints = BucketEndpoints(client, options.namespace, options.pod_ip)
 
     def _make_reconciler(self) -> Reconciler:
@@ -115,6 +122,7 @@ class ServeApp(FleetApp):
         except ValueError as error:
             await self._config_map_events.refuse(name, config_map, str(error))
             raise ServeError(f"ConfigMap {name}: {error}") from error
+        self._handover.pace.keep(timing.lease_duration)
         return Leadership(
             self._client,
             options.namespace,

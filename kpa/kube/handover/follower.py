@@ -13,10 +13,8 @@ from itertools import accumulate
 import aiohttp
 
 from kpa.kube.election.identity import PORT, address_in, url_host
+from kpa.kube.handover.pace import Pace
 from kpa.kube.handover.pages import CONTENT_TYPE, LENGTHS, PATH
-
-_EVERY = 5.0
-"""Seconds between two questions, unless another pace is set."""
 
 _AT_ONCE = 64
 """Buckets in a question: their names must fit into a line."""
@@ -45,15 +43,12 @@ class Follower:
         Ours, `<POD_NAME>_<POD_IP>`.
     port : int
         Of all replicas.
-
-    Attributes
-    ----------
-    every : float
-        Seconds between two questions: what is known of a holder that dies is at most as old.
+    pace : Pace, optional
+        How often a holder is asked.
     """
 
-    def __init__(self, identity: str, port: int = PORT) -> None:
-        self.every = _EVERY
+    def __init__(self, identity: str, port: int = PORT, pace: Pace | None = None) -> None:
+        self._pace = pace or Pace()
         self._identity = identity
         self._port = port
         self._session: aiohttp.ClientSession | None = None
@@ -123,16 +118,16 @@ class Follower:
 
     async def _follow(self, identity: str) -> None:
         loop = asyncio.get_running_loop()
-        pause = self.every
+        pause = self._pace.every
         while True:
             if identity in self._under_way:
                 await asyncio.shield(self._under_way[identity])
             began = loop.time()
             asking = self._under_way[identity] = asyncio.create_task(self._ask(identity))
             if await asyncio.shield(asking):
-                pause = min(max(self.every, _SHARE * (loop.time() - began)), _LONGEST_PAUSE)
+                pause = min(max(self._pace.every, _SHARE * (loop.time() - began)), _LONGEST_PAUSE)
             else:
-                pause = min(2 * pause, _LONGEST_PAUSE) if identity in self._silent else self.every
+                pause = min(2 * pause, _LONGEST_PAUSE) if identity in self._silent else self._pace.every
             await asyncio.sleep(pause * random.uniform(0.9, 1.1))
 
     async def _ask(self, identity: str) -> bool:

@@ -23,6 +23,7 @@ from pathlib import Path
 from kpa.controller.reconciler import Reconciler
 from kpa.kube.election.identity import PORT
 from kpa.kube.handover.follower import Follower
+from kpa.kube.handover.pace import Pace
 from kpa.kube.handover.pages import HandoverPages
 from kpa.kube.handover.state_file import StateFile
 from metrics.key import Key
@@ -33,9 +34,6 @@ _ASK = 1.0
 """Seconds that the last holder gets to answer; its successor waits with its first decision."""
 
 _WRITE_EVERY = 10.0
-
-_OFTENEST, _RAREST = 5.0, 15.0
-"""Seconds between two questions of a standby."""
 
 _LINGER = 10.0
 """Seconds that a leader which ends waits for a successor: a pod that replaces it starts within them."""
@@ -62,6 +60,11 @@ class Handover:
         Where the state is kept for the next container of our pod.
     port : int
         Of all replicas.
+
+    Attributes
+    ----------
+    pace : Pace
+        How often followers ask; it should follow the duration of leases.
     """
 
     def __init__(
@@ -75,16 +78,9 @@ class Handover:
     ) -> None:
         self._reconciler = reconciler
         self._file = None if state_folder is None else StateFile(state_folder)
-        self.follower = Follower(identity, port)
-        self.pages = HandoverPages(reconciler, owner, leads)
-
-    def keep_pace(self, lease_duration: float) -> None:
-        """Ask, and let others ask, four times in the seconds that a lease lasts, within reason.
-
-        A standby comes to lead that many seconds after the holder died: it wins nothing by newer snapshots.
-        """
-        every = min(max(lease_duration / 4, _OFTENEST), _RAREST)
-        self.follower.every, self.pages.fresh = every, 0.8 * every
+        self.pace = Pace()
+        self.follower = Follower(identity, port, self.pace)
+        self.pages = HandoverPages(reconciler, owner, leads, self.pace)
 
     async def run(self) -> None:
         """Keep the state file up to date, until cancelled."""

@@ -17,16 +17,13 @@ from typing import NamedTuple
 from aiohttp import web
 
 from kpa.controller.reconciler import Reconciler
+from kpa.kube.handover.pace import Pace
 from metrics.key import Key
 from scaler.snapshot.encoding import seal
 
 PATH = "/handover"
 CONTENT_TYPE = "application/vnd.kpa.snapshot"
 LENGTHS = "Kpa-Lengths"
-
-_FRESH = 4.0
-"""Seconds for which a snapshot is given to others who ask, unless another pace is set: one is made for all of
-them. A single follower asks every five, and gets a new one each time."""
 
 _SHARE, _OLDEST = 20, 30.0
 """Where snapshots of all buckets take long, each is given for so many times that, at most so many seconds:
@@ -57,17 +54,18 @@ class HandoverPages:
         The bucket of a revision.
     leads : callable (str) -> bool
         Whether a bucket is ours.
-
-    Attributes
-    ----------
-    fresh : float
-        Seconds for which a snapshot is given to others who ask.
+    pace : Pace
+        How often others ask; one snapshot is made for all of them.
     """
 
     def __init__(
-        self, reconciler: Reconciler, owner: Callable[[Key], str], leads: Callable[[str], bool]
+        self,
+        reconciler: Reconciler,
+        owner: Callable[[Key], str],
+        leads: Callable[[str], bool],
+        pace: Pace,
     ) -> None:
-        self.fresh = _FRESH
+        self._pace = pace
         self._reconciler = reconciler
         self._owner = owner
         self._leads = leads
@@ -129,7 +127,9 @@ class HandoverPages:
 
     def _given_for(self) -> float:
         """Return the seconds for which snapshots are given."""
-        return min(max(self.fresh, _SHARE * sum(taken.seconds for taken in self._taken.values())), _OLDEST)
+        return min(
+            max(self._pace.fresh, _SHARE * sum(taken.seconds for taken in self._taken.values())), _OLDEST
+        )
 
     async def refresh(self, bucket: str) -> bytes | None:
         """Return a snapshot of now, which is given to others as well."""

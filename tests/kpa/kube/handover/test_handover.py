@@ -13,10 +13,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from kpa.kube.handover import follower as follower_module
 from kpa.kube.handover import handover, pages
 from kpa.kube.handover.follower import Follower
 from kpa.kube.handover.handover import Handover
+from kpa.kube.handover.pace import Pace
 from kpa.kube.handover.pages import CONTENT_TYPE, LENGTHS, PATH, HandoverPages
 from kpa.kube.handover.state_file import StateFile
 from metrics.key import Key
@@ -131,8 +131,7 @@ async def test_a_replica_that_gives_no_lengths_tells_of_the_one_bucket_that_it_w
 
 
 async def test_a_bucket_that_comes_to_a_holder_is_asked_for_at_once(leader: Leader) -> None:
-    follower = Follower(HERE, leader.port)
-    follower.every = 3600.0
+    follower = Follower(HERE, leader.port, Pace(3600.0))
     follower.set_holder(ONE, THERE)
     await until(lambda: ONE in follower._kept)
     leader.led.add(OTHER)
@@ -177,10 +176,10 @@ async def test_what_is_being_told_when_a_lease_is_released_is_kept() -> None:
 
 
 @pytest.mark.parametrize(("lease", "every"), [(4.0, 5.0), (40.0, 10.0), (60.0, 15.0), (600.0, 15.0)])
-def test_questions_keep_pace_with_leases(lease: float, every: float) -> None:
-    handover = Leader().handover
-    handover.keep_pace(lease)
-    assert (handover.follower.every, handover.pages.fresh) == (every, 0.8 * every)
+def test_requests_keep_pace_with_leases(lease: float, every: float) -> None:
+    pace = Pace()
+    pace.keep(lease)
+    assert (pace.every, pace.fresh) == (every, 0.8 * every)
 
 
 async def test_a_bucket_released_just_now_is_told_of_as_it_was_asked_for_last(leader: Leader) -> None:
@@ -295,11 +294,10 @@ async def peer(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -
     ("status", "said"), [(400, "HTTP status 400"), (200, "HTTP status 200"), (503, "HTTP status 503")]
 )
 async def test_a_peer_without_hand_overs_is_asked_ever_more_rarely_and_that_is_said_once(
-    status: int, said: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    status: int, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Knative's stat server answers 400 to a plain GET, and 200 to one for a bucket that it does not lead."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(follower_module, "_EVERY", 0.005)
     loop, times = asyncio.get_running_loop(), list[float]()
 
     async def answer(request: web.Request) -> web.Response:
@@ -307,7 +305,7 @@ async def test_a_peer_without_hand_overs_is_asked_ever_more_rarely_and_that_is_s
         return web.Response(status=status)
 
     async with peer(answer) as port:
-        follower = Follower(HERE, port)
+        follower = Follower(HERE, port, Pace(0.005))
         follower.set_holder(ONE, THERE)
         await until(lambda: len(times) >= 6)
         assert await follower.last_word(ONE, THERE, 5.0) == []
@@ -318,12 +316,11 @@ async def test_a_peer_without_hand_overs_is_asked_ever_more_rarely_and_that_is_s
 
 
 async def test_a_holder_that_is_about_to_know_is_asked_again_soon(
-    leader: Leader, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    leader: Leader, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(follower_module, "_EVERY", 0.01)
     leader.led.clear()
-    follower = Follower(HERE, leader.port)
+    follower = Follower(HERE, leader.port, Pace(0.01))
     follower.set_holder(ONE, THERE)
     await asyncio.sleep(0.1)  # it asks some times
     leader.led.add(ONE)
