@@ -49,6 +49,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(file), f"{page.name}: {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_english_is_plain(page: Path) -> None:
+    """Words of older or literary English, and `wanted`, which now is `requested`."""
+    text = page.read_text().replace("kpa.dev/wanted-by", "")  # the annotation keeps its name
+    text = text.replace("dropped the fields `desired` and `wanted`", "")  # the changelog says what has gone
+    found = re.findall(r"\b(told|nobody|wanted|whoever|anew|let no|of yesterday)\b", text, re.IGNORECASE)
+    assert found == []
+
+
 def missing(page: Path) -> Iterator[str]:
     """Paths and modules that a page names and that do not exist; `.py` may be left out."""
     text = page.read_text()

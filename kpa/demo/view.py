@@ -115,13 +115,13 @@ def load_text(now: Sample, concurrency: int) -> Text:
 
 
 def replicas_text(now: Sample, max_scale: int) -> Text:
-    """State what is ready, wanted and asked for by the load."""
-    wanted = max(0, now.wanted)
-    text = Text(f"{now.ready} ready, {wanted} wanted")
-    if now.desired > wanted:
+    """State the replicas that are ready, requested, and recommended by the load."""
+    requested = max(0, now.wanted)
+    text = Text(f"{now.ready} ready, {requested} requested")
+    if now.desired > requested:
         text.append(f" (the load asks for {now.desired}, at most {max_scale})")
-    if now.pods > max(now.ready, wanted):
-        text.append(f", {now.pods - max(now.ready, wanted)} stopping")
+    if now.pods > max(now.ready, requested):
+        text.append(f", {now.pods - max(now.ready, requested)} stopping")
     return text
 
 

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 HEAVY = ("typer", "rich", "numpy", "pydantic", "yaml", "kubernetes")
 
 

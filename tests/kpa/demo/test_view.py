@@ -70,7 +70,8 @@ def test_the_picture_states_every_number() -> None:
     assert line_of(lines, "latency") == "latency p50 0.99 s, p95 1.44 s, p99 1.48 s (last 10 s)"
     assert line_of(lines, "requests") == "requests 120 sent, 100 answered, 10 after a cold start, 0 failed"
     assert line_of(lines, "cost") == ("cost 1.1 replica-minutes; 8 fixed ones need 7.9 (86% saved)")
-    assert "replicas 3 ready, 8 wanted (the load asks for 12, at most 8)" in " ".join(" ".join(lines).split())
+    text = " ".join(" ".join(lines).split())
+    assert "replicas 3 ready, 8 requested (the load asks for 12, at most 8)" in text
 
 
 def test_the_chart_shows_the_last_minute_of_replicas() -> None:
@@ -105,7 +106,7 @@ def test_a_silent_service_is_said_to_be_silent() -> None:
 
 def test_replicas_that_stop_are_named() -> None:
     text = " ".join(drawn(frame(Sample(1.0, ready=2, wanted=2, pods=5))))
-    assert "2 ready, 2 wanted, 3 stopping" in text
+    assert "2 ready, 2 requested, 3 stopping" in text
 
 
 def test_latencies_are_those_of_recent_good_answers() -> None:
