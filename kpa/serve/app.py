@@ -32,7 +32,7 @@ from kpa.runtime.time_budget import LENGTH, Slice
 from kpa.serve.fleet_app import FleetApp
 from kpa.serve.options import Options, ServeError
 from kpa.serve.shadow_app import ShadowApp
-from kpa.telemetry.wiring import follow_failures, observers
+from kpa.telemetry.wiring import follow_failures, follow_forwarding, observers
 from metrics.key import Key
 from metrics.stat import StatMessage
 from metrics.stat_server import StatServer
@@ -67,6 +67,7 @@ class ServeApp(FleetApp):
         self._forwarder = Forwarder(
             options.identity, options.domain, options.namespace, port=options.stat_port
         )
+        follow_forwarding(self._telemetry, self._forwarder.outcomes)
         self._endpoints = BucketEndpoints(client, options.namespace, options.pod_ip)
 
     def _make_reconciler(self) -> Reconciler:

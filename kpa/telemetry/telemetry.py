@@ -46,12 +46,12 @@ class Exposition(NamedTuple):
 class _Reasons(Collector):
     """A counter by reason, read at scrape time from counts that somebody else keeps."""
 
-    def __init__(self, name: str, description: str, counts: Mapping[Any, int]) -> None:
-        self._name, self._description, self._counts = name, description, counts
+    def __init__(self, name: str, description: str, counts: Mapping[Any, int], label: str) -> None:
+        self._name, self._description, self._counts, self._label = name, description, counts, label
 
     def collect(self) -> Iterable[CounterMetricFamily]:
         """Give one sample for each reason there is."""
-        family = CounterMetricFamily(self._name, self._description, labels=["reason"])
+        family = CounterMetricFamily(self._name, self._description, labels=[self._label])
         for reason, count in dict(self._counts).items():
             family.add_metric([str(reason)], count)
         yield family
@@ -137,9 +137,9 @@ class Telemetry:
         """Count stats that arrived."""
         self._received.inc(received)
 
-    def follow(self, name: str, description: str, counts: Mapping[Any, int]) -> None:
-        """Export counts by reason that somebody else keeps; reasons are few fixed words."""
-        self._registry.register(_Reasons(name, description, counts))
+    def follow(self, name: str, description: str, counts: Mapping[Any, int], label: str = "reason") -> None:
+        """Export counts by reason, or another label, that somebody else keeps; values are few fixed words."""
+        self._registry.register(_Reasons(name, description, counts, label))
 
     def count_scale(self, before: int, after: int) -> None:
         """Count one accepted change of replicas."""

@@ -47,6 +47,11 @@ def follow_failures(telemetry: Telemetry, reconciler: Reconciler, stat_server: S
     telemetry.follow("kpa_stats_dropped", "Stats received that nobody can use.", stat_server.dropped)
 
 
+def follow_forwarding(telemetry: Telemetry, outcomes: Counter[str]) -> None:
+    """Export what became of stats that were another replica's."""
+    telemetry.follow("kpa_stats_forwarded", "Stats of revisions of other replicas.", outcomes, "outcome")
+
+
 def follow_scrapes(telemetry: Telemetry, reconciler: Reconciler) -> None:
     """Export what the collector counts of things that went wrong."""
     failures = reconciler.collector.failures

@@ -188,7 +188,7 @@ async def test_behind_a_mesh_knative_takes_stats_by_the_service_of_a_bucket_that
     async with asyncio.timeout(DEADLINE):
         await asked.wait()
     await asyncio.sleep(0.3)
-    assert ours.forwarder.connections == 0  # it answers, but does not hold the bucket
+    assert ours.forwarder.outcomes["sent"] == 0  # it answers, but does not hold the bucket
 
     await theirs.set_holder(theirs.identity)
     assert sorted(await theirs.accepted(5)) == sorted(sent)

@@ -67,11 +67,6 @@ class Forwarder:
         self._holders: dict[str, Peer] = {}
         self._tasks: dict[Peer, asyncio.Task[None]] = {}
 
-    @property
-    def connections(self) -> int:
-        """Connections that are up."""
-        return sum(peer.connected for peer in self._tasks)
-
     def set_holder(self, bucket: str, identity: str) -> None:
         """Take what the Lease of a bucket says; what waits for the bucket goes to its new holder.
 

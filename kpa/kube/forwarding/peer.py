@@ -60,17 +60,15 @@ class Peer:
         keeps pods from being reached by their addresses.
     wake : Event
         Set it when there is something to send.
-    connected : bool
     """
 
     def __init__(self, identity: str, url: str, outcomes: Counter[str]) -> None:
         self.identity = identity
         self.outboxes: dict[str, Outbox] = {}
         self.wake = asyncio.Event()
-        self.connected = False
         self._url = url
         self._outcomes = outcomes
-        self._told = False  # that it is away
+        self._reported = False  # as unreachable
 
     async def run(self) -> None:
         """Keep the connection up and send, until cancelled."""
@@ -95,21 +93,20 @@ class Peer:
                     return await session.ws_connect(url, heartbeat=_SILENCE * 2 / 3, timeout=_FAREWELL)
             except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
                 reasons.append(f"{url}: {error or 'no answer in time'}")
-        if not self._told:
+        if not self._reported:
             _log.warning("replica %s cannot be reached: %s", self.identity, "; ".join(reasons))
-            self._told = True
+            self._reported = True
         return None
 
     async def _serve(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
         """Send until the connection ends; a write alone may never end."""
         _log.info("stats are forwarded to replica %s", self.identity)
         _give_up_unread(websocket)
-        self._told, self.connected = False, True
+        self._reported = False
         tasks = [asyncio.create_task(self._send(websocket)), asyncio.create_task(_until_closed(websocket))]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self.connected = False
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

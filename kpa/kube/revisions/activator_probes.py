@@ -69,11 +69,6 @@ class ActivatorProbes:
             self._asking[key] = asyncio.create_task(self._ask(pa))
         return False
 
-    @property
-    def asking(self) -> int:
-        """Questions under way."""
-        return len(self._asking)
-
     async def close(self) -> None:
         """Ask no more."""
         for task in self._asking.values():

@@ -73,11 +73,6 @@ class Latest(Generic[T]):
         if key in self._turn_of:
             self._turn_of[key].supersede()
 
-    @property
-    def busy(self) -> int:
-        """Keys with a job."""
-        return len(self._tasks)
-
     async def close(self) -> None:
         """End all jobs."""
         tasks = list(self._tasks.values())

@@ -1,6 +1,7 @@
 """docs/telemetry.md says what is exported, no more and no less."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kpa.controller.status import Comparison
 from kpa.telemetry.telemetry import Telemetry
+from kpa.telemetry.wiring import follow_forwarding
 from tests.kpa.controller.status_samples import named
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "telemetry.md").read_text()
@@ -31,6 +33,7 @@ def exported() -> dict[str, tuple[str, set[str]]]:
     telemetry = Telemetry(legacy=True)
     telemetry.follow("kpa_scrape_failures", "Scrapes of a pod that gave no stat.", {"timeout": 1})
     telemetry.follow("kpa_stats_dropped", "Stats received that nobody can use.", {"implausible": 1})
+    follow_forwarding(telemetry, Counter(sent=1))
     statuses = [named("a", comparison=Comparison(5, 3)), named("b", metric="rps")]
     for status in statuses:
         telemetry.observe_scrape(status.key, 0.1)

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -23,6 +24,7 @@ from kpa.kube.forwarding import outbox as outbox_module
 from kpa.kube.forwarding import peer as peer_module
 from kpa.kube.forwarding.forwarder import Forwarder
 from kpa.kube.forwarding.outbox import Outbox
+from kpa.kube.forwarding.peer import Peer
 from metrics.stat import Stat, StatMessage, decode_messages, encode_messages
 from metrics.stat_server import StatServer
 
@@ -65,8 +67,8 @@ class Replica:
 class Rig:
     """A forwarder, and replicas that are all at one port."""
 
-    def __init__(self, forwarder: Forwarder, port: int, replicas: list[Replica]) -> None:
-        self.forwarder, self.port, self.replicas = forwarder, port, replicas
+    def __init__(self, forwarder: Forwarder, port: int, replicas: list[Replica], open_: set[Peer]) -> None:
+        self.forwarder, self.port, self.replicas, self.open = forwarder, port, replicas, open_
         self._numbers = itertools.count(1)
 
     def stats(self, count: int, age: float = 0.0, reporter: str = "activator") -> list[StatMessage]:
@@ -78,7 +80,7 @@ class Rig:
         ]
 
     async def connected(self, number: int = 1) -> None:
-        await until(lambda: self.forwarder.connections == number)
+        await until(lambda: len(self.open) == number)
 
 
 class Stuck:
@@ -126,12 +128,28 @@ async def until(happened: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
+def connections(monkeypatch: pytest.MonkeyPatch) -> set[Peer]:
+    """Peers to which a connection is up."""
+    serve, found = Peer._serve, set[Peer]()
+
+    async def noted(self: Peer, websocket: aiohttp.ClientWebSocketResponse) -> None:
+        found.add(self)
+        try:
+            await serve(self, websocket)
+        finally:
+            found.discard(self)
+
+    monkeypatch.setattr(Peer, "_serve", noted)
+    return found
+
+
+@pytest.fixture
+async def rig(connections: set[Peer]) -> AsyncIterator[Rig]:
     replicas = [Replica(f"autoscaler-{number}", f"127.0.0.{number}") for number in (11, 12)]
     port = await replicas[0].start()
     await replicas[1].start(port)
     forwarder = Forwarder(OURS, "cluster.local", "knative-serving", port=port)
-    yield Rig(forwarder, port, replicas)
+    yield Rig(forwarder, port, replicas, connections)
     await forwarder.close()
     for replica in replicas:
         await replica.stop()
@@ -254,7 +272,7 @@ async def test_buckets_of_one_holder_share_a_connection_that_ends_with_the_last(
     rig.forwarder.forward(FIRST, rig.stats(1))
     rig.forwarder.forward(SECOND, rig.stats(1))
     await until(lambda: sorted(holder.numbers) == [1, 2])
-    assert rig.forwarder.connections == 1
+    assert len(rig.open) == 1
 
     rig.forwarder.set_holder(FIRST, other.identity)
     await rig.connected(2)
@@ -277,7 +295,7 @@ async def test_a_renewed_lease_leaves_the_connection_alone(rig: Rig) -> None:
     for _ in range(3):
         rig.forwarder.set_holder(FIRST, holder.identity)
         await asyncio.sleep(0)
-        assert rig.forwarder.connections == 1
+        assert len(rig.open) == 1
 
 
 @pytest.mark.parametrize("identity", [OURS, "kpa-of-old_127.0.0.9"], ids=["ours", "our address"])
@@ -294,7 +312,7 @@ async def test_what_waits_for_our_own_bucket_is_taken_back(rig: Rig, identity: s
     rig.forwarder.forward(SECOND, rig.stats(1))
     await other.has(1)
 
-    assert rig.forwarder.connections == 1
+    assert len(rig.open) == 1
     assert us.received == []
     assert rig.forwarder.reclaim(FIRST) == stats
     assert rig.forwarder.reclaim(FIRST) == []
@@ -414,7 +432,7 @@ async def test_the_end_does_not_wait_for_a_stuck_holder(rig: Rig, shakes_hands: 
     before = time.monotonic()
     await rig.forwarder.close()
     assert time.monotonic() - before < 8.0, "a websocket waits 10 s for a farewell, unless told otherwise"
-    assert rig.forwarder.connections == 0
+    assert not rig.open
     await stuck.stop()
 
 

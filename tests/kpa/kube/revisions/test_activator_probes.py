@@ -13,6 +13,7 @@ from kpa.kube.revisions.activator_probes import ActivatorProbes
 from metrics.key import Key
 from tests.kpa.kube import kube_samples as samples
 from tests.kube.stub_activator import Mode, StubActivator, activator
+from tests.waiting import until
 
 KEY = Key("shop", "cart-00002")
 _getaddrinfo = socket.getaddrinfo
@@ -33,9 +34,7 @@ class Asked:
     async def question(self) -> bool:
         """Ask, wait until the question is settled, and return what is said then."""
         assert not self.probes.answer(KEY)
-        async with asyncio.timeout(30):
-            while self.probes.asking:
-                await asyncio.sleep(0.005)
+        await until(lambda: not self.probes._asking, "the question is settled")
         return self.probes.answer(KEY)
 
 
@@ -82,9 +81,7 @@ async def test_an_answer_counts_once(asked: Asked) -> None:
 
 async def test_an_old_answer_does_not_count(asked: Asked) -> None:
     assert not asked.probes.answer(KEY)
-    async with asyncio.timeout(30):
-        while not asked.answered:
-            await asyncio.sleep(0.005)
+    await until(lambda: asked.answered, "an answer")
     asked.now += 5.1
     assert not asked.probes.answer(KEY)
 
@@ -129,9 +126,7 @@ async def test_nobody_is_asked_without_a_service(asked: Asked) -> None:
 async def test_one_question_at_a_time(asked: Asked) -> None:
     asked.stub.mode = "hang"
     assert not asked.probes.answer(KEY)
-    async with asyncio.timeout(30):
-        while not asked.stub.probes:
-            await asyncio.sleep(0.005)
+    await until(lambda: asked.stub.probes, "a probe")
     for _ in range(5):
         assert not asked.probes.answer(KEY)
         await asyncio.sleep(0.02)
@@ -141,9 +136,7 @@ async def test_one_question_at_a_time(asked: Asked) -> None:
 async def test_an_answer_for_a_revision_that_is_gone_is_not_kept(asked: Asked) -> None:
     assert not asked.probes.answer(KEY)
     del asked.podautoscalers[KEY]
-    async with asyncio.timeout(30):
-        while asked.probes.asking:
-            await asyncio.sleep(0.005)
+    await until(lambda: not asked.probes._asking, "the question is settled")
     assert asked.answered == []
     assert not asked.probes.answer(KEY)
 
@@ -151,9 +144,7 @@ async def test_an_answer_for_a_revision_that_is_gone_is_not_kept(asked: Asked) -
 async def test_the_end_waits_for_nobody(asked: Asked) -> None:
     asked.stub.mode = "hang"
     asked.probes.answer(KEY)
-    async with asyncio.timeout(30):
-        while not asked.stub.probes:
-            await asyncio.sleep(0.005)
+    await until(lambda: asked.stub.probes, "a probe")
     async with asyncio.timeout(30):
         await asked.probes.close()
-    assert asked.probes.asking == 0
+    assert not asked.probes._asking

@@ -84,7 +84,7 @@ class World:
 
     async def quiet(self) -> None:
         """Wait until nothing is left to be written."""
-        await self.until(lambda: not self.cluster._jobs.busy)
+        await self.until(lambda: not self.cluster._jobs._tasks)
         await asyncio.sleep(0)
 
 

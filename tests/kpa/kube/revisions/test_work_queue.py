@@ -10,6 +10,7 @@ from kpa.kube.revisions import work_queue
 from kpa.kube.revisions.priority_limiter import Rank, Turn, Turns
 from kpa.kube.revisions.work_queue import Latest
 from metrics.key import Key
+from tests.waiting import until
 
 A, B = Key("shop", "a"), Key("shop", "b")
 
@@ -34,16 +35,14 @@ class Work:
 
 async def idle(jobs: Latest[int]) -> None:
     """Wait until nothing is to do."""
-    async with asyncio.timeout(30):
-        while jobs.busy:
-            await asyncio.sleep(0.005)
+    await until(lambda: not jobs._tasks, "nothing is left to do")
 
 
 async def test_a_job_is_done_once_and_leaves_no_task() -> None:
     work = Work()
     jobs = Latest(work)
     jobs.submit(A, 1)
-    assert jobs.busy == 1
+    assert len(jobs._tasks) == 1
     await idle(jobs)
     assert work.done == [(A, 1)]
 
@@ -73,9 +72,7 @@ async def test_one_key_waits_for_no_other() -> None:
     jobs = Latest(work)
     jobs.submit(A, 1)
     jobs.submit(B, 1)
-    async with asyncio.timeout(30):
-        while not done:
-            await asyncio.sleep(0.005)
+    await until(lambda: done, "a job is done")
     assert done == [B]
     await jobs.close()
 
@@ -164,9 +161,7 @@ async def test_a_forgotten_job_that_waits_for_its_next_try_is_dropped() -> None:
     work.fails = [RuntimeError("no luck")] * 3
     jobs = Latest(work)
     jobs.submit(A, 1)
-    async with asyncio.timeout(30):
-        while len(work.fails) == 3:
-            await asyncio.sleep(0.005)
+    await until(lambda: len(work.fails) < 3, "the job has failed")
     jobs.forget(A)
     await idle(jobs)
     assert work.done == []
@@ -179,7 +174,7 @@ async def test_a_dropped_job_is_broken_off_and_a_later_one_is_done() -> None:
     jobs.submit(A, 1)
     await work.begun.wait()
     jobs.drop(A)
-    assert jobs.busy == 0
+    assert not jobs._tasks
     jobs.submit(A, 2)
     jobs.submit(A, 3)
     work.gate.set()
@@ -194,9 +189,7 @@ async def test_a_job_can_be_dropped_before_it_began_and_while_it_waits_for_its_n
     jobs.submit(A, 1)
     jobs.drop(A)
     jobs.submit(B, 1)
-    async with asyncio.timeout(30):
-        while work.fails:
-            await asyncio.sleep(0.005)
+    await until(lambda: not work.fails, "the job has failed")
     jobs.drop(B)
     jobs.drop(B)
     await asyncio.sleep(0.1)  # the next try would have been 0.05 s later
@@ -230,5 +223,5 @@ async def test_the_end_leaves_no_task() -> None:
     jobs.submit(B, 1)
     await work.begun.wait()
     await jobs.close()
-    assert jobs.busy == 0
+    assert not jobs._tasks
     assert work.done == []
