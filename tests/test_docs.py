@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from kpa.commands import reference
+from tests.tools.import_graph import PACKAGES, join, read_imports
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -73,6 +74,24 @@ def missing(page: Path) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_named_path_exists(page: Path) -> None:
     assert list(missing(page)) == []
+
+
+def test_the_architecture_shows_the_floors_and_imports_of_all_folders() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w/]+)/` \| .* \| (.*) \|$", text, re.MULTILINE))
+    shown = {name: set(re.findall(r"`([\w/]+)`", imports)) for name, imports in rows.items()}
+    floors = {
+        name: int(floor)
+        for floor, names in re.findall(r"^ {4,5}(\d+)   (.*)$", text, re.MULTILINE)
+        for name in re.findall(r"[a-z]\w+(?:/\w+)?(?=\*| |$)", names)
+    }
+    paths = [path.relative_to(ROOT) for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
+    files = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+    edges = join(read_imports(ROOT, files), lambda module: "/".join(files[module].parent.parts[:2]))
+    for importer, imported in edges:
+        if importer != "kpa":  # __main__ alone
+            assert imported in shown[importer], f"{importer} imports {imported}"
+            assert floors[importer] > floors[imported], f"{importer} imports {imported}"
 
 
 def test_every_module_that_the_documentation_runs_exists() -> None:
