@@ -37,7 +37,7 @@ from kpa.controller.hooks import Observers
 from kpa.controller.reconciler import Reconciler
 from kpa.controller.revisions import Pod, Revision
 from metrics.key import Key
-from metrics.scraping.collector import Collector, Target
+from metrics.scraping.collector import Collector, PodTarget
 from metrics.scraping.connection import request_bytes
 from metrics.stat import Stat
 
@@ -111,16 +111,16 @@ async def collector(port: int, revisions: int, pods: int, seconds: float) -> Cos
     """Return the cost of a collector in service."""
     recorded, costs = 0, list[Cost]()
 
-    def record(key: tuple[str, str], total: Stat, second: int) -> None:
+    def record(key: Key, total: Stat, second: int) -> None:
         nonlocal recorded
         assert total.timestamp == second
         recorded += 1
 
     collector = Collector(record, lambda key: None)
     for number in range(revisions):
-        targets = [Target(POD, _host(number + pod), port, float(pod)) for pod in range(pods)]
-        name = "bench", f"revision-{number}"
-        collector.watch(name, targets, stable_window=60.0, panic_window=6.0, missing_stats="zero")
+        targets = [PodTarget(POD, _host(number + pod), port, float(pod)) for pod in range(pods)]
+        key = Key("bench", f"revision-{number}")
+        collector.watch(key, targets, stable_window=60.0, panic_window=6.0, missing_stats="zero")
     running = asyncio.create_task(collector.run())
     await asyncio.sleep(revisions * pods / _CONNECTIONS_A_SECOND + 2.0)
     assert recorded >= revisions, "every pod is connected before we measure"
@@ -161,7 +161,7 @@ async def reconciler(port: int, revisions: int, pods: int, seconds: float) -> Co
     ]
     ended = 0
 
-    def count(key: tuple[str, str], seconds: float) -> None:
+    def count(key: Key, seconds: float) -> None:
         nonlocal ended
         ended += 1
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from config.resolve import RevisionSettings
 from kpa.controller.revisions import Revision
 from metrics.key import Key
-from metrics.sampling.failures import Problem
+from metrics.sampling.failures import ScrapeProblem
 from scaler.engine.decision import Decision
 from scaler.rules.plan import Plan
 
@@ -27,14 +27,14 @@ class Outcome:
         What the plan was made from.
     settings : RevisionSettings
         Those in force.
-    problem : Problem or None
+    problem : ScrapeProblem or None
         What has kept the load from being collected for some seconds.
     """
 
     plan: Plan
     decision: Decision
     settings: RevisionSettings
-    problem: Problem | None = None
+    problem: ScrapeProblem | None = None
 
 
 class Cluster(Protocol):

@@ -24,8 +24,8 @@ from kpa.controller.revisions import Revision
 from kpa.controller.status import RevisionStatus
 from kpa.controller.tracked_revision import Member
 from metrics.key import Key
-from metrics.sampling.routing import Access
-from metrics.scraping.collector import Collector, Target
+from metrics.sampling.routing import PodAccess
+from metrics.scraping.collector import Collector, PodTarget
 from metrics.scraping.resolver import LookUp, look_up
 from metrics.stat import Stat, StatMessage
 from scaler.engine.engine import Engine
@@ -72,7 +72,7 @@ class Fleet:
             self.engine.forget_data,
             clock=clock,
             observe=self._observers.scrape,
-            on_problem=lambda key: self._touch(Key(*key)),
+            on_problem=self._touch,
             look_up=look_up,
         )
         self._clock = clock
@@ -179,18 +179,18 @@ class Fleet:
         if member.scraped:
             self.collector.watch(
                 key,
-                [Target(pod.name, pod.host, pod.metrics_port, pod.started_at) for pod in pods],
+                [PodTarget(pod.name, pod.host, pod.metrics_port, pod.started_at) for pod in pods],
                 stable_window=member.settings.stable_window,
                 panic_window=member.settings.panic_window,
                 missing_stats=member.settings.missing_stats,
                 access=self._access(member.revision),
             )
 
-    def _access(self, revision: Revision) -> Access:
+    def _access(self, revision: Revision) -> PodAccess:
         """Return the ways to a revision's pods."""
         network = self._network
         service = f"{revision.private_service}.{revision.key.namespace}" if revision.private_service else ""
-        return Access(service, network.mesh_compatibility_mode, network.enable_mesh_pod_addressability)
+        return PodAccess(service, network.mesh_compatibility_mode, network.enable_mesh_pod_addressability)
 
     def _resolve(self, revision: Revision) -> RevisionSettings:
         return resolve(
@@ -201,7 +201,7 @@ class Fleet:
             self._progress_deadline,
         )
 
-    def _record_scrape(self, key: tuple[str, str], stat: Stat, second: int) -> None:
+    def _record_scrape(self, key: Key, stat: Stat, second: int) -> None:
         assert isinstance(key, Key)  # the collector hands back what `watch` was given
         self._record(key, stat if self._in_charge else stat.in_full(), second)
 

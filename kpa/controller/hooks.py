@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from metrics.key import Key
+
 
 @dataclass(slots=True)
 class Observers:
@@ -12,7 +14,7 @@ class Observers:
     ----------
     tick : callable (float)
         Seconds that a tick took.
-    scrape : callable ((namespace, name), float)
+    scrape : callable (Key, float)
         Seconds that a scrape of a revision took.
     scale : callable (int, int)
         Replicas before, and those asked for.
@@ -21,6 +23,6 @@ class Observers:
     """
 
     tick: Callable[[float], None] = lambda seconds: None
-    scrape: Callable[[tuple[str, str], float], None] = lambda key, seconds: None
+    scrape: Callable[[Key, float], None] = lambda key, seconds: None
     scale: Callable[[int, int], None] = lambda before, after: None
     stats: Callable[[int, int], None] = lambda received, unknown: None

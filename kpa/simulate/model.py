@@ -25,7 +25,8 @@ from kpa.simulate.requests import Requests
 from kpa.simulate.results import Results, collect
 from kpa.simulate.scenario import Scenario
 from kpa.simulate.traffic import KEY, Traffic
-from metrics.sampling.gap_filling import Continuity
+from metrics.key import Key
+from metrics.sampling.gap_filling import GapFiller
 from metrics.sampling.round import Round
 from metrics.stat import Stat, StatMessage
 from scaler.rules.burst import UNLIMITED
@@ -79,9 +80,9 @@ class Model:
             observers=Observers(scale=lambda before, after: self._recorder.scaled(self._cluster.now)),
             clock=lambda: EPOCH + self._cluster.now,
         )
-        continuity = Continuity(KEY, self._record_scrape, self._reconciler.engine.forget_data)
+        gap_filler = GapFiller(KEY, self._record_scrape, self._reconciler.engine.forget_data)
         chance = random.Random(scenario.seed)
-        self._round = Round(continuity, lambda began: None, shuffle=chance.shuffle)
+        self._round = Round(gap_filler, lambda began: None, shuffle=chance.shuffle)
         self._round.configure(settings.stable_window, settings.panic_window, settings.missing_stats)
         self._is_scraped = settings.target_burst_capacity != UNLIMITED
         self._scrape_phase = chance.uniform(0.0, 0.5)
@@ -150,7 +151,7 @@ class Model:
                 self._round.answered(pod, pod.stats.latest)
         self._events.add(now + 1.0, self._scrape)
 
-    def _record_scrape(self, key: tuple[str, str], stat: Stat, second: int) -> None:
+    def _record_scrape(self, key: Key, stat: Stat, second: int) -> None:
         self._reconciler.on_stats([StatMessage(*key, stat._replace(timestamp=second))])
 
     # What the reconciler does.

@@ -5,12 +5,12 @@ from collections import OrderedDict
 from kpa.dataplane.queue_proxy.server import QUEUE_DEPTH_FACTOR
 from kpa.dataplane.queue_proxy.stats import RequestStats
 from metrics.sampling.failures import Failure
-from metrics.sampling.pod_target import Target
+from metrics.sampling.pod_target import PodTarget
 from metrics.stat import Stat
 
 
 class SimulatedPod:
-    """A pod; it is a `metrics.sampling.pod_target.Askable` that always answers.
+    """A pod; it is a `metrics.sampling.pod_target.Scraper` that always answers.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class SimulatedPod:
         self.terminating_since = 0.0
         self.working = self.given = 0
         self.queue: OrderedDict[int, None] = OrderedDict()
-        self.target = Target(name, "simulated", 9090, epoch + started_at)
+        self.target = PodTarget(name, "simulated", 9090, epoch + started_at)
         self.trusted, self.waiting, self.awaited = True, False, False
         self.asked_in = 0
         self.late: Stat | None = None

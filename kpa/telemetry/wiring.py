@@ -8,7 +8,6 @@ from kpa.controller.hooks import Observers
 from kpa.controller.reconciler import Reconciler
 from kpa.runtime.heartbeat import Heartbeat
 from kpa.telemetry.telemetry import Telemetry
-from metrics.key import Key
 from metrics.stat_server import StatServer
 
 
@@ -35,7 +34,7 @@ def observers(telemetry: Telemetry, heartbeat: Heartbeat, dropped: Callable[[], 
 
     return Observers(
         tick=ticked,
-        scrape=lambda key, seconds: telemetry.observe_scrape(Key(*key), seconds),
+        scrape=telemetry.observe_scrape,
         scale=telemetry.count_scale,
         stats=count_stats,
     )

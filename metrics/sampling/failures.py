@@ -26,7 +26,7 @@ class Failure(StrEnum):
     REPEATED = "repeated"  # a service let only pods answer that had answered before
 
 
-class Problem(NamedTuple):
+class ScrapeProblem(NamedTuple):
     """What keeps a revision's load from being collected, in the words of Knative's conditions.
 
     Attributes
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
     text: str
 
 
-def pods_problem(failures: Iterable[Failure]) -> Problem:
+def pods_problem(failures: Iterable[Failure]) -> ScrapeProblem:
     """Return the problem of a revision of whose pods too few answered (`stats_scraper.go`, `scrapePods`).
 
     Examples
@@ -49,11 +49,11 @@ def pods_problem(failures: Iterable[Failure]) -> Problem:
     """
     found = set(failures)
     if found == {Failure.UNAVAILABLE}:
-        return Problem("CollectionFailed", "all pod scrapes returned 503 error")
-    return Problem("CollectionFailed", f"pods exhausted: {', '.join(sorted(found)) or 'no answer'}")
+        return ScrapeProblem("CollectionFailed", "all pod scrapes returned 503 error")
+    return ScrapeProblem("CollectionFailed", f"pods exhausted: {', '.join(sorted(found)) or 'no answer'}")
 
 
-def service_problem(failure: Failure, sample: int) -> Problem:
+def service_problem(failure: Failure, sample: int) -> ScrapeProblem:
     """Return the problem of a revision whose service failed (`stats_scraper.go`, `scrapeService`).
 
     Parameters
@@ -64,11 +64,11 @@ def service_problem(failure: Failure, sample: int) -> Problem:
     """
     context = f"unsuccessful scrape, sampleSize={sample}"
     if failure is Failure.REPEATED:
-        return Problem("DidNotReceiveStat", f"{context}: did not receive stat from an unscraped pod")
-    return Problem("CollectionFailed", f"{context}: {failure}")
+        return ScrapeProblem("DidNotReceiveStat", f"{context}: did not receive stat from an unscraped pod")
+    return ScrapeProblem("CollectionFailed", f"{context}: {failure}")
 
 
-class Trouble:
+class FailureTracker:
     """What keeps a revision's load from being collected, once it has done so for some rounds.
 
     A round that fails alone, as when a pod has just become ready, is not worth an object's status: the peer
@@ -76,19 +76,19 @@ class Trouble:
 
     Parameters
     ----------
-    told : callable
+    on_change : callable
         Called when `problem` has become another one.
 
     Attributes
     ----------
-    problem : Problem or None
+    problem : ScrapeProblem or None
     """
 
-    __slots__ = ("_in_a_row", "_told", "problem")
+    __slots__ = ("_in_a_row", "_on_change", "problem")
 
-    def __init__(self, told: Callable[[], None]) -> None:
-        self.problem: Problem | None = None
-        self._told = told
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self.problem: ScrapeProblem | None = None
+        self._on_change = on_change
         self._in_a_row = 0
 
     def succeed(self) -> None:
@@ -96,9 +96,9 @@ class Trouble:
         self._in_a_row = 0
         if self.problem is not None:
             self.problem = None
-            self._told()
+            self._on_change()
 
-    def fail(self, find: Callable[[], Problem]) -> None:
+    def fail(self, find: Callable[[], ScrapeProblem]) -> None:
         """Take note of a round that said nothing; `find` says why, and is called only if that matters."""
         self._in_a_row += 1
         if self._in_a_row < _LASTING:
@@ -106,4 +106,4 @@ class Trouble:
         found = find()
         if self.problem is None or self.problem.reason != found.reason:
             self.problem = found
-            self._told()
+            self._on_change()

@@ -22,12 +22,12 @@ MissingStats = Literal["hold", "zero"]
 """ConfigMap key `missing-stats`."""
 
 
-class Continuity:
+class GapFiller:
     """The recorded seconds of one revision.
 
     Parameters
     ----------
-    key : tuple of str
+    key : Key
         The revision.
     record : callable (key, Stat, int)
         Takes the revision's total for one unix second; called at most once for a second.

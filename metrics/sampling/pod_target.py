@@ -17,7 +17,7 @@ _LONGEST_BACK_OFF = 3
 """Rounds for which one that keeps failing is left alone."""
 
 
-class Target(NamedTuple):
+class PodTarget(NamedTuple):
     """Where one ready pod's queue-proxy answers.
 
     Attributes
@@ -39,7 +39,7 @@ class Target(NamedTuple):
     through: str = ""
 
 
-class Askable(Protocol):
+class Scraper(Protocol):
     """What a round needs of a pod; it tells `Round.answered` or `Round.failed`, but never within `ask`.
 
     Attributes
@@ -56,7 +56,7 @@ class Askable(Protocol):
         Why it gave no stat the last time; None if it did, or was never asked.
     """
 
-    target: Target
+    target: PodTarget
     trusted: bool
     waiting: bool
     asked_in: int
@@ -71,39 +71,39 @@ class Askable(Protocol):
         """Let a round pass without being asked."""
 
 
-class Exchange(Protocol):
-    """Asks a sample of pods at once, and calls `Round.heard` or `Round.disclose`.
+class Batch(Protocol):
+    """Asks a sample of pods at once, and calls `Round.batch_answered` or `Round.fall_back`.
 
     See `metrics.scraping.batch_scrape`.
     """
 
     @property
-    def asked(self) -> Sequence[Askable]:
+    def asked(self) -> Sequence[Scraper]:
         """Whom the last round asked."""
 
     def ask(self) -> None:
         """Ask."""
 
-    def disclose(self) -> None:
+    def fall_back(self) -> None:
         """Let the pods know that they were asked."""
 
 
-def is_young(pod: Askable, now: float, stable_window: float) -> bool:
+def is_young(pod: Scraper, now: float, stable_window: float) -> bool:
     """Say whether a pod has not been there for a stable window yet."""
     return now - pod.target.started_at < stable_window
 
 
-def asking_order(
-    pods: Sequence[Askable],
+def sampling_order(
+    pods: Sequence[Scraper],
     now: float,
     stable_window: float,
-    shuffle: Callable[[list[Askable]], None] = random.shuffle,
-) -> list[Askable]:
+    shuffle: Callable[[list[Scraper]], None] = random.shuffle,
+) -> list[Scraper]:
     """Order pods by how well they stand for all: trusted before others, old before young, else by chance.
 
     A pod as old as the stable window carries a usual share of the load; a young one fills up or is a spare.
     """
-    classes: tuple[list[Askable], ...] = ([], [], [], [])
+    classes: tuple[list[Scraper], ...] = ([], [], [], [])
     for pod in pods:
         classes[2 * (not pod.trusted) + is_young(pod, now, stable_window)].append(pod)
     for group in classes:
@@ -143,13 +143,13 @@ def total(sums: Loads, answers: int, pods: int, second: int) -> Stat:
     return tuple.__new__(Stat, fields)
 
 
-class Listener(Protocol):
+class ScrapeListener(Protocol):
     """Whom answers are for: a revision's round."""
 
-    def answered(self, pod: Askable, stat: Stat) -> None:
+    def answered(self, pod: Scraper, stat: Stat) -> None:
         """A stat came."""
 
-    def failed(self, pod: Askable) -> None:
+    def failed(self, pod: Scraper) -> None:
         """None will come."""
 
 

@@ -12,10 +12,10 @@ is unusual.
 import random
 from collections.abc import Callable, Iterator, Sequence
 
-from metrics.sampling.failures import Problem, Trouble
-from metrics.sampling.gap_filling import Continuity, MissingStats
-from metrics.sampling.pod_target import Askable, Exchange, asking_order, extrapolate, is_young, total
-from metrics.sampling.routing import Route
+from metrics.sampling.failures import FailureTracker, ScrapeProblem
+from metrics.sampling.gap_filling import GapFiller, MissingStats
+from metrics.sampling.pod_target import Batch, Scraper, extrapolate, is_young, sampling_order, total
+from metrics.sampling.routing import ScrapeRoute
 from metrics.sampling.sample_size import sample_size
 from metrics.stat import Loads, Stat
 
@@ -25,42 +25,42 @@ class Round:
 
     Parameters
     ----------
-    continuity : Continuity
+    gap_filler : GapFiller
         Takes the result, or that there is none.
     ended : callable (float)
         Called at the end of each round with the time at which it began.
-    route : Route, optional
+    route : ScrapeRoute, optional
         Whom to ask; the pods, if it is not given.
-    troubled : callable, optional
-        Called when `trouble.problem` has become another one.
+    on_problem : callable, optional
+        Called when `failure_tracker.problem` has become another one.
     shuffle : callable, optional
         Orders pods by chance, in place; a simulation has its own.
-    hush : callable (int), optional
+    batch_scrape : callable (int), optional
         Returns what asks a sample of that size at once from now on, if no pod has anything else to say.
     """
 
     __slots__ = (
-        "_answers", "_asked", "_awaited", "_began", "_ended", "_hold", "_hush", "_needed", "_open", "_order",
-        "_pods_then", "_quiet", "_second", "_shuffle", "_stable_window", "continuity", "pods", "route",
-        "trouble",
+        "_answers", "_asked", "_awaited", "_batch", "_batch_scrape", "_began", "_ended", "_hold", "_needed",
+        "_open", "_order", "_pods_then", "_second", "_shuffle", "_stable_window", "failure_tracker",
+        "gap_filler", "pods", "route",
     )  # fmt: skip
 
     def __init__(
         self,
-        continuity: Continuity,
+        gap_filler: GapFiller,
         ended: Callable[[float], None],
-        route: Route | None = None,
-        troubled: Callable[[], None] = lambda: None,
-        shuffle: Callable[[list[Askable]], None] = random.shuffle,
-        hush: Callable[[int], Exchange | None] = lambda sample: None,
+        route: ScrapeRoute | None = None,
+        on_problem: Callable[[], None] = lambda: None,
+        shuffle: Callable[[list[Scraper]], None] = random.shuffle,
+        batch_scrape: Callable[[int], Batch | None] = lambda sample: None,
     ) -> None:
         self._shuffle = shuffle
-        self._hush = hush
-        self._quiet: Exchange | None = None  # while there is one, no pod is looked at
-        self.continuity = continuity
-        self.route = route or Route()
-        self.trouble = Trouble(troubled)
-        self.pods: Sequence[Askable] = ()
+        self._batch_scrape = batch_scrape
+        self._batch: Batch | None = None  # while there is one, no pod is looked at
+        self.gap_filler = gap_filler
+        self.route = route or ScrapeRoute()
+        self.failure_tracker = FailureTracker(on_problem)
+        self.pods: Sequence[Scraper] = ()
         self._ended = ended
         self._stable_window = 60.0
         self._hold = True
@@ -71,31 +71,31 @@ class Round:
         self._needed = 0
         self._awaited = 0
         self._answers: list[Stat] = []
-        self._asked: list[Askable] = []
-        self._order: Iterator[Askable] = iter(())
+        self._asked: list[Scraper] = []
+        self._order: Iterator[Scraper] = iter(())
 
     def configure(self, stable_window: float, panic_window: float, missing_stats: MissingStats) -> None:
         """Set the windows, in seconds, and what becomes of a second without answers."""
         self._stable_window = stable_window
         self._hold = missing_stats == "hold"
-        self.continuity.configure(missing_stats, panic_window)
+        self.gap_filler.configure(missing_stats, panic_window)
 
-    def set_pods(self, pods: Sequence[Askable]) -> None:
+    def set_pods(self, pods: Sequence[Scraper]) -> None:
         """Replace the ready pods; a round that is open keeps those that it asked."""
-        self.disclose()
+        self.fall_back()
         self.pods = pods
         if not pods:
             self._open = False
-            self.continuity.scaled_to_zero()
-            self.trouble.succeed()
+            self.gap_filler.scaled_to_zero()
+            self.failure_tracker.succeed()
 
     def begin(self, second: int, now: float) -> None:
         """Ask a sample of the pods on behalf of a unix second; a round still open ends first."""
         if self._open:
             self._finish()
-        if self._quiet is not None:
+        if self._batch is not None:
             self._open, self._second, self._began = True, second, now
-            self._quiet.ask()
+            self._batch.ask()
             return
         pods = self.route.choose(self.pods)
         if not pods:
@@ -109,7 +109,7 @@ class Round:
         self._answers = []
         self._asked = []
         sampled = self._needed < len(pods)
-        ordered = asking_order(pods, now, self._stable_window, self._shuffle) if sampled else pods
+        ordered = sampling_order(pods, now, self._stable_window, self._shuffle) if sampled else pods
         self._order = iter(ordered)
         while len(self._asked) < self._needed and self._ask_next():
             pass
@@ -130,22 +130,22 @@ class Round:
 
     def clock_set_back(self) -> None:
         """Drop the open round and all that was recorded by the old clock."""
-        self.disclose()
+        self.fall_back()
         self._open = False
-        self.continuity.clock_set_back()
+        self.gap_filler.clock_set_back()
 
-    def heard(self, sums: Loads) -> None:
+    def batch_answered(self, sums: Loads) -> None:
         """Take the answers of the whole sample together."""
         self._open = False
-        self.continuity.succeed(self._second, total(sums, self._needed, self._pods_then, self._second))
+        self.gap_filler.succeed(self._second, total(sums, self._needed, self._pods_then, self._second))
         self._ended(self._began)
 
-    def disclose(self) -> None:
+    def fall_back(self) -> None:
         """Look at each pod by itself from now on, as if the open round had asked it so."""
-        quiet, self._quiet = self._quiet, None
-        if quiet is None or not self._open:
+        batch, self._batch = self._batch, None
+        if batch is None or not self._open:
             return
-        self._asked = list(quiet.asked)
+        self._asked = list(batch.asked)
         self._awaited = len(self._asked)
         self._answers = []
         for pod in self._asked:
@@ -153,9 +153,9 @@ class Round:
         spares = [pod for pod in self.pods if pod.asked_in != self._second]
         self._shuffle(spares)
         self._order = iter(spares)
-        quiet.disclose()
+        batch.fall_back()
 
-    def answered(self, pod: Askable, stat: Stat) -> None:
+    def answered(self, pod: Scraper, stat: Stat) -> None:
         """Take a pod's answer, to this round or to an earlier one."""
         if not self._open or pod.asked_in != self._second:
             pod.late = stat
@@ -164,7 +164,7 @@ class Round:
         self._answers.append(stat)
         self._resolve(pod)
 
-    def failed(self, pod: Askable) -> None:
+    def failed(self, pod: Scraper) -> None:
         """Ask a spare in the place of a pod that failed."""
         if self._open and pod.asked_in == self._second:
             self._ask_next()
@@ -181,7 +181,7 @@ class Round:
                 return True
         return False
 
-    def _resolve(self, pod: Askable) -> None:
+    def _resolve(self, pod: Scraper) -> None:
         if pod.awaited:
             pod.awaited = False
             self._awaited -= 1
@@ -205,7 +205,7 @@ class Round:
                 pod.awaited = pod.waiting
                 self._awaited += pod.waiting
 
-    def _turn_to(self, other: Askable) -> None:
+    def _turn_to(self, other: Scraper) -> None:
         """Go on with one that answers for all pods."""
         self._pods_then = self._needed = 1
         self._asked = []
@@ -214,32 +214,32 @@ class Round:
         self._await_suspects()
 
     def _finish(self) -> None:
-        self.disclose()
+        self.fall_back()
         self._open = False
         answers = self._answers
         if len(answers) == len(self._asked) == self._needed:
-            self._quiet = self._hushed()
+            self._batch = self._next_batch()
         if len(answers) < len(self._asked):
             for pod in self._asked:
                 if pod.late is not None:
                     answers.append(pod.late)
                     pod.late = None
         if len(answers) >= (1 if self._hold else self._needed):
-            self.continuity.succeed(self._second, extrapolate(answers, self._pods_then, self._second))
-            self.trouble.succeed()
+            self.gap_filler.succeed(self._second, extrapolate(answers, self._pods_then, self._second))
+            self.failure_tracker.succeed()
         else:
-            self.continuity.fail(self._second)
-            self.trouble.fail(self._problem)
+            self.gap_filler.fail(self._second)
+            self.failure_tracker.fail(self._problem)
         self._ended(self._began)
 
-    def _hushed(self) -> Exchange | None:
+    def _next_batch(self) -> Batch | None:
         """Return what may ask from now on: all pods together, or, of more than a sample, only old ones."""
         pods = self.pods
         if len(pods) != self._pods_then or not self.route.is_plain:
             return None
         if self._needed < len(pods) and any(is_young(pod, self._began, self._stable_window) for pod in pods):
             return None
-        return self._hush(self._needed)
+        return self._batch_scrape(self._needed)
 
-    def _problem(self) -> Problem:
+    def _problem(self) -> ScrapeProblem:
         return self.route.problem(self.pods)

@@ -20,15 +20,15 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from config.network import MeshMode
-from metrics.sampling.failures import Failure, Problem, pods_problem, service_problem
-from metrics.sampling.pod_target import Askable
+from metrics.sampling.failures import Failure, ScrapeProblem, pods_problem, service_problem
+from metrics.sampling.pod_target import Scraper
 from metrics.sampling.sample_size import sample_size
 
 _RETRY = 60
 """Rounds after which pods are tried beside a service that answers."""
 
 
-class Access(NamedTuple):
+class PodAccess(NamedTuple):
     """Ways to a revision's pods.
 
     Attributes
@@ -54,7 +54,7 @@ class Access(NamedTuple):
         return self.service if self.addressable else ""
 
 
-class Route:
+class ScrapeRoute:
     """Whom each round of one revision asks.
 
     Parameters
@@ -72,14 +72,14 @@ class Route:
 
     def __init__(self, switched: Callable[[bool], None] = lambda by_service: None) -> None:
         self.by_service = False
-        self._access = Access()
-        self._service: Askable | None = None
+        self._access = PodAccess()
+        self._service: Scraper | None = None
         self._switched = switched
         self._fell_back = False  # the service was asked in the place of pods
         self._due = 0  # rounds until pods are tried
-        self._tried: Sequence[Askable] = ()
+        self._tried: Sequence[Scraper] = ()
 
-    def configure(self, access: Access, service: Askable | None) -> None:
+    def configure(self, access: PodAccess, service: Scraper | None) -> None:
         """Set the ways there are; what was found out before is forgotten."""
         self.by_service = self._fell_back = False
         self._access, self._service = access, service
@@ -93,7 +93,7 @@ class Route:
         at_rest = service.failure is None and service.late is None and not service.waiting
         return at_rest and not (self._access.mode == "enabled" or self.by_service or self._fell_back)
 
-    def choose(self, pods: Sequence[Askable]) -> Sequence[Askable]:
+    def choose(self, pods: Sequence[Scraper]) -> Sequence[Scraper]:
         """Return whom a round asks that begins now: these ready pods, or the service alone."""
         service = self._service
         if service is None:
@@ -104,7 +104,7 @@ class Route:
         self._try_some(pods, service)
         return (service,)
 
-    def instead(self, pods: Sequence[Askable]) -> Askable | None:
+    def instead(self, pods: Sequence[Scraper]) -> Scraper | None:
         """Return whom to ask in the place of ready pods that all failed; None if that is no mesh's doing."""
         if self._access.mode != "auto" or self._access.addressable:
             return None
@@ -113,14 +113,14 @@ class Route:
         self._fell_back = True
         return self._service
 
-    def problem(self, pods: Sequence[Askable]) -> Problem:
+    def problem(self, pods: Sequence[Scraper]) -> ScrapeProblem:
         """Return why these ready pods, or the service in their place, told nothing."""
         service = self._service
         if service is not None and (self._access.mode == "enabled" or self._fell_back):
             return service_problem(service.failure or Failure.TIMEOUT, sample_size(len(pods)))
         return pods_problem(pod.failure for pod in pods if pod.failure is not None)
 
-    def _found_mesh(self, service: Askable, pods: Sequence[Askable]) -> bool:
+    def _found_mesh(self, service: Scraper, pods: Sequence[Scraper]) -> bool:
         """Draw conclusions from the answers so far."""
         if self.by_service:
             if self._tried and all(pod.trusted for pod in self._tried):
@@ -137,10 +137,10 @@ class Route:
         self._due, self._tried = _RETRY, ()
         self._switched(by_service)
 
-    def _try_some(self, pods: Sequence[Askable], service: Askable) -> None:
+    def _try_some(self, pods: Sequence[Scraper], service: Scraper) -> None:
         """Ask some pods beside the service, now and then, and at once while it fails; let the others rest."""
         self._due -= 1
-        chosen: Sequence[Askable] = ()
+        chosen: Sequence[Scraper] = ()
         if self.by_service and (self._due <= 0 or service.failure is not None):
             self._due = _RETRY
             chosen = random.sample(pods, sample_size(len(pods)))

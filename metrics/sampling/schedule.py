@@ -17,21 +17,21 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item", bound=Hashable)
 
 
-class Slots(Generic[Item]):
-    """A ring of places within the second; every item has one and falls due there once a second.
+class Schedule(Generic[Item]):
+    """A ring of slots within the second; every item has one and falls due there once a second.
 
     Parameters
     ----------
     per_second : int
-        Places a second.
+        Slots a second.
     used : int
         How many of them, from the start of the second, take items; the rest leaves time to answer.
     crowd : int
-        Items that a place takes before the next one is used: few items need few places.
+        Items that a slot takes before the next one is used: few items need few slots.
 
     Notes
     -----
-    Adding and removing cost O(used) and O(1), `advance` O(places passed + items due).
+    Adding and removing cost O(used) and O(1), `advance` O(slots passed + items due).
     """
 
     def __init__(self, per_second: int = 100, used: int = 50, crowd: int = 1) -> None:
@@ -40,14 +40,14 @@ class Slots(Generic[Item]):
         self._per_second = per_second
         self._crowd = crowd
         self._ring: list[dict[Item, None]] = [{} for _ in range(used)]
-        self._place_of: dict[Item, dict[Item, None]] = {}
+        self._slot_of: dict[Item, dict[Item, None]] = {}
         self._position: int | None = None
 
     def add(self, item: Item) -> None:
-        """Give an item the first place that is no crowd yet; where all are, the emptiest one."""
-        place = min(self._ring, key=lambda place: max(len(place), self._crowd - 1))
-        place[item] = None
-        self._place_of[item] = place
+        """Give an item the first slot below `crowd` items; without one, the emptiest slot."""
+        slot = min(self._ring, key=lambda slot: max(len(slot), self._crowd - 1))
+        slot[item] = None
+        self._slot_of[item] = slot
 
     def remove(self, item: Item) -> None:
         """Take an item out.
@@ -57,7 +57,7 @@ class Slots(Generic[Item]):
         KeyError
             It is not here.
         """
-        del self._place_of.pop(item)[item]
+        del self._slot_of.pop(item)[item]
 
     def advance(self, now: float) -> list[tuple[int, Item]]:
         """Return the rounds that are due by now and were not returned before, with their seconds.
@@ -76,9 +76,9 @@ class Slots(Generic[Item]):
         self._position = max(position, last)
         due = []
         for passed in range(last + 1, position + 1):
-            second, place = divmod(passed, self._per_second)
-            if place < len(self._ring):
-                due += [(second, item) for item in self._ring[place]]
+            second, slot = divmod(passed, self._per_second)
+            if slot < len(self._ring):
+                due += [(second, item) for item in self._ring[slot]]
         return due
 
     def restart_if_stepped_back(self, now: float) -> bool:
@@ -93,10 +93,10 @@ class Slots(Generic[Item]):
 
     def next_due(self) -> float | None:
         """Return the unix time at which the next item falls due; None without items or before `advance`."""
-        if self._position is None or not self._place_of:
+        if self._position is None or not self._slot_of:
             return None
         for position in range(self._position + 1, self._position + 1 + self._per_second):
-            place = position % self._per_second
-            if place < len(self._ring) and self._ring[place]:
+            slot = position % self._per_second
+            if slot < len(self._ring) and self._ring[slot]:
                 return position / self._per_second
         return None

@@ -5,7 +5,7 @@ the caches since the second before. While nothing goes wrong nobody needs them. 
 and names of a revision none of whose pods has more to say; nothing else is touched until something is late or
 not as usual. Then each pod goes on as if it had been asked by itself, and takes what was read:
 
-    Round ── ask ──> Quiet ── next turn: all usual ──> Round.heard(sums)
+    Round ── ask ──> BatchScrape ── next turn: all usual ──> Round.batch_answered(sums)
                        └── one is not ──> Round.disclose ──> PodScraper.was_asked, Connection.take(data)
 
 Only the round knows that it is open: a pod that was asked in this way does not know that it owes an answer.
@@ -16,24 +16,24 @@ import socket
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from metrics.sampling.pod_target import Askable
-from metrics.scraping.connection import Connection, read_all, send_all
+from metrics.sampling.pod_target import Scraper
+from metrics.scraping.connection import ScrapeConnection, read_all, send_all
 from metrics.scraping.poller import Poller
 from metrics.scraping.response import add_up
 from metrics.stat import Loads, Stat
 
 
-class Listener(Protocol):
+class BatchListener(Protocol):
     """The round that asks."""
 
-    def heard(self, sums: Loads) -> None:
+    def batch_answered(self, sums: Loads) -> None:
         """Take what all that were asked have together."""
 
-    def disclose(self) -> None:
-        """Go on with pods that were asked one by one, beginning with a call of `Quiet.disclose`."""
+    def fall_back(self) -> None:
+        """Go on with pods that were asked one by one, beginning with a call of `BatchScrape.fall_back`."""
 
 
-class QuietPod(Askable, Protocol):
+class BatchPod(Scraper, Protocol):
     """A pod that can be asked by others."""
 
     def was_asked(self) -> None:
@@ -41,22 +41,22 @@ class QuietPod(Askable, Protocol):
 
 
 class _Columns(NamedTuple):
-    pods: Sequence[QuietPod]
-    connections: Sequence[Connection]
+    pods: Sequence[BatchPod]
+    connections: Sequence[ScrapeConnection]
     names: Sequence[bytes]
     sockets: Sequence[socket.socket]
     requests: Sequence[bytes]
 
 
-class Quiet:
+class BatchScrape:
     """One revision's pods, each with a connection and none with an answer to come.
 
     Parameters
     ----------
-    listener : Listener
-    pods : sequence of QuietPod
+    listener : BatchListener
+    pods : sequence of BatchPod
         All of the same rank: by chance each stands for all as well as any other.
-    connections : sequence of Connection
+    connections : sequence of ScrapeConnection
         Of each pod.
     sample : int
         How many of them are asked in a round.
@@ -67,9 +67,9 @@ class Quiet:
 
     def __init__(
         self,
-        listener: Listener,
-        pods: Sequence[QuietPod],
-        connections: Sequence[Connection],
+        listener: BatchListener,
+        pods: Sequence[BatchPod],
+        connections: Sequence[ScrapeConnection],
         sample: int,
         poller: Poller,
     ) -> None:
@@ -84,7 +84,7 @@ class Quiet:
         self._unread = False
 
     @property
-    def asked(self) -> Sequence[QuietPod]:
+    def asked(self) -> Sequence[BatchPod]:
         """Whom the last round asked."""
         return self._asked.pods
 
@@ -104,13 +104,13 @@ class Quiet:
         answers = read_all(self._asked.sockets)
         sums = add_up(answers, self._asked.names)
         if sums is not None:
-            self._listener.heard(sums)
+            self._listener.batch_answered(sums)
             return
-        self._listener.disclose()
+        self._listener.fall_back()
         for connection, data in zip(self._asked.connections, answers, strict=True):
             connection.take(data)
 
-    def disclose(self) -> None:
+    def fall_back(self) -> None:
         """Let pods and connections know that they were asked; who was not read yet is read by itself."""
         for pod in self._asked.pods:
             pod.was_asked()

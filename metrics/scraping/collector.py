@@ -1,10 +1,10 @@
 """One loop for the whole fleet: each revision's pods are asked once a second, and its total is recorded.
 
-    Slots ── begins ──> Round ── asks ──> PodScraper ────────┬─> Connection <── HTTP ──> queue-proxy
-                        │ │ ├─ (nothing unusual) > Quiet ────┤
-                        │ │ └─ (a mesh) > ServiceScraper ────┘
-                        │ └──> Route     whom to ask
-                        └──> Continuity ──> record(key, total, second), forget_data(key)
+    Schedule ── begins ──> Round ── asks ──> PodScraper ──────────────┬─> ScrapeConnection ──> queue-proxy
+                           │ │ ├─ (nothing unusual) ──> BatchScrape ──┤
+                           │ │ └─ (a mesh) ──> ServiceScraper ────────┘
+                           │ └──> ScrapeRoute     which pods or service to ask
+                           └──> GapFiller ──> record(key, total, second), forget_data(key)
 
 Rounds begin within the first half of the second and end when their sample has answered, at the latest after
 `timeout`: what a second has to say is recorded within it. No task, timer or lock belongs to a revision or a
@@ -21,34 +21,34 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from metrics.key import Key
-from metrics.sampling.failures import Failure, Problem
-from metrics.sampling.gap_filling import Continuity, MissingStats
-from metrics.sampling.pod_target import Target
+from metrics.sampling.failures import Failure, ScrapeProblem
+from metrics.sampling.gap_filling import GapFiller, MissingStats
+from metrics.sampling.pod_target import PodTarget
 from metrics.sampling.round import Round
-from metrics.sampling.routing import Access
-from metrics.sampling.schedule import Slots
+from metrics.sampling.routing import PodAccess
+from metrics.sampling.schedule import Schedule
 from metrics.scraping.connector import Connector
 from metrics.scraping.resolver import LookUp, Resolver, look_up
-from metrics.scraping.revision_scraper import PODS_ONLY, Watched
-from metrics.scraping.service import Means
+from metrics.scraping.revision_scraper import PODS_ONLY, RevisionScraper
+from metrics.scraping.service import ScrapeResources
 from metrics.stat import Stat
 
-__all__ = ["Collector", "Target"]
+__all__ = ["Collector", "PodTarget"]
 
 _SLOTS = 20
-"""Places in a second, 50 ms each; rounds begin at the first half of them, and answers are read at the next.
+"""Slots in a second, 50 ms each; rounds begin at the first half of them, and answers are read at the next.
 
 Each wakes the process up, for 0.1 to 0.3 ms of CPU: what ten or more scrapes cost.
 """
 
 _CROWD = 100
-"""Revisions that begin together before another place is used."""
+"""Revisions that begin together before another slot is used."""
 
 _TURN = 0.02
 """Seconds between turns while connections are being opened or answers are late."""
 
 _PAUSE = 0.001
-"""Seconds for others between the turns of a place with more rounds than one turn takes."""
+"""Seconds for others between the turns of a slot with more rounds than one turn takes."""
 
 _TIMEOUT = 0.4
 """Seconds that a round waits for answers; the last record of a second is made 0.1 s before its end."""
@@ -114,53 +114,53 @@ class Collector:
         self._on_problem = on_problem
         self._connector = Connector()
         self._resolver = Resolver(look_up)
-        self._means = Means(self._connector, self._resolver, self.failures)
-        self._slots: Slots[Round] = Slots(_SLOTS, _SLOTS // 2, _CROWD)
-        self._watched: dict[Key, Watched] = {}
+        self._resources = ScrapeResources(self._connector, self._resolver, self.failures)
+        self._schedule: Schedule[Round] = Schedule(_SLOTS, _SLOTS // 2, _CROWD)
+        self._scrapers: dict[Key, RevisionScraper] = {}
         self._due: deque[tuple[int, Round]] = deque()
         self._deadlines: deque[tuple[float, Round, int]] = deque()
 
     def watch(
         self,
         key: Key,
-        targets: Sequence[Target],
+        targets: Sequence[PodTarget],
         *,
         stable_window: float,
         panic_window: float,
         missing_stats: MissingStats,
-        access: Access = PODS_ONLY,
+        access: PodAccess = PODS_ONLY,
     ) -> None:
         """Begin to scrape a revision, or take over what changed of it; its recorded seconds go on.
 
         Parameters
         ----------
-        key : tuple of str
-            Namespace and name.
-        targets : sequence of Target
+        key : Key
+            The revision.
+        targets : sequence of PodTarget
             Its ready pods, all of them.
         stable_window, panic_window : float
             Seconds; pods younger than the one are asked last, a value is held for at most the other.
         missing_stats : "hold" or "zero"
             What becomes of a second in which no pod answers (`zero`: in which the sample cannot be filled).
-        access : Access
+        access : PodAccess
             By which ways the pods may be reached; without, only they themselves.
 
         Notes
         -----
         Costs O(targets). Connections of pods that stay are kept, and so is what was found out about a mesh.
         """
-        watched = self._watched.get(key)
-        if watched is None:
-            watched = self._watched[key] = Watched(
+        scraper = self._scrapers.get(key)
+        if scraper is None:
+            scraper = self._scrapers[key] = RevisionScraper(
                 key,
-                Continuity(key, self._record, self._forget),
-                self._means,
+                GapFiller(key, self._record, self._forget),
+                self._resources,
                 partial(self._ended, key),
                 partial(self._on_problem, key),
             )
-            self._slots.add(watched.round)
-        watched.round.configure(stable_window, panic_window, missing_stats)
-        watched.follow(targets, access, stable_window)
+            self._schedule.add(scraper.round)
+        scraper.round.configure(stable_window, panic_window, missing_stats)
+        scraper.follow(targets, access, stable_window)
 
     def unwatch(self, key: Key) -> None:
         """End the scraping of a revision and close its connections; nothing is recorded for it any more.
@@ -170,14 +170,14 @@ class Collector:
         KeyError
             It is not watched.
         """
-        watched = self._watched.pop(key)
-        self._slots.remove(watched.round)
-        watched.close()
+        scraper = self._scrapers.pop(key)
+        self._schedule.remove(scraper.round)
+        scraper.close()
 
-    def problem(self, key: Key) -> Problem | None:
+    def problem(self, key: Key) -> ScrapeProblem | None:
         """Return what has kept a revision's load from being collected for some seconds, if anything has."""
-        watched = self._watched.get(key)
-        return None if watched is None else watched.round.trouble.problem
+        scraper = self._scrapers.get(key)
+        return None if scraper is None else scraper.round.failure_tracker.problem
 
     async def run(self) -> None:
         """Scrape until cancelled."""
@@ -187,7 +187,7 @@ class Collector:
 
     async def close(self) -> None:
         """Unwatch all revisions and close every connection."""
-        for key in list(self._watched):
+        for key in list(self._scrapers):
             self.unwatch(key)
         self._resolver.close()
         await self._connector.close()
@@ -197,18 +197,18 @@ class Collector:
 
         What was answered is read before deadlines are looked at, however late this is called.
         """
-        if self._slots.restart_if_stepped_back(now):
+        if self._schedule.restart_if_stepped_back(now):
             _log.warning("the clock was set back: all loads recorded so far are forgotten")
             self._deadlines.clear()
             self._due.clear()
-            for watched in list(self._watched.values()):
-                watched.round.clock_set_back()
+            for scraper in list(self._scrapers.values()):
+                scraper.round.clock_set_back()
         poller = self._connector.poller
         poller.turn(now)
         while self._deadlines and self._deadlines[0][0] <= now:
             _, round, second = self._deadlines.popleft()
             round.expire(second)
-        self._due += self._slots.advance(now)
+        self._due += self._schedule.advance(now)
         while self._due and not poller.full:
             second, round = self._due.popleft()
             round.begin(second, now)
@@ -224,7 +224,7 @@ class Collector:
             self._deadlines.popleft()
         if self._deadlines:
             due = min(due, self._deadlines[0][0])
-        slot = self._slots.next_due()
+        slot = self._schedule.next_due()
         return due if slot is None else min(due, slot)
 
     @property
@@ -239,7 +239,7 @@ class Collector:
             ", ".join(f"{kind} {count}" for kind, count in sorted(self.failures.items()) if count) or "none"
         )
         _log.warning(
-            "%s/%s: its load is unknown from now on; failed scrapes of all pods so far: %s", *key, counts
+            "%s: its load is unknown from now on; failed scrapes of all pods so far: %s", key, counts
         )
         self._forget_data(key)
 

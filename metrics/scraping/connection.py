@@ -1,7 +1,7 @@
 """One kept-alive HTTP connection to a pod's queue-proxy: no task, no callback, one answer at a time.
 
-Source: `knative/serving pkg/autoscaler/metrics/http_scrape_client.go`. Whatever breaks a rule of
-`Answer` ends the connection at once, so that neither a huge nor an endless body costs more than a few reads.
+Source: `knative/serving pkg/autoscaler/metrics/http_scrape_client.go`. A connection
+ends as soon as a rule of `Response` is broken, so a huge or endless body costs only a few reads.
 """
 
 import select
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from metrics.sampling.failures import Failure
 from metrics.scraping.poller import Poller
-from metrics.scraping.response import Answer, read_whole
+from metrics.scraping.response import Response, read_whole
 from metrics.stat import Stat
 
 _READ = 478
@@ -70,7 +70,7 @@ def read_all(sockets: Iterable[socket.socket]) -> list[bytes | None]:
 class Client(Protocol):
     """Whom a connection tells; after `failed` and `lost` the connection is of no more use."""
 
-    def connected(self, connection: "Connection") -> None:
+    def connected(self, connection: "ScrapeConnection") -> None:
         """The connection can be asked."""
 
     def answered(self, stat: Stat) -> None:
@@ -79,11 +79,11 @@ class Client(Protocol):
     def failed(self, failure: Failure) -> None:
         """What came is not acceptable; the connection is closed."""
 
-    def lost(self, connection: "Connection", unheard: bool) -> None:
+    def lost(self, connection: "ScrapeConnection", unheard: bool) -> None:
         """The other side closed; `unheard` if a request got no byte of an answer after earlier ones had."""
 
 
-class Connection:
+class ScrapeConnection:
     """A connection that asks for stats.
 
     Parameters
@@ -103,14 +103,14 @@ class Connection:
     request : bytes
     """
 
-    __slots__ = ("_answer", "_busy", "_client", "_poller", "_served", "request", "sock")
+    __slots__ = ("_busy", "_client", "_poller", "_response", "_served", "request", "sock")
 
     def __init__(self, client: Client, request: bytes, sock: socket.socket, poller: Poller) -> None:
         self._client: Client | None = client
         self.request = request
         self.sock = sock
         self._poller = poller
-        self._answer: Answer | None = None  # what came in parts so far
+        self._response: Response | None = None  # what came in parts so far
         self._busy = False
         self._served = False
         poller.add(sock.fileno(), self)
@@ -137,7 +137,7 @@ class Connection:
             return
         if data is None:
             self._poller.wait(self.sock.fileno(), self, select.POLLIN)
-        elif self._answer is None and (stat := read_whole(data)) is not None:
+        elif self._response is None and (stat := read_whole(data)) is not None:
             self._busy = False
             self._served = True
             client.answered(stat)
@@ -154,7 +154,7 @@ class Connection:
     def close(self) -> None:
         """End the connection without a word to the client."""
         if self._client is not None:
-            self._client = self._answer = None
+            self._client = self._response = None
             self._busy = False
             self._poller.remove(self.sock.fileno())
             self.sock.close()
@@ -162,7 +162,7 @@ class Connection:
     def drop(self) -> None:
         """End the connection and tell the client that it is lost."""
         client = self._client
-        unheard = self._busy and self._served and self._answer is None
+        unheard = self._busy and self._served and self._response is None
         self.close()
         if client is not None:
             client.lost(self, unheard)
@@ -172,16 +172,16 @@ class Connection:
 
     def _take_parts(self, data: bytes) -> None:
         """Read on until the verdict, or until nothing is there."""
-        answer = self._answer = self._answer or Answer()
+        response = self._response = self._response or Response()
         part: bytes | None = data
         while part:
-            verdict = answer.feed(part)
+            verdict = response.feed(part)
             if isinstance(verdict, Failure):
                 self._fail(verdict)
                 return
             if verdict is not None:
-                self._answer = None
-                self._finish(verdict, answer.keep)
+                self._response = None
+                self._finish(verdict, response.keep)
                 return
             part = self._read()
         if part is None:

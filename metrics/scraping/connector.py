@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
-from metrics.scraping.connection import Client, Connection
+from metrics.scraping.connection import Client, ScrapeConnection
 from metrics.scraping.poller import Poller
 
 _RATE = 2000.0
@@ -82,7 +82,7 @@ class _Opening:
             sock.close()
             self.begin()
         else:
-            self.pod.connected(Connection(self.pod, self.pod.request, sock, self._poller))
+            self.pod.connected(ScrapeConnection(self.pod, self.pod.request, sock, self._poller))
 
     def close(self) -> None:
         """Give up without a word."""

@@ -6,8 +6,8 @@ Time is counted in rounds, about one a second, so that no clock can mislead it.
 from collections import Counter
 
 from metrics.sampling.failures import Failure
-from metrics.sampling.pod_target import Listener, Target, back_off
-from metrics.scraping.connection import Connection, request_bytes
+from metrics.sampling.pod_target import PodTarget, ScrapeListener, back_off
+from metrics.scraping.connection import ScrapeConnection, request_bytes
 from metrics.scraping.connector import Connector
 from metrics.stat import Stat
 
@@ -24,8 +24,8 @@ class PodScraper:
 
     Parameters
     ----------
-    target : Target
-    listener : Listener
+    target : PodTarget
+    listener : ScrapeListener
         Told of answers and failures, but never within a call of `ask` or `rest`.
     connector : Connector
         Opens connections.
@@ -34,7 +34,7 @@ class PodScraper:
 
     Attributes
     ----------
-    connection : Connection or None
+    connection : ScrapeConnection or None
     """
 
     __slots__ = (
@@ -43,7 +43,7 @@ class PodScraper:
     )  # fmt: skip
 
     def __init__(
-        self, target: Target, listener: Listener, connector: Connector, failures: Counter[Failure]
+        self, target: PodTarget, listener: ScrapeListener, connector: Connector, failures: Counter[Failure]
     ) -> None:
         self.target = target
         self.trusted = True
@@ -55,7 +55,7 @@ class PodScraper:
         self._listener = listener
         self._connector = connector
         self._failures = failures
-        self.connection: Connection | None = None
+        self.connection: ScrapeConnection | None = None
         self._gone = False
         self._in_a_row = 0  # failures since the last answer
         self._skip = 0  # rounds to let pass
@@ -124,7 +124,7 @@ class PodScraper:
             self.waiting = False
             self._listener.failed(self)
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, connection: ScrapeConnection) -> None:
         """Take the connection and send what waits for it."""
         if self.wants_connection:
             self.connection = connection
@@ -159,7 +159,7 @@ class PodScraper:
         self._count(failure)
         self._listener.failed(self)
 
-    def lost(self, connection: Connection, unheard: bool) -> None:
+    def lost(self, connection: ScrapeConnection, unheard: bool) -> None:
         """Connect anew; a request that met a connection just being closed is sent once more."""
         if connection is not self.connection:
             return

@@ -5,7 +5,7 @@ exact type `application/protobuf` and at most 336 bytes of body is taken.
 
 Nearly all answers arrive whole, and begin as that of another pod did in the same second. `read_whole` takes
 them: the parser sees each distinct head once, and what it said of it holds for every answer with that head.
-All else goes through `Answer`, whose verdict the tests compare with that of `read_whole`.
+All else goes through `Response`, whose verdict the tests compare with that of `read_whole`.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ _HEADS = 1024
 
 
 def read_whole(data: bytes) -> Stat | None:
-    """Return the stat of a whole answer on a connection that stays open; None leaves the bytes to `Answer`.
+    """Return the stat of a whole answer on a connection that stays open; None leaves the bytes to `Response`.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def add_up(answers: Sequence[bytes | None], names: Sequence[bytes]) -> Loads | N
     Returns
     -------
     tuple of float, or None
-        None leaves all of them to `read_whole` and `Answer`.
+        None leaves all of them to `read_whole` and `Response`.
     """
     concurrency = proxied = requests = proxied_requests = 0.0
     head, start, whole = _NO_HEAD, 0, 0
@@ -98,13 +98,13 @@ def _body_length(head: bytes) -> int:
     The parser is a function of the bytes since the answer began. Once it has read a head that promises a
     length, it hands on that many bytes whatever they are, and the answer ends there.
     """
-    answer = Answer()
-    answer.feed(head)
-    plain = answer.status == 200 and answer.keep and not answer.body
-    return answer.length if plain and answer.failure is None else -1
+    response = Response()
+    response.feed(head)
+    plain = response.status == 200 and response.keep and not response.body
+    return response.length if plain and response.failure is None else -1
 
 
-class Answer:
+class Response:
     """An answer that comes in parts, or in any other way than the common one.
 
     Attributes

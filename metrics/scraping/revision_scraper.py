@@ -4,34 +4,34 @@ import logging
 from collections.abc import Callable, Sequence
 
 from metrics.key import Key
-from metrics.sampling.gap_filling import Continuity
-from metrics.sampling.pod_target import Target
+from metrics.sampling.gap_filling import GapFiller
+from metrics.sampling.pod_target import PodTarget
 from metrics.sampling.round import Round
-from metrics.sampling.routing import Access, Route
-from metrics.scraping.batch_scrape import Quiet
+from metrics.sampling.routing import PodAccess, ScrapeRoute
+from metrics.scraping.batch_scrape import BatchScrape
 from metrics.scraping.pod_scraper import PodScraper
-from metrics.scraping.service import Means, ServiceScraper
+from metrics.scraping.service import ScrapeResources, ServiceScraper
 
 _log = logging.getLogger(__name__)
 
-PODS_ONLY = Access()
+PODS_ONLY = PodAccess()
 """No service stands before the pods."""
 
 
-class Watched:
+class RevisionScraper:
     """What belongs to one revision.
 
     Parameters
     ----------
-    key : tuple of str
-        Namespace and name.
-    continuity : Continuity
-    means : Means
+    key : Key
+        The revision.
+    gap_filler : GapFiller
+    resources : ScrapeResources
         What it shares with others.
     ended : callable (float)
         Called at the end of each round with the time at which it began.
-    troubled : callable
-        Called when `round.trouble.problem` has become another one.
+    on_problem : callable
+        Called when `round.failure_tracker.problem` has become another one.
 
     Attributes
     ----------
@@ -40,30 +40,32 @@ class Watched:
         By target, whatever its age.
     """
 
-    __slots__ = ("_access", "_key", "_means", "_service", "pods", "round")
+    __slots__ = ("_access", "_key", "_resources", "_service", "pods", "round")
 
     def __init__(
         self,
         key: Key,
-        continuity: Continuity,
-        means: Means,
+        gap_filler: GapFiller,
+        resources: ScrapeResources,
         ended: Callable[[float], None],
-        troubled: Callable[[], None],
+        on_problem: Callable[[], None],
     ) -> None:
-        self.round = Round(continuity, ended, Route(self._switched), troubled, hush=self._hush)
-        self.pods: dict[Target, PodScraper] = {}
+        self.round = Round(
+            gap_filler, ended, ScrapeRoute(self._switched), on_problem, batch_scrape=self._batch_scrape
+        )
+        self.pods: dict[PodTarget, PodScraper] = {}
         self._key = key
-        self._means = means
+        self._resources = resources
         self._access = PODS_ONLY
         self._service: ServiceScraper | None = None
 
-    def follow(self, targets: Sequence[Target], access: Access, stable_window: float) -> None:
+    def follow(self, targets: Sequence[PodTarget], access: PodAccess, stable_window: float) -> None:
         """Take over the ready pods and the ways to them; scrapers of those that stay go on.
 
         Parameters
         ----------
-        targets : sequence of Target
-        access : Access
+        targets : sequence of PodTarget
+        access : PodAccess
         stable_window : float
             Seconds.
         """
@@ -78,16 +80,16 @@ class Watched:
         self._replace_pods(())
         self._replace_service(PODS_ONLY)
 
-    def _replace_pods(self, targets: Sequence[Target]) -> None:
+    def _replace_pods(self, targets: Sequence[PodTarget]) -> None:
         before, through = self.pods, self._access.through
-        after: dict[Target, PodScraper] = {}
+        after: dict[PodTarget, PodScraper] = {}
         for target in targets:
             target = target._replace(through=through)
             ageless = target._replace(started_at=0.0)
             pod = (
                 after.get(ageless)
                 or before.pop(ageless, None)
-                or PodScraper(target, self.round, self._means.connector, self._means.failures)
+                or PodScraper(target, self.round, self._resources.connector, self._resources.failures)
             )
             pod.target = target
             after[ageless] = pod
@@ -96,14 +98,14 @@ class Watched:
         for pod in before.values():
             pod.close()
 
-    def _replace_service(self, access: Access) -> None:
+    def _replace_service(self, access: PodAccess) -> None:
         before, self._access = self._service, access
-        self._service = ServiceScraper(access, self.round, self._means) if access.service else None
+        self._service = ServiceScraper(access, self.round, self._resources) if access.service else None
         self.round.route.configure(access, self._service)
         if before is not None:
             before.close()
 
-    def _hush(self, sample: int) -> Quiet | None:
+    def _batch_scrape(self, sample: int) -> BatchScrape | None:
         """Return what asks so many pods at once; None if one is without a connection or has more to say."""
         pods = tuple(self.pods.values())
         connections = []
@@ -111,11 +113,11 @@ class Watched:
             if pod.connection is None or not pod.at_rest:
                 return None
             connections.append(pod.connection)
-        return Quiet(self.round, pods, connections, sample, self._means.connector.poller)
+        return BatchScrape(self.round, pods, connections, sample, self._resources.connector.poller)
 
     def _switched(self, by_service: bool) -> None:
         if by_service:
             service = self._access.service
-            _log.info("%s/%s: a mesh hides its pods; their load is asked of service %s", *self._key, service)
+            _log.info("%s: a mesh hides its pods; their load is asked of service %s", self._key, service)
         else:
-            _log.info("%s/%s: its pods are asked themselves again", *self._key)
+            _log.info("%s: its pods are asked themselves again", self._key)

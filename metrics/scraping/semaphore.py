@@ -7,14 +7,14 @@ _AT_ONCE = 64
 """Scrapes of services at a time, with at most 16 connections each."""
 
 
-class Entrant(Protocol):
-    """Who waits at a gate."""
+class Waiter(Protocol):
+    """Waits at a semaphore."""
 
     def begin(self) -> None:
-        """Go through; called at once or later."""
+        """Start; called at once or later."""
 
 
-class Gate:
+class ScrapeSemaphore:
     """Lets a bounded number of scrapes go on at a time, in the order in which they came.
 
     Parameters
@@ -24,24 +24,24 @@ class Gate:
 
     def __init__(self, at_once: int = _AT_ONCE) -> None:
         self._at_once = at_once
-        self._inside: set[Entrant] = set()
-        self._waiting: deque[Entrant] = deque()
+        self._inside: set[Waiter] = set()
+        self._waiting: deque[Waiter] = deque()
 
-    def enter(self, entrant: Entrant) -> None:
+    def enter(self, waiter: Waiter) -> None:
         """Have one begin as soon as there is room."""
-        self._waiting.append(entrant)
+        self._waiting.append(waiter)
         self._admit()
 
-    def leave(self, entrant: Entrant) -> None:
+    def leave(self, waiter: Waiter) -> None:
         """Make room for the next; one that still waits waits no longer."""
-        if entrant in self._inside:
-            self._inside.remove(entrant)
+        if waiter in self._inside:
+            self._inside.remove(waiter)
             self._admit()
         else:
-            self._waiting.remove(entrant)
+            self._waiting.remove(waiter)
 
     def _admit(self) -> None:
         while self._waiting and len(self._inside) < self._at_once:
-            entrant = self._waiting.popleft()
-            self._inside.add(entrant)
-            entrant.begin()
+            waiter = self._waiting.popleft()
+            self._inside.add(waiter)
+            waiter.begin()

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from metrics.sampling.failures import Failure
-from metrics.sampling.pod_target import Listener, Target, back_off
-from metrics.sampling.routing import Access
+from metrics.sampling.pod_target import PodTarget, ScrapeListener, back_off
+from metrics.sampling.routing import PodAccess
 from metrics.sampling.service_sample import ServiceSample
 from metrics.scraping.connection import request_bytes
 from metrics.scraping.connector import Connector
 from metrics.scraping.resolver import Resolver
-from metrics.scraping.semaphore import Gate
+from metrics.scraping.semaphore import ScrapeSemaphore
 from metrics.scraping.service_try import Try
 from metrics.stat import Stat
 
@@ -34,7 +34,7 @@ _LONGEST_TRY, _LONGEST_SCRAPE = 2, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ScrapeResources:
     """What the scrapers of all services share.
 
     Attributes
@@ -43,35 +43,35 @@ class Means:
     resolver : Resolver
     failures : Counter of Failure
         Counts scrapes that failed.
-    gate : Gate
+    semaphore : ScrapeSemaphore
     """
 
     connector: Connector
     resolver: Resolver
     failures: Counter[Failure]
-    gate: Gate = field(default_factory=Gate)
+    semaphore: ScrapeSemaphore = field(default_factory=ScrapeSemaphore)
 
 
 class ServiceScraper:
-    """Asks one service for what all pods behind it say together; a `metrics.sampling.pod_target.Askable`.
+    """Asks one service for what all pods behind it say together; a `metrics.sampling.pod_target.Scraper`.
 
     Parameters
     ----------
-    access : Access
+    access : PodAccess
         Names the service.
-    listener : Listener
+    listener : ScrapeListener
         Told of totals and failures, but never within a call of `ask` or `rest`.
-    means : Means
+    resources : ScrapeResources
     """
 
     __slots__ = (
-        "_access", "_addresses", "_gone", "_in_a_row", "_listener", "_means", "_number", "_pods", "_request",
-        "_rounds", "_sample", "_skip", "_stable_window", "_tries", "_turn", "asked_in", "awaited", "failure",
-        "late", "target", "trusted", "waiting",
+        "_access", "_addresses", "_gone", "_in_a_row", "_listener", "_number", "_pods", "_request",
+        "_resources", "_rounds", "_sample", "_skip", "_stable_window", "_tries", "_turn", "asked_in",
+        "awaited", "failure", "late", "target", "trusted", "waiting",
     )  # fmt: skip
 
-    def __init__(self, access: Access, listener: Listener, means: Means) -> None:
-        self.target = Target(access.service, access.service, access.port, 0.0)
+    def __init__(self, access: PodAccess, listener: ScrapeListener, resources: ScrapeResources) -> None:
+        self.target = PodTarget(access.service, access.service, access.port, 0.0)
         self._request = request_bytes(access.service, access.port, keep=False)
         self.trusted = True
         self.waiting = False
@@ -81,7 +81,7 @@ class ServiceScraper:
         self.failure: Failure | None = None
         self._access = access
         self._listener = listener
-        self._means = means
+        self._resources = resources
         self._gone = False
         self._in_a_row = 0  # failures since the last total
         self._skip = 0  # rounds to let pass
@@ -109,7 +109,7 @@ class ServiceScraper:
         self.waiting = True
         self.trusted = False
         self._rounds = -1
-        self._means.gate.enter(self)
+        self._resources.semaphore.enter(self)
         return True
 
     def rest(self) -> None:
@@ -123,19 +123,19 @@ class ServiceScraper:
     def close(self) -> None:
         """The service is of no more use; a round that waits for it goes on without."""
         self._gone = True
-        self._means.resolver.forget(self._access.service)
+        self._resources.resolver.forget(self._access.service)
         if self.waiting:
             self._end()
             self._listener.failed(self)
 
     def begin(self) -> None:
-        """Go through the gate."""
+        """Start: the semaphore has room."""
         self._rounds = 0
-        addresses = self._means.resolver.find(self._access.service, partial(self._found, self._number))
+        addresses = self._resources.resolver.find(self._access.service, partial(self._found, self._number))
         if addresses:
             self._start(addresses)
 
-    def heard(self, asker: int, outcome: Stat | Failure) -> None:
+    def try_ended(self, asker: int, outcome: Stat | Failure) -> None:
         """Take the outcome of a try."""
         assert self._sample is not None
         del self._tries[asker]
@@ -169,7 +169,7 @@ class ServiceScraper:
         self._turn += 1
         address = self._addresses[self._turn % len(self._addresses)], self._access.port
         self._tries[asker] = Try(self, asker, address, self._request)
-        self._means.connector.want(self._tries[asker], later=True)
+        self._resources.connector.want(self._tries[asker], later=True)
 
     def _let_pass(self) -> None:
         """Count a round that a scrape has taken; what is overdue ends as soon as we may tell of it."""
@@ -194,7 +194,7 @@ class ServiceScraper:
             self.trusted, self.failure, self._in_a_row = True, None, 0
             self._listener.answered(self, outcome)
             return
-        self._means.failures[outcome] += 1
+        self._resources.failures[outcome] += 1
         self.failure = outcome
         self._in_a_row += 1
         self._skip = back_off(self._in_a_row)
@@ -208,4 +208,4 @@ class ServiceScraper:
         for each in self._tries.values():
             each.close()
         self._tries.clear()
-        self._means.gate.leave(self)
+        self._resources.semaphore.leave(self)

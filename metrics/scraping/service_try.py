@@ -3,14 +3,14 @@
 from typing import Protocol
 
 from metrics.sampling.failures import Failure
-from metrics.scraping.connection import Connection
+from metrics.scraping.connection import ScrapeConnection
 from metrics.stat import Stat
 
 
-class Listener(Protocol):
+class TryListener(Protocol):
     """Whom a try tells of its end."""
 
-    def heard(self, asker: int, outcome: Stat | Failure) -> None:
+    def try_ended(self, asker: int, outcome: Stat | Failure) -> None:
         """Take what came of it."""
 
 
@@ -19,7 +19,7 @@ class Try:
 
     Parameters
     ----------
-    listener : Listener
+    listener : TryListener
     asker : int
         On whose behalf; told with the outcome.
     address : tuple of str and int
@@ -33,20 +33,20 @@ class Try:
 
     __slots__ = ("_asker", "_connection", "_listener", "address", "request", "rounds")
 
-    def __init__(self, listener: Listener, asker: int, address: tuple[str, int], request: bytes) -> None:
+    def __init__(self, listener: TryListener, asker: int, address: tuple[str, int], request: bytes) -> None:
         self.address = address
         self.request = request
         self.rounds = 0
-        self._listener: Listener | None = listener
+        self._listener: TryListener | None = listener
         self._asker = asker
-        self._connection: Connection | None = None
+        self._connection: ScrapeConnection | None = None
 
     @property
     def wants_connection(self) -> bool:
         """It has not been sent, and somebody waits for it."""
         return self._listener is not None and self._connection is None
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, connection: ScrapeConnection) -> None:
         """Send the request."""
         if self.wants_connection:
             self._connection = connection
@@ -66,7 +66,7 @@ class Try:
         """Take why there is none."""
         self.end(failure)
 
-    def lost(self, connection: Connection, unheard: bool) -> None:
+    def lost(self, connection: ScrapeConnection, unheard: bool) -> None:
         """The service hung up first."""
         if connection is self._connection:
             self.end(Failure.CLOSED)
@@ -76,7 +76,7 @@ class Try:
         listener = self._listener
         self.close()
         if listener is not None:
-            listener.heard(self._asker, outcome)
+            listener.try_ended(self._asker, outcome)
 
     def close(self) -> None:
         """Hang up without a word."""

@@ -10,7 +10,7 @@ NEVER = -(2**40)
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class WindowHistory:
     """What one column knows, to be put into another one.
 
     Attributes
@@ -28,7 +28,7 @@ class History:
     values: NDArray[np.float64]
     totals: NDArray[np.float64] | None = None
 
-    def resized(self, window: float, now: float) -> "History":
+    def resized(self, window: float, now: float) -> "WindowHistory":
         """Return what survives if a window of this many seconds changes its length now.
 
         Data within the old window is kept as if the old window had been full, so an average that was partial
@@ -39,15 +39,15 @@ class History:
         """
         if int(now // 1) - self.last > window:
             return self.emptied()
-        return History(self.last - self.values.shape[1] + 1, self.last, self.values)
+        return WindowHistory(self.last - self.values.shape[1] + 1, self.last, self.values)
 
-    def emptied(self) -> "History":
+    def emptied(self) -> "WindowHistory":
         """Return one of as many seconds in which nothing is known."""
-        return History(NEVER, NEVER, np.zeros_like(self.values))
+        return WindowHistory(NEVER, NEVER, np.zeros_like(self.values))
 
 
 @dataclass(frozen=True, slots=True)
-class Histories:
+class WindowHistories:
     """What several columns know, as arrays.
 
     Attributes
@@ -55,7 +55,7 @@ class Histories:
     window : ndarray, shape (n,), float64
         Seconds of each window.
     first, last : ndarray, shape (n,), int64
-        As of a `History`.
+        As of a `WindowHistory`.
     totals : ndarray, shape (n_series, n), float64
     values : ndarray, shape (n_series, n_seconds, n), float64
         Newest first; zero beyond each window.

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.windows.averages import round6, smoothing
-from metrics.windows.history import NEVER, Histories, History
+from metrics.windows.history import NEVER, WindowHistories, WindowHistory
 
 Columns: TypeAlias = slice | NDArray[np.intp]
 """Which revisions: a slice without a step, or distinct indices."""
@@ -91,13 +91,13 @@ class Buckets:
         self._totals[:, column] = 0.0
         self._first[column] = self._last[column] = NEVER
 
-    def extract(self, column: int) -> History:
+    def extract(self, column: int) -> WindowHistory:
         """Return what a column knows, newest first, over its own window."""
         size, last = int(self._size[column]), int(self._last[column])
         rows = (last - np.arange(size)) % self.slots
-        return History(int(self._first[column]), last, self._sums[:, rows, column])
+        return WindowHistory(int(self._first[column]), last, self._sums[:, rows, column])
 
-    def restore(self, column: int, history: History) -> None:
+    def restore(self, column: int, history: WindowHistory) -> None:
         """Replace what a column knows; seconds beyond its window are left out."""
         self.clear(column)
         kept = min(int(self._size[column]), history.values.shape[1])
@@ -109,15 +109,17 @@ class Buckets:
             self._totals[:, column] = np.add.accumulate(history.values[:, :kept], axis=1)[:, -1]
         self._first[column], self._last[column] = history.first, history.last
 
-    def histories(self, columns: NDArray[np.intp]) -> Histories:
+    def histories(self, columns: NDArray[np.intp]) -> WindowHistories:
         """Return what some columns know, each over its own window."""
         size, last = self._size[columns], self._last[columns]
         ages = np.arange(int(size.max(initial=0)))[:, None]
         values = self._sums[:, (last - ages) % self.slots, columns]
         values *= ages < size
-        return Histories(self._window[columns], self._first[columns], last, self._totals[:, columns], values)
+        return WindowHistories(
+            self._window[columns], self._first[columns], last, self._totals[:, columns], values
+        )
 
-    def history_for_resize(self, column: int, now: float) -> History:
+    def history_for_resize(self, column: int, now: float) -> WindowHistory:
         """Return what survives if the window of a column changes its length now."""
         return self.extract(column).resized(float(self._window[column]), now)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.windows.history import Histories, History
+from metrics.windows.history import WindowHistories, WindowHistory
 from metrics.windows.ring import Buckets, Columns
 
 CONCURRENCY, REQUESTS = 0, 1
@@ -59,8 +59,8 @@ class Observation:
 class ColumnHistory:
     """What one column's windows know."""
 
-    stable: History
-    panic: History
+    stable: WindowHistory
+    panic: WindowHistory
 
 
 class Windows:
@@ -142,7 +142,7 @@ class Windows:
         self.flush()
         return ColumnHistory(self.stable.extract(column), self.panic.extract(column))
 
-    def histories(self, columns: NDArray[np.intp]) -> tuple[Histories, Histories]:
+    def histories(self, columns: NDArray[np.intp]) -> tuple[WindowHistories, WindowHistories]:
         """Return all that some columns know, in their stable and in their panic windows."""
         self.flush()
         return self.stable.histories(columns), self.panic.histories(columns)

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.windows.history import NEVER, History
+from metrics.windows.history import NEVER, WindowHistory
 from metrics.windows.windows import KNOWN_AT, ColumnHistory
 from scaler.engine.snapshot_record import Saved
 from scaler.rules.bounds import UNKNOWN
@@ -130,7 +130,7 @@ def _shift(gap: int, panic_window: float) -> int:
     return gap - 1 if gap > panic_window else 0
 
 
-def _mean(panic: History, complete: int) -> NDArray[np.float64]:
+def _mean(panic: WindowHistory, complete: int) -> NDArray[np.float64]:
     """Return the mean over the last complete seconds; zeros without any."""
     newest = max(panic.last - complete, 0)
     seconds = min(panic.last, complete) - panic.first + 1
@@ -141,7 +141,9 @@ def _mean(panic: History, complete: int) -> NDArray[np.float64]:
     return mean
 
 
-def _bridged(history: History, moved: int, complete: int, until: int, held: NDArray[np.float64]) -> History:
+def _bridged(
+    history: WindowHistory, moved: int, complete: int, until: int, held: NDArray[np.float64]
+) -> WindowHistory:
     """Move a history in time, and hold its load from its last complete second on."""
     if history.last == NEVER:
         return history
@@ -151,7 +153,7 @@ def _bridged(history: History, moved: int, complete: int, until: int, held: NDAr
     within = (ages >= 0) & (ages < size)
     values = np.where(within, history.values[:, np.clip(ages, 0, size - 1)], 0.0)
     values = np.where(seconds > complete, np.maximum(values, held[:, None]), values)
-    return History(history.first + moved, until, values)
+    return WindowHistory(history.first + moved, until, values)
 
 
 def _memory_of_answers(saved: Saved) -> Saved:

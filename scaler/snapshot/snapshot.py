@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.resolve import LONGEST_WINDOW
-from metrics.windows.history import NEVER, Histories, History
+from metrics.windows.history import NEVER, WindowHistories, WindowHistory
 from metrics.windows.windows import ColumnHistory
 from scaler.engine.block import Block
 from scaler.engine.engine import Engine
@@ -112,7 +112,7 @@ def _payload(header: dict[str, Any], block: Block, columns: NDArray[np.intp]) ->
     return pack(header, arrays, _ARRAYS)
 
 
-def _apart(stable: Histories, panic: Histories) -> NDArray[np.bool_]:
+def _apart(stable: WindowHistories, panic: WindowHistories) -> NDArray[np.bool_]:
     """Tell whose panic window holds something else than the newest part of the stable one."""
     shared = min(stable.values.shape[1], panic.values.shape[1])
     within = np.arange(shared)[:, None] < np.ceil(panic.window)
@@ -173,7 +173,9 @@ def _check(arrays: Arrays, revisions: int) -> None:
             raise ValueError(f"{ring} has steps that never were")
 
 
-def _histories(header: Mapping[str, Any], arrays: Arrays, n: int) -> tuple[list[History], list[History]]:
+def _histories(
+    header: Mapping[str, Any], arrays: Arrays, n: int
+) -> tuple[list[WindowHistory], list[WindowHistory]]:
     seconds, panic_seconds = int(header["seconds"]), int(header["panic_seconds"])
     if not 0 <= panic_seconds <= LONGEST_WINDOW >= seconds >= 0:
         raise ValueError(f"windows of {seconds} and {panic_seconds} seconds")
@@ -191,11 +193,11 @@ def _histories(header: Mapping[str, Any], arrays: Arrays, n: int) -> tuple[list[
 
 def _each(
     arrays: Arrays, prefix: str, values: NDArray[np.float64], sizes: NDArray[np.int64]
-) -> list[History]:
+) -> list[WindowHistory]:
     totals = arrays[f"{prefix}totals"].reshape(2, -1)
     first, last = arrays[f"{prefix}first"].tolist(), arrays[f"{prefix}last"].tolist()
     return [
-        History(first[row], last[row], values[:, : sizes[row], row], totals[:, row])
+        WindowHistory(first[row], last[row], values[:, : sizes[row], row], totals[:, row])
         for row in range(values.shape[2])
     ]
 

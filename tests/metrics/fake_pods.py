@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from metrics.scraping.collector import Target
+from metrics.scraping.collector import PodTarget
 from metrics.stat import Stat
 from tests.servers import ScriptedServer
 
@@ -66,8 +66,8 @@ class FakePod(ScriptedServer):
         for writer in self.open:
             writer.close()
 
-    def target(self, name: str = "pod", started_at: float = 0.0) -> Target:
-        return Target(name, self.host, self.port, started_at)
+    def target(self, name: str = "pod", started_at: float = 0.0) -> PodTarget:
+        return PodTarget(name, self.host, self.port, started_at)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

@@ -6,15 +6,15 @@ the deadlines are past. What is recorded at the half was delayed by nobody.
 
 from collections.abc import Callable, Sequence
 
-from metrics.sampling.failures import Problem
+from metrics.key import Key
+from metrics.sampling.failures import ScrapeProblem
 from metrics.sampling.gap_filling import MissingStats
-from metrics.sampling.routing import Access
+from metrics.sampling.routing import PodAccess
 from metrics.scraping.collector import Collector
-from metrics.scraping.revision_scraper import PODS_ONLY, Watched
+from metrics.scraping.revision_scraper import PODS_ONLY, RevisionScraper
 from metrics.stat import Stat
 from tests.metrics.fake_pods import Behaviour, FakePod, healthy, until
 
-Key = tuple[str, str]
 START = 1_000_000
 
 
@@ -26,7 +26,7 @@ class Rig:
         self.records: dict[Key, list[tuple[int, float]]] = {}
         self.forgotten: list[Key] = []
         self.durations: list[float] = []
-        self.problems: list[tuple[Key, Problem | None]] = []
+        self.problems: list[tuple[Key, ScrapeProblem | None]] = []
         self.pods: list[FakePod] = []
         self.addresses: dict[str, list[str]] = {}
         self.collector = Collector(
@@ -60,7 +60,7 @@ class Rig:
         pods: Sequence[FakePod],
         policy: MissingStats = "hold",
         panic: float = 6.0,
-        access: Access = PODS_ONLY,
+        access: PodAccess = PODS_ONLY,
     ) -> None:
         targets = [pod.target(f"pod-{number}") for number, pod in enumerate(pods)]
         self.collector.watch(
@@ -74,7 +74,7 @@ class Rig:
         ports = {pod.port for pod in mute}
 
         def settled() -> bool:
-            return not any(self._is_busy(watched, ports) for watched in self.collector._watched.values())
+            return not any(self._is_busy(scraper, ports) for scraper in self.collector._scrapers.values())
 
         await self.until(settled)
 
@@ -87,14 +87,14 @@ class Rig:
 
         await until(holds)
 
-    def _is_busy(self, watched: Watched, mute: set[int]) -> bool:
+    def _is_busy(self, scraper: RevisionScraper, mute: set[int]) -> bool:
         """Some pod or service owes an answer, and is not one that never gives it."""
-        if watched.round._open and watched.round._quiet is not None:
+        if scraper.round._open and scraper.round._batch is not None:
             return True
-        waiting = [pod for pod in watched.pods.values() if pod.waiting]
+        waiting = [pod for pod in scraper.pods.values() if pod.waiting]
         if any(pod.target.port not in mute or not pod.connection for pod in waiting):
             return True
-        service = watched._service
+        service = scraper._service
         return service is not None and service.waiting and service.target.port not in mute
 
     async def begin(self, second: int, mute: Sequence[FakePod] = ()) -> None:

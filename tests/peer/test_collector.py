@@ -7,14 +7,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from metrics.scraping.collector import Collector, Target
+from metrics.key import Key
+from metrics.scraping.collector import Collector, PodTarget
 from metrics.stat import Stat
 from tests.peer.backend import Backend
 from tests.peer.queues import Answer, Queue, ask, knative_queue, settings, wait_until_ready
 
 pytestmark = pytest.mark.peer
 
-KEY = ("default", "hello-00001")
+KEY = Key("default", "hello-00001")
 DEADLINE = 60.0
 PROXIED = {"K-Proxy-Request": "activator"}
 
@@ -26,7 +27,7 @@ class Recorded:
         self.stats: list[tuple[int, Stat]] = []
         self._came = asyncio.Event()
 
-    def __call__(self, key: tuple[str, str], stat: Stat, second: int) -> None:
+    def __call__(self, key: Key, stat: Stat, second: int) -> None:
         assert key == KEY
         self.stats.append((second, stat))
         self._came.set()
@@ -55,7 +56,7 @@ async def recorded(queue: Queue) -> AsyncIterator[Recorded]:
     """What a running collector records of the one pod."""
     recorded = Recorded()
     collector = Collector(recorded, lambda key: None)
-    target = Target("hello-00001-pod", "127.0.0.1", queue.metrics, time.time() - 3600)
+    target = PodTarget("hello-00001-pod", "127.0.0.1", queue.metrics, time.time() - 3600)
     collector.watch(KEY, [target], stable_window=60.0, panic_window=6.0, missing_stats="hold")
     running = asyncio.create_task(collector.run())
     yield recorded

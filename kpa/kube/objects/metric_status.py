@@ -10,7 +10,7 @@ from kpa.kube.api.metadata import unpacked_metadata
 from kpa.kube.objects.conditions import READY, Condition, ConditionPass, same_but_for_times
 from kpa.kube.objects.owned_resources import METRIC
 from kpa.kube.objects.serverless import Metric
-from metrics.sampling.failures import Problem
+from metrics.sampling.failures import ScrapeProblem
 
 _MESSAGES = {
     "CollectionFailed": "Failed to reconcile metric collection: {}",
@@ -19,14 +19,14 @@ _MESSAGES = {
 """Of each reason."""
 
 
-def metric_conditions(metric: Metric, problem: Problem | None, now: float) -> tuple[Condition, ...]:
+def metric_conditions(metric: Metric, problem: ScrapeProblem | None, now: float) -> tuple[Condition, ...]:
     """Return the conditions of a Metric whose load is collected, or is not.
 
     Parameters
     ----------
     metric : Metric
         As it is stored.
-    problem : Problem or None
+    problem : ScrapeProblem or None
         None before the first scrape too.
     now : float
         Unix seconds; whole ones are written.
@@ -39,7 +39,7 @@ def metric_conditions(metric: Metric, problem: Problem | None, now: float) -> tu
     return marks.result()
 
 
-def metric_status_body(metric: Metric, problem: Problem | None, now: float) -> dict[str, Any] | None:
+def metric_status_body(metric: Metric, problem: ScrapeProblem | None, now: float) -> dict[str, Any] | None:
     """Return the object to PUT at `/status`; None if it says what it should, whenever it began to.
 
     Parameters

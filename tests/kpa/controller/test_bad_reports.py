@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 import aiohttp
 import pytest
 
+from metrics.key import Key
 from metrics.stat import Stat, StatMessage, encode_messages
 from metrics.stat_server import StatServer
 from tests.kpa.controller.test_reconciler import KEY, OTHER, World
@@ -58,7 +59,7 @@ class Service:
         """The second that comes next, in unix seconds."""
         return int(self.world.now) + 1
 
-    def frame(self, load: float, *keys: tuple[str, str], later: int = 0) -> bytes:
+    def frame(self, load: float, *keys: Key, later: int = 0) -> bytes:
         """Make a frame of the next second about revisions, all of them by default."""
         stat = Stat("activator", load, request_count=load, timestamp=self.next + later)
         return encode_messages(StatMessage(*key, stat) for key in keys or (KEY, OTHER))

@@ -25,8 +25,8 @@ from kpa.controller.revisions import Pod, Revision
 from kpa.controller.status import NextEvent, RevisionStatus
 from kpa.runtime.time_budget import Slice
 from metrics.key import Key
-from metrics.sampling.failures import Problem
-from metrics.sampling.routing import Access
+from metrics.sampling.failures import ScrapeProblem
+from metrics.sampling.routing import PodAccess
 from metrics.stat import Stat, StatMessage
 from scaler.rules.scale_to_zero import Activity, Life
 from tests.kpa.local.helpers import until
@@ -55,7 +55,7 @@ class FakeCluster:
         self.revisions: dict[Key, Revision] = {}
         self.asked: list[tuple[Key, int]] = []
         self.errors: list[Exception] = []
-        self.problems: list[Problem | None] = []
+        self.problems: list[ScrapeProblem | None] = []
         self.confirms = True
         self.scaled = asyncio.Event()
         self.tell: Listener = lambda key, revision: None
@@ -430,29 +430,29 @@ async def test_a_scale_down_delay_applies_to_live_revisions(world: World) -> Non
 
 
 async def test_pods_are_scraped_unless_activators_see_everything(world: World) -> None:
-    watched = world.reconciler.collector._watched
+    scraper = world.reconciler.collector._scrapers
     world.revision(ready=1)
-    assert KEY in watched
+    assert KEY in scraper
     world.reconciler.apply_config(CONFIG.model_copy(update={"target_burst_capacity": -1.0}))
     await world.step()
-    assert KEY not in watched
+    assert KEY not in scraper
     world.ready(2)
-    assert KEY not in watched
+    assert KEY not in scraper
     world.reconciler.apply_config(CONFIG)
     await world.step()
-    assert KEY in watched
+    assert KEY in scraper
 
 
 async def test_pods_are_reached_as_the_network_settings_say_now(world: World) -> None:
     world.revision(ready=1)
-    watched = world.reconciler.collector._watched[KEY]
-    assert watched._access == Access("", "auto", False)
+    scraper = world.reconciler.collector._scrapers[KEY]
+    assert scraper._access == PodAccess("", "auto", False)
     world.cluster.put(replace(world.cluster.revisions[KEY], private_service="hello-private"))
-    assert watched._access == Access("hello-private.default", "auto", False)
+    assert scraper._access == PodAccess("hello-private.default", "auto", False)
     for mode, addressable in [("enabled", False), ("disabled", True), ("auto", True)]:
         world.reconciler.apply_config(CONFIG, network=NetworkConfig(mode, addressable))  # type: ignore[arg-type]
         await world.step()
-        assert watched._access == Access("hello-private.default", mode, addressable)  # type: ignore[arg-type]
+        assert scraper._access == PodAccess("hello-private.default", mode, addressable)  # type: ignore[arg-type]
 
 
 async def test_the_cluster_is_told_what_keeps_loads_from_being_collected_and_when_it_no_longer_does(
@@ -460,12 +460,12 @@ async def test_the_cluster_is_told_what_keeps_loads_from_being_collected_and_whe
 ) -> None:
     world.revision(ready=1)
     await world.step()
-    trouble = world.reconciler.collector._watched[KEY].round.trouble
-    problem = Problem("CollectionFailed", "pods exhausted: connect")
+    tracker = world.reconciler.collector._scrapers[KEY].round.failure_tracker
+    problem = ScrapeProblem("CollectionFailed", "pods exhausted: connect")
     for _ in range(5):
-        trouble.fail(lambda: problem)
+        tracker.fail(lambda: problem)
         await world.step()
-    trouble.succeed()
+    tracker.succeed()
     await world.step()
     assert world.cluster.problems == [None, problem, None]
 

@@ -4,29 +4,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.sampling.gap_filling import Continuity, MissingStats
+from metrics.key import Key
+from metrics.sampling.gap_filling import GapFiller, MissingStats
 from metrics.stat import Stat
 
-KEY = ("default", "hello")
+KEY = Key("default", "hello")
 
 
 class Log:
     def __init__(self, policy: MissingStats = "hold", panic_window: float = 6.0) -> None:
         self.events: list[tuple[int, float] | str] = []
-        self.continuity = Continuity(KEY, self._record, lambda key: self.events.append("forget"))
-        self.continuity.configure(policy, panic_window)
+        self.gap_filler = GapFiller(KEY, self._record, lambda key: self.events.append("forget"))
+        self.gap_filler.configure(policy, panic_window)
 
-    def _record(self, key: tuple[str, str], stat: Stat, second: int) -> None:
+    def _record(self, key: Key, stat: Stat, second: int) -> None:
         assert key == KEY
         assert stat.timestamp == second
         self.events.append((second, stat.average_concurrent_requests))
 
     def succeed(self, second: int, value: float) -> None:
-        self.continuity.succeed(second, Stat("service-scraper", value, timestamp=second))
+        self.gap_filler.succeed(second, Stat("service-scraper", value, timestamp=second))
 
     def fail(self, *seconds: int) -> None:
         for second in seconds:
-            self.continuity.fail(second)
+            self.gap_filler.fail(second)
 
 
 def test_fresh_values_are_recorded_in_their_seconds() -> None:
@@ -57,7 +58,7 @@ def test_without_a_first_success_there_is_nothing_to_hold_or_forget() -> None:
 def test_scaled_to_zero_is_no_outage() -> None:
     log = Log()
     log.succeed(100, 5.0)
-    log.continuity.scaled_to_zero()
+    log.gap_filler.scaled_to_zero()
     log.fail(*range(101, 120))
     log.succeed(120, 1.0)
     assert log.events == [(100, 5.0), (120, 1.0)]
@@ -98,10 +99,10 @@ def test_under_zero_a_missing_second_stays_empty() -> None:
 def test_a_change_of_policy_counts_from_the_next_round() -> None:
     log = Log("hold")
     log.succeed(100, 5.0)
-    log.continuity.configure("zero", 6.0)
+    log.gap_filler.configure("zero", 6.0)
     log.fail(101)
     log.succeed(102, 5.0)
-    log.continuity.configure("hold", 6.0)
+    log.gap_filler.configure("hold", 6.0)
     log.fail(103)
     log.succeed(104, 6.0)
     log.fail(105)
@@ -111,10 +112,10 @@ def test_a_change_of_policy_counts_from_the_next_round() -> None:
 @pytest.mark.parametrize("policy", ["hold", "zero"])
 def test_a_clock_set_back_forgets_the_future(policy: MissingStats) -> None:
     log = Log(policy)
-    log.continuity.clock_set_back()
+    log.gap_filler.clock_set_back()
     log.succeed(100, 5.0)
-    log.continuity.clock_set_back()
-    log.continuity.clock_set_back()
+    log.gap_filler.clock_set_back()
+    log.gap_filler.clock_set_back()
     log.fail(50)
     log.succeed(51, 6.0)
     assert log.events == [(100, 5.0), "forget", (51, 6.0)]

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metrics.key import Key
 from metrics.sampling.failures import Failure
-from metrics.sampling.gap_filling import Continuity, MissingStats
-from metrics.sampling.pod_target import Target, asking_order, extrapolate
+from metrics.sampling.gap_filling import GapFiller, MissingStats
+from metrics.sampling.pod_target import PodTarget, extrapolate, sampling_order
 from metrics.sampling.round import Round
 from metrics.sampling.sample_size import sample_size
 from metrics.stat import Stat
 
-KEY = ("default", "hello")
+KEY = Key("default", "hello")
 NOW = 10_000.0
 
 
@@ -22,7 +23,7 @@ class FakePod:
     """Answers when told to."""
 
     def __init__(self, name: str = "pod", age: float = 1000.0, willing: bool = True) -> None:
-        self.target = Target(name, "host", 1, NOW - age)
+        self.target = PodTarget(name, "host", 1, NOW - age)
         self.trusted = True
         self.waiting = False
         self.asked_in = 0
@@ -51,11 +52,11 @@ class Fleet:
         self.pods = pods
         self.recorded: list[tuple[int, float]] = []
         self.ended = 0
-        self.round = Round(Continuity(KEY, self._record, lambda key: None), self._end)
+        self.round = Round(GapFiller(KEY, self._record, lambda key: None), self._end)
         self.round.configure(60.0, 6.0, policy)
         self.round.set_pods(pods)
 
-    def _record(self, key: tuple[str, str], stat: Stat, second: int) -> None:
+    def _record(self, key: Key, stat: Stat, second: int) -> None:
         assert stat.pod_name == "service-scraper"
         self.recorded.append((second, stat.average_concurrent_requests))
 
@@ -306,7 +307,7 @@ def test_a_sample_of_enough_old_pods_asks_no_young_one() -> None:
 def test_suspect_pods_come_last_whatever_their_age() -> None:
     old, young, suspect = FakePod("old"), FakePod("young", age=1.0), FakePod("suspect")
     suspect.trusted = False
-    order = asking_order([suspect, young, old], NOW, 60.0)
+    order = sampling_order([suspect, young, old], NOW, 60.0)
     assert [pod.target.name for pod in order] == ["old", "young", "suspect"]
 
 

@@ -7,30 +7,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.sampling.schedule import Slots
+from metrics.sampling.schedule import Schedule
 
 
-def _slots(items: int) -> Slots[int]:
-    slots: Slots[int] = Slots()
+def _schedule(items: int) -> Schedule[int]:
+    schedule: Schedule[int] = Schedule()
     for item in range(items):
-        slots.add(item)
-    return slots
+        schedule.add(item)
+    return schedule
 
 
 def test_items_are_spread_over_the_first_half_of_the_second() -> None:
-    slots = _slots(100)
-    slots.advance(999.995)
-    begins = [len(slots.advance(1000 + place / 100)) for place in range(100)]
+    schedule = _schedule(100)
+    schedule.advance(999.995)
+    begins = [len(schedule.advance(1000 + slot / 100)) for slot in range(100)]
     assert begins == [2] * 50 + [0] * 50
 
 
 def test_few_items_need_few_places() -> None:
-    slots: Slots[int] = Slots(per_second=10, used=3, crowd=4)
-    slots.advance(999.95)
+    schedule: Schedule[int] = Schedule(per_second=10, used=3, crowd=4)
+    schedule.advance(999.95)
     counts = []
     for item in range(16):
-        slots.add(item)
-        due = [len(slots.advance(1000 + item + place / 10)) for place in range(10)]
+        schedule.add(item)
+        due = [len(schedule.advance(1000 + item + slot / 10)) for slot in range(10)]
         counts.append(due[:3])
     assert counts[3] == [4, 0, 0]
     assert counts[4] == [4, 1, 0]
@@ -39,67 +39,69 @@ def test_few_items_need_few_places() -> None:
 
 
 def test_a_round_belongs_to_the_second_of_its_place() -> None:
-    slots = _slots(2)
-    slots.advance(999.995)
-    assert slots.advance(1000.005) == [(1000, 0)]
-    assert slots.advance(1000.015) == [(1000, 1)]
-    assert slots.advance(1000.999) == []
-    assert slots.advance(1001.0) == [(1001, 0)]
+    schedule = _schedule(2)
+    schedule.advance(999.995)
+    assert schedule.advance(1000.005) == [(1000, 0)]
+    assert schedule.advance(1000.015) == [(1000, 1)]
+    assert schedule.advance(1000.999) == []
+    assert schedule.advance(1001.0) == [(1001, 0)]
 
 
 def test_rounds_that_are_300_ms_late_keep_their_second() -> None:
-    slots = _slots(50)
-    slots.advance(999.995)
-    assert slots.advance(1000.305) == [(1000, item) for item in range(31)]
-    assert slots.advance(1001.1) == [(1000, item) for item in range(31, 50)] + [(1001, i) for i in range(11)]
+    schedule = _schedule(50)
+    schedule.advance(999.995)
+    assert schedule.advance(1000.305) == [(1000, item) for item in range(31)]
+    assert schedule.advance(1001.1) == [(1000, item) for item in range(31, 50)] + [
+        (1001, i) for i in range(11)
+    ]
 
 
 def test_after_a_stall_of_seconds_each_item_has_one_round() -> None:
-    slots = _slots(50)
-    slots.advance(1000.25)
-    due = slots.advance(1005.25)
+    schedule = _schedule(50)
+    schedule.advance(1000.25)
+    due = schedule.advance(1005.25)
     assert sorted(item for _, item in due) == list(range(50))
     assert {second for second, item in due if item <= 25} == {1005}
     assert {second for second, item in due if item > 25} == {1004}
 
 
 def test_nothing_is_due_while_a_small_step_back_is_waited_out() -> None:
-    slots = _slots(50)
-    slots.advance(1000.495)
-    assert not slots.restart_if_stepped_back(1000.0)
-    assert slots.advance(1000.0) == []
-    assert slots.advance(1000.6) == []
-    assert len(slots.advance(1001.5)) == 50
+    schedule = _schedule(50)
+    schedule.advance(1000.495)
+    assert not schedule.restart_if_stepped_back(1000.0)
+    assert schedule.advance(1000.0) == []
+    assert schedule.advance(1000.6) == []
+    assert len(schedule.advance(1001.5)) == 50
 
 
 def test_a_large_step_back_begins_anew() -> None:
-    slots = _slots(1)
-    slots.advance(1000.0)
-    assert slots.restart_if_stepped_back(990.0)
-    assert slots.advance(990.0) == [(990, 0)]
+    schedule = _schedule(1)
+    schedule.advance(1000.0)
+    assert schedule.restart_if_stepped_back(990.0)
+    assert schedule.advance(990.0) == [(990, 0)]
 
 
 def test_the_next_place_with_items_is_known() -> None:
-    slots = _slots(0)
-    assert slots.next_due() is None
-    slots.advance(1000.005)
-    assert slots.next_due() is None
-    slots.add(1)
-    slots.add(2)
-    assert slots.next_due() == 1000.01
-    slots.advance(1000.01)
-    assert slots.next_due() == 1001.0
-    slots.remove(1)
-    assert slots.next_due() == 1001.01
+    schedule = _schedule(0)
+    assert schedule.next_due() is None
+    schedule.advance(1000.005)
+    assert schedule.next_due() is None
+    schedule.add(1)
+    schedule.add(2)
+    assert schedule.next_due() == 1000.01
+    schedule.advance(1000.01)
+    assert schedule.next_due() == 1001.0
+    schedule.remove(1)
+    assert schedule.next_due() == 1001.01
 
 
 def test_a_removed_item_is_due_no_more() -> None:
-    slots = _slots(2)
-    slots.advance(999.99)
-    slots.remove(0)
-    assert slots.advance(1000.99) == [(1000, 1)]
+    schedule = _schedule(2)
+    schedule.advance(999.99)
+    schedule.remove(0)
+    assert schedule.advance(1000.99) == [(1000, 1)]
     with pytest.raises(KeyError):
-        slots.remove(0)
+        schedule.remove(0)
 
 
 @given(
@@ -110,12 +112,12 @@ def test_a_removed_item_is_due_no_more() -> None:
 def test_no_second_is_doubled_or_skipped_while_the_loop_is_less_than_a_second_late(
     items: int, start: float, pauses: list[float]
 ) -> None:
-    slots = _slots(items)
+    schedule = _schedule(items)
     seconds: dict[int, list[int]] = {item: [] for item in range(items)}
     now = start
     for pause in [0.0, *pauses]:
         now += pause
-        for second, item in slots.advance(now):
+        for second, item in schedule.advance(now):
             seconds[item].append(second)
             assert now - 2 < second <= now
     for of_item in seconds.values():
@@ -130,12 +132,12 @@ def test_no_second_is_doubled_or_skipped_while_the_loop_is_less_than_a_second_la
 def test_no_second_is_doubled_and_no_item_due_twice_at_once_whatever_the_clock_does(
     items: int, pauses: list[float]
 ) -> None:
-    slots = _slots(items)
+    schedule = _schedule(items)
     last = dict.fromkeys(range(items), 0)
     now = 1e9
     for pause in pauses:
         now += pause
-        due = slots.advance(now)
+        due = schedule.advance(now)
         assert len({item for _, item in due}) == len(due)
         for second, item in due:
             assert second > last[item]

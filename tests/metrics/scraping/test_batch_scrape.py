@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metrics.key import Key
 from metrics.sampling.gap_filling import MissingStats
-from metrics.scraping.collector import Collector, Target
+from metrics.scraping.collector import Collector, PodTarget
 from metrics.stat import Stat
 from tests.metrics.fake_pods import sized
 
 START = 1_000_000
-KEY = ("default", "hello")
+KEY = Key("default", "hello")
 MOMENTS = (0.01, 0.06, 0.11, 0.16, 0.3, 0.55, 0.8)
 
 
@@ -56,20 +57,20 @@ class Pod:
         if asked:
             self._meet(fate)
         elif fate == "unasked":
-            self._say(self._answer())
+            self._say(self._response())
 
-    def _answer(self, name: str = "") -> bytes:
+    def _response(self, name: str = "") -> bytes:
         return sized(Stat(name, self.load, 0.0, 2 * self.load, 0.0, 100.0).encode())
 
     def _meet(self, fate: str) -> None:
-        answer = self._answer(self.name if fate == "named" else "")
+        answer = self._response(self.name if fate == "named" else "")
         match fate:
             case "half" | "late":
                 cut = 0 if fate == "late" else len(answer) // 2
                 self._say(answer[:cut])
                 self.owed = answer[cut:]
             case "other":
-                self._say(self._answer("another"))
+                self._say(self._response("another"))
             case "garbage" | "refuse" | "implausible":
                 bad = {"garbage": b"\x00", "refuse": b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"}
                 self._say(bad.get(fate, sized(Stat("", -1.0).encode())))
@@ -105,10 +106,10 @@ class World:
         self.pods = [Pod(number) for number in range(pods)]
         self.policy = policy
         self.records: list[tuple[int, float, float]] = []
-        self.told: list[str] = []
+        self.events: list[str] = []
         self.start = START
         self.step = 1.0
-        self.collector = Collector(self._record, lambda key: self.told.append("forgotten"))
+        self.collector = Collector(self._record, lambda key: self.events.append("forgotten"))
         self.collector.turn(START - 0.05)
         self.watch(pods)
 
@@ -117,7 +118,7 @@ class World:
 
     def watch(self, pods: int) -> None:
         here = enumerate(self.pods[:pods])
-        targets = [Target(pod.name, "127.0.0.1", number, pod.started_at) for number, pod in here]
+        targets = [PodTarget(pod.name, "127.0.0.1", number, pod.started_at) for number, pod in here]
         self.collector.watch(KEY, targets, stable_window=60.0, panic_window=6.0, missing_stats=self.policy)
 
     def second(self, number: int, *fates: str, event: str = "") -> None:
@@ -144,11 +145,11 @@ class World:
                 patch.setattr("metrics.scraping.poller._MOST", 0)
 
     @property
-    def is_quiet(self) -> bool:
-        watched = self.collector._watched[KEY]
-        quiet = watched.round._quiet is not None
-        assert not quiet or all(pod.at_rest and pod.late is None for pod in watched.pods.values())
-        return quiet
+    def is_batch(self) -> bool:
+        scraper = self.collector._scrapers[KEY]
+        batch = scraper.round._batch is not None
+        assert not batch or all(pod.at_rest and pod.late is None for pod in scraper.pods.values())
+        return batch
 
 
 @contextmanager
@@ -157,7 +158,10 @@ def world(pods: int, policy: MissingStats = "hold", *, quietly: bool = True) -> 
         patch.setattr("metrics.scraping.poller._RINGS", 1)  # each turn sees all that was said unasked
         patch.setattr("metrics.scraping.poller._SWEEP", 0.01)
         if not quietly:
-            patch.setattr("metrics.scraping.revision_scraper.Watched._hush", lambda watched, sample: None)
+            patch.setattr(
+                "metrics.scraping.revision_scraper.RevisionScraper._batch_scrape",
+                lambda scraper, sample: None,
+            )
         it = World(pods, policy)
         patch.setattr(
             "metrics.scraping.connector._connecting", lambda family, address: it.pods[address[1]].connect()
@@ -177,8 +181,8 @@ FATES = [
 def test_a_revision_whose_pods_all_answered_is_asked_in_one_go() -> None:
     with world(3) as it:
         it.second(0, *["named"] * 3)
-        assert it.is_quiet
-        pods = it.collector._watched[KEY].pods.values()
+        assert it.is_batch
+        pods = it.collector._scrapers[KEY].pods.values()
         it.collector.turn(START + 1.01)
         assert not any(pod.waiting for pod in pods), "nobody looks at pods"
         for pod in it.pods:
@@ -196,7 +200,7 @@ def test_whatever_else_happens_ends_it_and_pods_that_answer_bring_it_back(fate: 
         it.second(2, "answer", fate, "answer")
         for second in range(3, 12):
             it.second(second, *["named"] * 3)
-        assert it.is_quiet
+        assert it.is_batch
         assert [second - START for second, *_ in it.records] == list(range(12))
 
 
@@ -214,13 +218,13 @@ def _large(it: World) -> float:
 def test_of_many_pods_another_sample_is_asked_each_time() -> None:
     with world(10) as it:
         total = _large(it)
-        assert it.is_quiet
+        assert it.is_batch
         for pod in it.pods:
             pod.requests = 0
         for second in range(40):
             it.second(second, *["named"] * 10)
             assert sum(pod.requests for pod in it.pods) == 7 * (second + 1)
-        assert it.is_quiet
+        assert it.is_batch
         assert all(pod.requests > 8 for pod in it.pods), "28 each, by chance"
         assert it.records == [(START + second, total, 2 * total) for second in range(40)]
 
@@ -231,12 +235,12 @@ def test_many_pods_are_asked_by_themselves_until_the_youngest_is_as_old_as_the_o
             young.started_at = START - 50.5
         it.watch(5)
         _large(it)
-        quiet = []
+        batch = []
         for second in range(60):
             it.second(second, *["answer"] * 5)
-            quiet.append(it.is_quiet)
-        assert quiet.index(True) >= 10, "it is asked from then on"
-        assert all(quiet[quiet.index(True) :])
+            batch.append(it.is_batch)
+        assert batch.index(True) >= 10, "it is asked from then on"
+        assert all(batch[batch.index(True) :])
 
 
 @pytest.mark.parametrize("number", range(5))
@@ -277,9 +281,9 @@ def test_what_is_recorded_is_the_same_as_if_each_pod_were_asked_by_itself(
         with world(pods, policy, quietly=quietly) as it:
             for number, (each, event) in enumerate(seconds):
                 it.second(number, *each, event=event)
-            assert quietly or not it.is_quiet
+            assert quietly or not it.is_batch
             asked = [pod.requests for pod in it.pods]
-            seen.append((it.records, it.told, it.collector.failures, asked))
+            seen.append((it.records, it.events, it.collector.failures, asked))
     assert seen[0] == seen[1]
 
 
@@ -298,10 +302,10 @@ def test_a_sample_that_shares_a_fate_is_recorded_as_if_each_pod_were_asked_by_it
     for quietly in (True, False):
         with world(pods, quietly=quietly) as it:
             _large(it)
-            assert it.is_quiet == quietly
+            assert it.is_batch == quietly
             for number, (fate, event) in enumerate(seconds):
                 it.second(number, *[fate] * pods, event=event)
-            seen.append((it.records, it.told))
+            seen.append((it.records, it.events))
     assert seen[0] == seen[1]
 
 
@@ -317,5 +321,5 @@ def test_two_pods_that_do_anything_at_all_leave_the_others_to_stand_for_all(
         total = _large(it)
         for number, fates in enumerate(seconds):
             it.second(number, *fates, *["answer"] * (pods - 2))
-            assert it.is_quiet in (True, False), "and if so, no pod has more to say"
+            assert it.is_batch in (True, False), "and if so, no pod has more to say"
         assert it.records == [(START + second, total, 2 * total) for second in range(len(seconds))]

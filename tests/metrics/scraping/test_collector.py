@@ -12,8 +12,9 @@ import time
 
 import pytest
 
+from metrics.key import Key
 from metrics.sampling.gap_filling import MissingStats
-from metrics.scraping.collector import Collector, Target
+from metrics.scraping.collector import Collector, PodTarget
 from tests.metrics.fake_pods import (
     HEAD,
     Behaviour,
@@ -28,7 +29,7 @@ from tests.metrics.fake_pods import (
 )
 from tests.metrics.rig import START, Rig
 
-A, B = ("default", "a"), ("default", "b")
+A, B = Key("default", "a"), Key("default", "b")
 
 
 async def test_each_revision_is_recorded_once_a_second(rig: Rig) -> None:
@@ -221,7 +222,7 @@ async def test_unwatching_in_mid_round_records_nothing_more(rig: Rig) -> None:
 async def test_a_consumer_may_unwatch_while_it_is_told(rig: Rig) -> None:
     rig.watch(A, [await rig.pod()])
     rig.watch(B, [await rig.pod()])
-    rig.collector._watched[A].round.continuity._record = lambda key, stat, second: rig.collector.unwatch(key)
+    rig.collector._scrapers[A].round.gap_filler._record = lambda key, stat, second: rig.collector.unwatch(key)
     await rig.seconds(0, 2)
     assert rig.records == {B: [(0, 1.0), (1, 1.0), (2, 1.0)]}
 
@@ -362,7 +363,7 @@ async def test_the_loop_records_every_second_on_the_real_clock() -> None:
     recorded: list[int] = []
     async with FakePod(2.0) as pod:
         collector = Collector(lambda key, stat, second: recorded.append(second), lambda key: None)
-        targets = [Target("pod", pod.host, pod.port, time.time())]
+        targets = [PodTarget("pod", pod.host, pod.port, time.time())]
         collector.watch(A, targets, stable_window=60.0, panic_window=6.0, missing_stats="hold")
         running = asyncio.create_task(collector.run())
         await until(lambda: len(recorded) >= 3, 20.0)

@@ -15,12 +15,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import pytest
 
 from config.network import MeshMode
-from metrics.sampling.failures import Failure, Problem
-from metrics.sampling.routing import Access
+from metrics.key import Key
+from metrics.sampling.failures import Failure, ScrapeProblem
+from metrics.sampling.routing import PodAccess
 from tests.metrics.fake_pods import HEAD, Behaviour, FakePod, endless, healthy, says, silent, sized, until
 from tests.metrics.rig import Rig
 
-A, B = ("shop", "cart"), ("shop", "till")
+A, B = Key("shop", "cart"), Key("shop", "till")
 NAME = "cart-private.shop"
 
 
@@ -55,8 +56,8 @@ class Shop(Rig):
         self.service = await self.pod(behaviour=balancing(self.behind, in_turn()))
         self.addresses[NAME] = [self.service.host]
 
-    def access(self, mode: MeshMode = "auto", *, addressable: bool = False) -> Access:
-        return Access(NAME, mode, addressable, self.service.port)
+    def access(self, mode: MeshMode = "auto", *, addressable: bool = False) -> PodAccess:
+        return PodAccess(NAME, mode, addressable, self.service.port)
 
     def follow(self, mode: MeshMode = "auto", *, addressable: bool = False, policy: str = "hold") -> None:
         access = self.access(mode, addressable=addressable)
@@ -109,7 +110,7 @@ async def test_in_mode_disabled_only_pods_are_asked_whatever_they_answer(shop: S
     await shop.seconds(0, 5)
     assert A not in shop.records
     assert shop.asked[1] == 0
-    problem = Problem("CollectionFailed", "all pod scrapes returned 503 error")
+    problem = ScrapeProblem("CollectionFailed", "all pod scrapes returned 503 error")
     assert shop.problems == [(A, problem)]
 
 
@@ -188,13 +189,13 @@ async def one_answers(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "failing",
     [hangs, one_hangs, refuse, one_refuses, one_says_404, say_500, say_504, garbage, one_answers],
-    ids=lambda trouble: trouble.__name__,
+    ids=lambda failing: failing.__name__,
 )
-async def test_nothing_else_is_taken_for_a_mesh(shop: Shop, trouble: Callable[[Shop], object]) -> None:
+async def test_nothing_else_is_taken_for_a_mesh(shop: Shop, failing: Callable[[Shop], object]) -> None:
     await shop.open(1.0, 2.0)
-    await trouble(shop)  # type: ignore[misc]
+    await failing(shop)  # type: ignore[misc]
     shop.follow()
     mute = [pod for pod in shop.behind if pod.behaviour is silent]
     await shop.seconds(0, 8, mute)
@@ -334,7 +335,7 @@ async def test_a_revision_whose_pods_and_service_fail_comes_back_with_either(sho
     shop.follow()
     await shop.seconds(0, 9)
     assert A not in shop.records
-    problem = Problem("CollectionFailed", "unsuccessful scrape, sampleSize=2: unavailable")
+    problem = ScrapeProblem("CollectionFailed", "unsuccessful scrape, sampleSize=2: unavailable")
     assert shop.problems == [(A, problem)]
     shop.service.behaviour = balancing(shop.behind, in_turn())
     await shop.seconds(10, 14)
@@ -507,7 +508,7 @@ async def test_a_service_without_address_is_a_problem_until_it_has_one(shop: Sho
     del shop.addresses[NAME]
     shop.follow("enabled")
     await shop.seconds(0, 3)
-    problem = Problem("CollectionFailed", "unsuccessful scrape, sampleSize=1: name")
+    problem = ScrapeProblem("CollectionFailed", "unsuccessful scrape, sampleSize=1: name")
     assert shop.problems == [(A, problem)]
     shop.addresses[NAME] = [shop.service.host]
     await shop.seconds(4, 9)
@@ -528,7 +529,7 @@ async def test_a_service_that_knows_only_one_of_two_pods_is_said_to_repeat_itsel
     shop.follow("enabled")
     await shop.seconds(0, 6)
     text = "unsuccessful scrape, sampleSize=2: did not receive stat from an unscraped pod"
-    problem = Problem("DidNotReceiveStat", text)
+    problem = ScrapeProblem("DidNotReceiveStat", text)
     assert shop.problems == [(A, problem)]
     assert A not in shop.records
     assert shop.collector.failures[Failure.REPEATED] >= 3
@@ -566,10 +567,10 @@ async def test_an_end_in_the_middle_of_a_scrape_leaves_nothing(shop: Shop) -> No
     shop.collector.unwatch(A)
     await until(lambda: not shop.service.open)
     await shop.seconds(1, 2)
-    gate = shop.collector._means.gate
+    semaphore = shop.collector._resources.semaphore
     assert A not in shop.records
-    assert not gate._inside
-    assert not gate._waiting
+    assert not semaphore._inside
+    assert not semaphore._waiting
     assert not shop.collector._resolver._found
 
 
@@ -582,7 +583,7 @@ async def test_pods_that_refuse_are_told_of_after_three_seconds_and_once(shop: S
     await shop.seconds(1, 2)
     assert shop.problems == []
     await shop.seconds(3, 12)
-    problem = Problem("CollectionFailed", "pods exhausted: connect")
+    problem = ScrapeProblem("CollectionFailed", "pods exhausted: connect")
     assert shop.problems == [(A, problem)]
     shop.watch(A, [], access=shop.access("disabled"))
     assert shop.problems == [(A, problem), (A, None)]

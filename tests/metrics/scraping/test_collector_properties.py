@@ -10,20 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metrics.key import Key
 from metrics.sampling.failures import Failure
 from metrics.sampling.gap_filling import MissingStats
-from metrics.sampling.pod_target import Listener
-from metrics.scraping.collector import Collector, Target
+from metrics.sampling.pod_target import ScrapeListener
+from metrics.scraping.collector import Collector, PodTarget
 from metrics.stat import Stat
 
 START = 1_000_000
-KEY = ("default", "hello")
+KEY = Key("default", "hello")
 
 
 class Pod:
     """A pod in memory, in the place of `PodScraper`."""
 
-    def __init__(self, target: Target, listener: Listener, connector: object, failures: object) -> None:
+    def __init__(
+        self, target: PodTarget, listener: ScrapeListener, connector: object, failures: object
+    ) -> None:
         self.target = target
         self.trusted = True
         self.waiting = False
@@ -72,12 +75,12 @@ def _collect(
         collector = Collector(record, forgotten.append)
         now = START - 0.01
         collector.turn(now)
-        targets = [Target(str(number), "host", 1, 0.0) for number in range(pods)]
+        targets = [PodTarget(str(number), "host", 1, 0.0) for number in range(pods)]
         collector.watch(KEY, targets, stable_window=60.0, panic_window=panic_window, missing_stats=policy)
         for step, fates in steps:
             now += step
             collector.turn(now)
-            for pod, fate in zip(list(collector._watched[KEY].pods.values()), fates, strict=False):
+            for pod, fate in zip(list(collector._scrapers[KEY].pods.values()), fates, strict=False):
                 pod.meet(fate)
     return seconds, len(forgotten)
 

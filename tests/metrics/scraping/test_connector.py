@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from metrics.sampling.failures import Failure
-from metrics.scraping.connection import Connection
+from metrics.scraping.connection import ScrapeConnection
 from metrics.scraping.connector import Connector
 from metrics.stat import Stat
 
@@ -24,14 +24,14 @@ class Wisher:
     def connect_failed(self) -> None:
         self.log.append(self.name)
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, connection: ScrapeConnection) -> None:
         raise AssertionError("port 9 accepts nobody")
 
     def answered(self, stat: Stat) -> None: ...
 
     def failed(self, failure: Failure) -> None: ...
 
-    def lost(self, connection: Connection, unheard: bool) -> None: ...
+    def lost(self, connection: ScrapeConnection, unheard: bool) -> None: ...
 
 
 @pytest.fixture

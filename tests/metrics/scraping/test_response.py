@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from metrics.sampling.failures import Failure
-from metrics.scraping.response import Answer, add_up, read_whole
+from metrics.scraping.response import Response, add_up, read_whole
 from metrics.stat import Stat
 
 LINES = [
@@ -69,7 +69,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 def _by_the_parser(data: bytes) -> tuple[Stat | Failure | None, bool]:
-    answer = Answer()
+    answer = Response()
     return answer.feed(data), answer.keep
 
 
@@ -111,22 +111,22 @@ def test_the_answers_of_queue_proxies_are_read_the_short_way(stat: Stat) -> None
         assert read_whole(HEAD + date + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)) == stat
 
 
-def _answer(stat: Stat) -> bytes:
+def _response(stat: Stat) -> bytes:
     body = stat.encode()
     return HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 @given(st.lists(plausible, min_size=1, max_size=5))
 def test_the_answers_of_several_pods_are_added_up_field_by_field(stats: list[Stat]) -> None:
-    sums = add_up([_answer(stat) for stat in stats], [Stat(stat.pod_name).encode() for stat in stats])
+    sums = add_up([_response(stat) for stat in stats], [Stat(stat.pod_name).encode() for stat in stats])
     expected = tuple(sum(column) for column in list(zip(*stats, strict=True))[1:5])
     assert sums == expected
 
 
 @given(damaged(), st.sampled_from(["", "pod"]))
-@example(_answer(Stat("other", 1.0)), "pod")
-@example(_answer(Stat("pod", -1.0)), "pod")
-@example(_answer(Stat("pod", 1.0))[:-1], "pod")
+@example(_response(Stat("other", 1.0)), "pod")
+@example(_response(Stat("pod", -1.0)), "pod")
+@example(_response(Stat("pod", 1.0))[:-1], "pod")
 def test_what_is_added_up_is_what_each_answer_says_by_itself(data: bytes, name: str) -> None:
     sums = add_up([data], [Stat(name).encode()])
     if sums is not None:
@@ -137,19 +137,19 @@ def test_what_is_added_up_is_what_each_answer_says_by_itself(data: bytes, name: 
 
 
 def test_nothing_is_added_up_while_an_answer_is_missing() -> None:
-    whole = _answer(Stat("pod", 1.0))
+    whole = _response(Stat("pod", 1.0))
     for missing in (None, b"", whole[:50], whole[:-9]):
         assert add_up([whole, missing], [Stat("pod").encode()] * 2) is None
 
 
 def test_a_second_answer_to_one_request_spoils_the_first() -> None:
-    assert Answer().feed((HEAD + b"Content-Length: 0\r\n\r\n") * 2) is Failure.NOT_HTTP
+    assert Response().feed((HEAD + b"Content-Length: 0\r\n\r\n") * 2) is Failure.NOT_HTTP
 
 
 @given(answers(), st.lists(st.integers(0, 600), max_size=6))
 def test_an_answer_in_parts_means_the_same_as_in_one(data: bytes, cuts: list[int]) -> None:
     whole, keep = _by_the_parser(data)
-    answer = Answer()
+    answer = Response()
     verdict: Stat | Failure | None = None
     for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(data)], strict=True):
         if verdict is None and data[start:end]:

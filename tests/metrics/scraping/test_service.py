@@ -3,8 +3,9 @@
 Left out: what one service is asked and what becomes of its answers (test_collector_mesh).
 """
 
-from metrics.sampling.routing import Access
-from metrics.scraping.semaphore import Gate
+from metrics.key import Key
+from metrics.sampling.routing import PodAccess
+from metrics.scraping.semaphore import ScrapeSemaphore
 from tests.metrics.fake_pods import silent
 from tests.metrics.rig import Rig
 
@@ -20,37 +21,38 @@ class Scraper:
 
 
 def test_scrapers_go_through_a_gate_in_order_and_a_bounded_number_at_a_time() -> None:
-    gate, begun = Gate(at_once=2), list[str]()
+    semaphore, begun = ScrapeSemaphore(at_once=2), list[str]()
     scrapers = {name: Scraper(name, begun) for name in "abcde"}
     for scraper in scrapers.values():
-        gate.enter(scraper)
+        semaphore.enter(scraper)
     assert begun == ["a", "b"]
-    gate.leave(scrapers["c"])
+    semaphore.leave(scrapers["c"])
     assert begun == ["a", "b"], "who waited makes no room"
-    gate.leave(scrapers["b"])
+    semaphore.leave(scrapers["b"])
     assert begun == ["a", "b", "d"]
-    gate.leave(scrapers["a"])
-    gate.leave(scrapers["d"])
-    gate.leave(scrapers["e"])
+    semaphore.leave(scrapers["a"])
+    semaphore.leave(scrapers["d"])
+    semaphore.leave(scrapers["e"])
     assert begun == ["a", "b", "d", "e"]
-    assert not gate._inside
-    assert not gate._waiting
+    assert not semaphore._inside
+    assert not semaphore._waiting
 
 
 async def test_a_fleet_of_services_that_hang_is_bounded_and_delays_no_pod(rig: Rig) -> None:
     pod, service = await rig.pod(5.0), await rig.pod(behaviour=silent)
-    hidden = [("hidden", str(number)) for number in range(100)]
-    for namespace, name in hidden:
+    hidden = [Key("hidden", str(number)) for number in range(100)]
+    for key in hidden:
+        namespace, name = key
         rig.addresses[f"{name}.{namespace}"] = [service.host]
-        access = Access(f"{name}.{namespace}", "enabled", port=service.port)
-        rig.watch((namespace, name), [pod, pod, pod], access=access)
-    rig.watch(("shop", "cart"), [pod])
-    gate, seen = rig.collector._means.gate, set[object]()
+        access = PodAccess(f"{name}.{namespace}", "enabled", port=service.port)
+        rig.watch(key, [pod, pod, pod], access=access)
+    rig.watch(Key("shop", "cart"), [pod])
+    semaphore, seen = rig.collector._resources.semaphore, set[object]()
     for second in range(12):
         await rig.begin(second, [service])
         assert rig.records["shop", "cart"][-1] == (second, 5.0)
-        assert len(gate._inside) <= 64
-        seen |= gate._inside
+        assert len(semaphore._inside) <= 64
+        seen |= semaphore._inside
         await rig.end(second, [service])
     assert len(service.open) <= 64 * 3
     assert len(seen) == 100, "all have had their turn"

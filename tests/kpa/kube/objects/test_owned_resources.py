@@ -11,7 +11,7 @@ from kpa.kube.objects import Metric
 from kpa.kube.objects.conditions import Condition
 from kpa.kube.objects.metric_status import metric_conditions, metric_status_body
 from kpa.kube.objects.owned_resources import NotOwned, metric_body, metric_spec, sks_body, sks_spec
-from metrics.sampling.failures import Problem
+from metrics.sampling.failures import ScrapeProblem
 from tests.kpa.kube.kube_samples import (
     METRIC,
     POD_AUTOSCALER,
@@ -194,8 +194,10 @@ def test_a_metric_of_another_owner_is_left_alone() -> None:
 # A Metric's status.
 
 
-REPEATED = Problem("DidNotReceiveStat", "unsuccessful scrape: did not receive stat from an unscraped pod")
-BOOM = Problem("CollectionFailed", "boom")
+REPEATED = ScrapeProblem(
+    "DidNotReceiveStat", "unsuccessful scrape: did not receive stat from an unscraped pod"
+)
+BOOM = ScrapeProblem("CollectionFailed", "boom")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +218,7 @@ BOOM = Problem("CollectionFailed", "boom")
     ],
     ids=["collects", "no stat", "other"],
 )
-def test_a_metric_says_whether_load_is_collected(problem: Problem | None, told: Condition) -> None:
+def test_a_metric_says_whether_load_is_collected(problem: ScrapeProblem | None, told: Condition) -> None:
     assert metric_conditions(metric(), problem, T0 + 0.5) == (told,)
     body = metric_status_body(metric(), problem, T0 + 0.5)
     assert body is not None
@@ -224,12 +226,12 @@ def test_a_metric_says_whether_load_is_collected(problem: Problem | None, told: 
     assert body["metadata"]["resourceVersion"] == "52"
 
 
-def observed(problem: Problem | None) -> Metric:
+def observed(problem: ScrapeProblem | None) -> Metric:
     return replace(metric(), observed_generation=1, conditions=metric_conditions(metric(), problem, T0))
 
 
 @pytest.mark.parametrize("problem", [None, REPEATED, BOOM], ids=["none", "no stat", "other"])
-def test_the_same_result_is_written_once(problem: Problem | None) -> None:
+def test_the_same_result_is_written_once(problem: ScrapeProblem | None) -> None:
     assert metric_status_body(observed(problem), problem, T0 + 60) is None
 
 

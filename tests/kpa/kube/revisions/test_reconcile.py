@@ -16,7 +16,7 @@ from kpa.kube.objects import Metric, PodAutoscaler, ScaleTarget, ServerlessServi
 from kpa.kube.revisions.priority_limiter import Superseded, Turn, Turns
 from kpa.kube.revisions.reconcile import Passes
 from metrics.key import Key
-from metrics.sampling.failures import Problem
+from metrics.sampling.failures import ScrapeProblem
 from scaler.rules.plan import Plan
 from scaler.rules.scale_to_zero import Activity, Life
 from tests.kpa.kube import kube_samples as samples
@@ -157,7 +157,7 @@ async def test_a_first_pass_writes_scale_metric_services_and_status_in_this_orde
 async def test_the_metric_says_once_that_its_load_cannot_be_collected_and_once_that_it_can() -> None:
     world, job = World(), outcome()
     await settled(world, job)
-    failing = replace(job, problem=Problem("CollectionFailed", "pods exhausted: connect"))
+    failing = replace(job, problem=ScrapeProblem("CollectionFailed", "pods exhausted: connect"))
     for current, status, reason in [(failing, "False", "CollectionFailed"), (job, "True", "")]:
         assert world.passes.needed(KEY, current)
         await world.work(current)
@@ -431,7 +431,7 @@ async def test_statuses_come_after_what_others_need_and_fall_to_a_newer_job(
     world, turns = World(replicas=3), Turns(limits)
     await settled(world, outcome(replicas=3))
     world.target, world.ready = ScaleTarget(Key("shop", "cart-00002-deployment"), 1), 1
-    failing = replace(outcome(replicas=3, proxied=False), problem=Problem("CollectionFailed", "no pod"))
+    failing = replace(outcome(replicas=3, proxied=False), problem=ScrapeProblem("CollectionFailed", "no pod"))
     turn = Turn(turns, turns.number())
     working = asyncio.create_task(world.passes.work(KEY, failing, turn))
     await until(lambda: len(world.client.requests) == len(written), f"all but {before}")
