@@ -29,9 +29,9 @@ async def test_before_there_is_an_api_server(
 ) -> None:
     with proxy.away():
         serving = await start_behind(autoscaler, proxy, ready=False)
-        await serving.logs("the API server does not answer yet, asking on: ")
+        await serving.logs("API server unreachable; retrying in ")
         assert await serving.readiness() == 503
-        assert serving.log.read_text().count("asking on") == 1
+        assert serving.log.read_text().count("API server unreachable") == 1
         assert await serving.stop() < MOST_SECONDS
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import aiohttp
 
-from kpa.dataplane.activator.backoff import delay
 from kpa.dataplane.activator.load import RequestLoad
+from kpa.dataplane.activator.reconnect import reconnect_delay
+from kpa.runtime.outage_logger import OutageLogger
 from metrics.key import Key
 from metrics.stat import StatMessage, encode_messages
 
@@ -59,7 +60,8 @@ class Reporter:
         self._load = load
         self._on_change = on_change
         self._outbox: Outbox | None = None
-        self._away_since: float | None = None
+        self._lost_at = 0.0
+        self._outage = OutageLogger(log, "autoscaler", "unreachable, load is not reported")
 
     @property
     def connected(self) -> bool:
@@ -84,12 +86,12 @@ class Reporter:
             while True:
                 try:
                     await self._connection(session)
-                    attempt = 0
-                    self._lost("it closed the connection")
+                    attempt, reason = 0, "it closed the connection"
                 except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
-                    attempt += 1
-                    self._lost(str(error) or type(error).__name__)
-                await asyncio.sleep(delay(attempt))
+                    attempt, reason = attempt + 1, str(error) or type(error).__name__
+                pause = reconnect_delay(attempt)
+                self._lost(reason, pause)
+                await asyncio.sleep(pause)
 
     async def _connection(self, session: aiohttp.ClientSession) -> None:
         async with asyncio.timeout(HANDSHAKE_TIMEOUT):
@@ -120,21 +122,16 @@ class Reporter:
 
     def _back(self, outbox: Outbox) -> None:
         now = asyncio.get_running_loop().time()
-        if self._away_since is not None:
-            fields = {"unreported_seconds": now - self._away_since}
-            log.info("autoscaler is back", extra={"fields": fields})
-            self._away_since = None
+        self._outage.succeeded({"unreported_seconds": now - self._lost_at})
         messages = self._load.resume(now)
         if messages:
             outbox.put_nowait((now, messages))
         self._on_change(True)
 
-    def _lost(self, reason: str) -> None:
-        if self._away_since is None:
-            self._away_since = asyncio.get_running_loop().time()
-            log.warning(
-                f"autoscaler is away, load is not reported: {reason}", extra={"fields": {"url": self._url}}
-            )
+    def _lost(self, reason: str, retry_in: float) -> None:
+        if not self._outage.lasts:
+            self._lost_at = asyncio.get_running_loop().time()
+        self._outage.failed(reason, retry_in, {"url": self._url})
 
 
 def _until_report(wall: float) -> float:

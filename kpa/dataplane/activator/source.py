@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import aiohttp
 
-from kpa.dataplane.activator.backoff import delay
+from kpa.dataplane.activator.reconnect import reconnect_delay
 from kpa.dataplane.routes import RoutesError, RoutingTable
+from kpa.runtime.outage_logger import OutageLogger
 
 log = logging.getLogger(__name__)
 
@@ -29,24 +30,23 @@ async def follow(url: str, apply: Callable[[RoutingTable], None]) -> None:
     apply : Callable[[RoutingTable], None]
         Takes a table.
     """
-    attempt, away = 0, False
+    attempt = 0
+    outage = OutageLogger(log, "routes", "unreachable, keeping the last ones")
     timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=SILENCE)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         while True:
             try:
                 async with session.get(url, raise_for_status=True) as response:
-                    if away:
-                        log.info("routes are back")
-                    attempt, away = 0, False
+                    outage.succeeded()
+                    attempt = 0
                     await _read(response.content, apply)
                     reason = "it ended the stream"
             except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
                 attempt += 1
                 reason = str(error) or type(error).__name__
-            if not away:
-                away = True
-                log.warning(f"routes are away, the last ones stay: {reason}", extra={"fields": {"url": url}})
-            await asyncio.sleep(delay(attempt))
+            pause = reconnect_delay(attempt)
+            outage.failed(reason, pause, {"url": url})
+            await asyncio.sleep(pause)
 
 
 async def _read(stream: aiohttp.StreamReader, apply: Callable[[RoutingTable], None]) -> None:

@@ -19,6 +19,8 @@ from kubernetes.client import Configuration
 from kubernetes.client.rest import should_bypass_proxies
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 
+from kpa.runtime.outage_logger import OutageLogger
+
 _log = logging.getLogger(__name__)
 
 REFRESH_PERIOD = 60.0
@@ -86,7 +88,9 @@ class Credentials:
         self._renew = renew
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._failed = False
+        self._outage = OutageLogger(
+            _log, "credentials", "cannot be reloaded, keeping the last ones", "reloaded"
+        )
         self._material: tuple[Any, ...] | None = None
         self._tls: ssl.SSLContext | None = None
         self._take(load())
@@ -158,11 +162,9 @@ class Credentials:
                 self._take(await asyncio.to_thread(read))
             except Exception as error:  # whatever plugins and files come up with
                 self._taken_at = self._clock()
-                if not self._failed:
-                    _log.warning("credentials could not be read again, the last ones stay: %s", error)
-                self._failed = True
+                self._outage.failed(error)
             else:
-                self._failed = False
+                self._outage.succeeded()
 
 
 def _make_context(configuration: Configuration) -> ssl.SSLContext:

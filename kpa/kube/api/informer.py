@@ -15,11 +15,12 @@ from contextlib import aclosing
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from kpa.kube.api.backoff import delay
 from kpa.kube.api.client import KubeClient
 from kpa.kube.api.errors import Cut, Gone, KubeError, Unreachable
 from kpa.kube.api.metadata import key_of
+from kpa.kube.api.request_delay import request_delay
 from kpa.kube.api.resource import Resource
+from kpa.runtime.outage_logger import OutageLogger
 from kpa.runtime.time_budget import LENGTH, Slice
 from metrics.key import Key
 
@@ -89,7 +90,9 @@ class Informer(Generic[T]):
         self._limit = _PAGE
         self._failures = 0  # in a row
         self._away = False  # the last failure was that nobody answered
-        self._told = False  # that there is an outage
+        self._outage = OutageLogger(
+            _log, f"watch {resource}", "failing, keeping the last known state", "works again"
+        )
 
     async def run(self) -> None:
         """Follow until cancelled; an outage is logged once."""
@@ -102,8 +105,9 @@ class Informer(Generic[T]):
                 if not error.transient:
                     self._version = ""
                 self._count(error)
-                self._tell(error)
-                await asyncio.sleep(delay(self._failures, error))
+                pause = request_delay(self._failures, error)
+                self._log_failure(error, pause)
+                await asyncio.sleep(pause)
 
     def learn(self, raw: dict[str, Any]) -> None:
         """Take an object that a write was answered with, before the watch tells of it.
@@ -211,16 +215,14 @@ class Informer(Generic[T]):
         self._away = away
 
     def _succeed(self) -> None:
-        if self._told:
-            _log.info("%s are followed again", self._resource)
-        self._failures, self._told = 0, False
+        self._failures = 0
+        self._outage.succeeded()
 
-    def _tell(self, error: KubeError) -> None:
+    def _log_failure(self, error: KubeError, pause: float) -> None:
         if isinstance(error, Gone):
             _log.info("%s; listing again", error)
-        elif not self._told and (self._failures >= _OUTAGE or not error.transient):
-            _log.warning("%s are not followed, the last ones stay: %s", self._resource, error)
-            self._told = True
+        elif self._failures >= _OUTAGE or not error.transient:
+            self._outage.failed(error, pause)
 
 
 def _number(version: str) -> int:

@@ -17,10 +17,11 @@ from typing import Any
 import aiohttp
 import orjson
 
-from kpa.kube.api.backoff import delay
 from kpa.kube.api.credentials import Access, Credentials
 from kpa.kube.api.errors import Cut, Invalid, KubeError, Unreachable, error_from_answer
 from kpa.kube.api.json_stream import parse
+from kpa.kube.api.request_delay import request_delay
+from kpa.runtime.outage_logger import OutageLogger
 from kpa.runtime.version import version
 
 _CONNECT_TIMEOUT = 5.0  # seconds
@@ -88,8 +89,8 @@ class Transport:
     def __init__(self, credentials: Credentials, *, concurrency: int) -> None:
         self._credentials = credentials
         self._slots = asyncio.Semaphore(concurrency)
-        self._heard = False  # anything from the server
-        self._told = False  # that nothing is to be heard
+        self._answered = False  # the server responded at least once
+        self._start = OutageLogger(_log, "API server", works_again="reachable")
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0, socket_factory=_make_socket),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT),
@@ -121,18 +122,13 @@ class Transport:
             try:
                 return await self._attempt(call, ends_at, deadline * _ATTEMPT_PART)
             except KubeError as error:
-                self._tell(error)
-                pause = delay(attempt, error)
+                pause = request_delay(attempt, error)
+                if not self._answered:  # later on, the callers log what fails
+                    self._start.failed(error, pause)
                 if not error.transient or loop.time() + pause >= ends_at:
                     raise
             await asyncio.sleep(pause)
         raise AssertionError
-
-    def _tell(self, error: KubeError) -> None:
-        """Say once that the server cannot be reached at our start; later those say so whom it concerns."""
-        if not self._heard and not self._told:
-            _log.warning("the API server does not answer yet, asking on: %s", error)
-            self._told = True
 
     async def _attempt(self, call: Call, ends_at: float, limit: float) -> Any:
         try:
@@ -178,9 +174,8 @@ class Transport:
         """Get the head of a good answer; credentials that are refused are read anew, once."""
         access = await self._credentials.current()
         response = await self._send_as(access, call, times)
-        if self._told and not self._heard:
-            _log.info("the API server answers")
-        self._heard = True
+        self._start.succeeded()
+        self._answered = True
         if response.status == 401 and await self._credentials.reload(access):
             response.release()
             response = await self._send_as(self._credentials.access, call, times)

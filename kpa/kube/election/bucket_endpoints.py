@@ -15,11 +15,12 @@ from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Any
 
-from kpa.kube.api.backoff import delay
 from kpa.kube.api.client import KubeClient
 from kpa.kube.api.errors import AlreadyExists, Conflict, Forbidden, KubeError, NotFound
+from kpa.kube.api.request_delay import request_delay
 from kpa.kube.election.identity import PORT
 from kpa.kube.objects.kinds import ENDPOINTS, ENDPOINTSLICES, SERVICES, Resource, api_version
+from kpa.runtime.outage_logger import OutageLogger
 
 CHECK_EVERY = 60.0
 """Seconds between looks at an EndpointSlice: who held the bucket before us may have written late."""
@@ -82,13 +83,18 @@ class BucketEndpoints:
 
     async def _until_done(self, bucket: str, step: Callable[[str], Awaitable[None]]) -> None:
         """Take a step until it succeeds; a failure is logged once."""
+        outage = OutageLogger(_log, f"Service of bucket {bucket}", "not updated", "updated")
         for attempt in itertools.count(1):
             try:
-                return await step(bucket)
+                await step(bucket)
             except KubeError as error:
-                if attempt == 1 and not isinstance(error, Conflict):
-                    _log.warning("the Service of bucket %s does not lead to us yet: %s", bucket, error)
-                await asyncio.sleep(delay(attempt, error))
+                pause = request_delay(attempt, error)
+                if not isinstance(error, Conflict):
+                    outage.failed(error, pause)
+                await asyncio.sleep(pause)
+            else:
+                outage.succeeded()
+                return
 
     async def _create_service(self, bucket: str) -> None:
         """Create the Service, which we may not read: that it exists is said by the refusal."""

@@ -21,6 +21,7 @@ from kpa.kube.api.errors import Conflict, KubeError, NotFound
 from kpa.kube.election.lease import HANDOVER, Json, Timing, annotation, claimed, given, holder_of, wanted
 from kpa.kube.election.lease_store import LeaseStore
 from kpa.kube.election.observed_lease import SeenLease
+from kpa.runtime.outage_logger import OutageLogger
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class Elector:
         self._renewed_at = 0.0
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()  # one that writes
+        self._outage = OutageLogger(_log, f"request for lease {name}", "failed", "succeeded again")
 
     @property
     def leading(self) -> bool:
@@ -129,8 +131,10 @@ class Elector:
                 async with asyncio.timeout(self._left() if self._leading else self._timing.renew_deadline):
                     held = await self._take_or_renew()
             except (KubeError, TimeoutError) as error:
-                _log.warning("lease %s: %s", self.name, str(error) or "no answer in time")
+                self._outage.failed(str(error) or "no answer in time")
                 held, reached = self._leading and self._left() > 0, False
+            else:
+                self._outage.succeeded()
             if held != self._leading:
                 self._set_leading(held)
             return reached

@@ -16,6 +16,8 @@ from collections import Counter
 import aiohttp
 
 from kpa.kube.forwarding.outbox import Frame, Outbox
+from kpa.runtime.backoff import backoff
+from kpa.runtime.outage_logger import OutageLogger
 
 CONNECT_TIMEOUT = 0.5
 """Seconds for each address of a peer."""
@@ -36,7 +38,10 @@ _FAREWELL = aiohttp.ClientWSTimeout(ws_close=0.5)
 """Seconds for the peer to answer the close frame."""
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 2.0
-"""Seconds before the next attempt, doubled each time."""
+"""Seconds before the next attempt: stats are worth something for some seconds only."""
+
+_DELAY_FACTOR, _DELAY_JITTER = 2.0, 0.5
+"""All replicas lose a peer at one moment and should not return at one moment."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +73,7 @@ class Peer:
         self.wake = asyncio.Event()
         self._url = url
         self._outcomes = outcomes
-        self._reported = False  # as unreachable
+        self._outage = OutageLogger(_log, f"replica {identity}")
 
     async def run(self) -> None:
         """Keep the connection up and send, until cancelled."""
@@ -93,16 +98,14 @@ class Peer:
                     return await session.ws_connect(url, heartbeat=_SILENCE * 2 / 3, timeout=_FAREWELL)
             except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
                 reasons.append(f"{url}: {error or 'no answer in time'}")
-        if not self._reported:
-            _log.warning("replica %s cannot be reached: %s", self.identity, "; ".join(reasons))
-            self._reported = True
+        self._outage.failed("; ".join(reasons))
         return None
 
     async def _serve(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
         """Send until the connection ends; a write alone may never end."""
         _log.info("stats are forwarded to replica %s", self.identity)
         _give_up_unread(websocket)
-        self._reported = False
+        self._outage.succeeded()
         tasks = [asyncio.create_task(self._send(websocket)), asyncio.create_task(_until_closed(websocket))]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -147,5 +150,6 @@ def _give_up_unread(websocket: aiohttp.ClientWebSocketResponse) -> None:
 
 
 def _delay(attempt: int) -> float:
-    """Seconds to wait after so many failed attempts in a row, at random up to half as much again."""
-    return min(_FIRST_DELAY * 2.0 ** min(attempt, 10), _LONGEST_DELAY) * random.uniform(1.0, 1.5)
+    return backoff(
+        attempt, first=_FIRST_DELAY, factor=_DELAY_FACTOR, longest=_LONGEST_DELAY, jitter=_DELAY_JITTER
+    )

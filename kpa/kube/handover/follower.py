@@ -15,6 +15,8 @@ import aiohttp
 from kpa.kube.election.identity import PORT, address_in, url_host
 from kpa.kube.handover.pace import Pace
 from kpa.kube.handover.pages import CONTENT_TYPE, LENGTHS, PATH
+from kpa.runtime.backoff import backoff
+from kpa.runtime.outage_logger import OutageLogger
 
 _AT_ONCE = 64
 """Buckets in a question: their names must fit into a line."""
@@ -55,7 +57,7 @@ class Follower:
         self._followed: dict[str, str] = {}  # holders by bucket
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by holder, as the rest
         self._under_way: dict[str, asyncio.Task[bool]] = {}
-        self._silent: set[str] = set()  # who told us nothing, as we have said
+        self._outages: dict[str, OutageLogger] = {}
         self._kept: dict[str, bytes] = {}  # by bucket
 
     def set_holder(self, bucket: str, identity: str) -> None:
@@ -118,16 +120,19 @@ class Follower:
 
     async def _follow(self, identity: str) -> None:
         loop = asyncio.get_running_loop()
-        pause = self._pace.every
+        pace, failures = self._pace.every, 0
         while True:
             if identity in self._under_way:
                 await asyncio.shield(self._under_way[identity])
             began = loop.time()
             asking = self._under_way[identity] = asyncio.create_task(self._ask(identity))
             if await asyncio.shield(asking):
-                pause = min(max(self._pace.every, _SHARE * (loop.time() - began)), _LONGEST_PAUSE)
+                pace, failures = max(self._pace.every, _SHARE * (loop.time() - began)), 0
+            elif self._outage(identity).lasts:
+                failures += 1
             else:
-                pause = min(2 * pause, _LONGEST_PAUSE) if identity in self._silent else self._pace.every
+                pace, failures = self._pace.every, 0
+            pause = backoff(failures, first=pace, factor=2.0, longest=_LONGEST_PAUSE, jitter=0.0)
             await asyncio.sleep(pause * random.uniform(0.9, 1.1))
 
     async def _ask(self, identity: str) -> bool:
@@ -158,18 +163,28 @@ class Follower:
                     if (answer.content_length or 0) > _MOST:
                         raise ValueError(f"{answer.content_length} bytes are too many")
                     told = _parted(await answer.read(), answer.headers.get(LENGTHS), buckets)
-                    self._silent.discard(identity)
+                    self._outage(identity).succeeded()
                     return told
                 if answer.status == 404:  # one of us, which is about to take over itself
-                    self._silent.discard(identity)
+                    self._outage(identity).succeeded()
                     return {}
                 reason = f"HTTP status {answer.status}"
         except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
             reason = str(error) or "no answer in time"
-        if identity not in self._silent:
-            self._silent.add(identity)
-            _log.info("replica %s has nothing to hand over: %s", identity, reason)
+        self._outage(identity).failed(reason)
         return {}
+
+    def _outage(self, identity: str) -> OutageLogger:
+        """Return the logger for one replica; that Knative's autoscaler hands nothing over is expected."""
+        if identity not in self._outages:
+            self._outages[identity] = OutageLogger(
+                _log,
+                f"replica {identity}",
+                "has nothing to hand over",
+                "hands over again",
+                level=logging.INFO,
+            )
+        return self._outages[identity]
 
 
 def _parted(data: bytes, lengths: str | None, buckets: Sequence[str]) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from kpa.runtime.files import write_whole
+from kpa.runtime.outage_logger import OutageLogger
 
 _NAME = "snapshot"
 
@@ -23,7 +24,7 @@ class StateFile:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _NAME
-        self._failed = False
+        self._outage = OutageLogger(_log, str(self._path), "cannot be written", "written again")
 
     async def read(self) -> bytes | None:
         """Return what was written last; None if nothing was."""
@@ -39,11 +40,9 @@ class StateFile:
         """Replace the file; a failure is logged, once until it succeeds again."""
         try:
             await asyncio.to_thread(write_whole, self._path, data)
-            self._failed = False
+            self._outage.succeeded()
         except OSError as error:
-            if not self._failed:
-                _log.warning("%s cannot be written: %s", self._path, error)
-            self._failed = True
+            self._outage.failed(error)
 
     async def keep(self, take: Callable[[], Awaitable[bytes]], seconds: float) -> None:
         """Write every so many seconds what `take` gives, if that is anything, until cancelled."""

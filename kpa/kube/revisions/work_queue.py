@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from kpa.kube.api.errors import Conflict
 from kpa.kube.revisions.priority_limiter import Superseded, Turn, Turns
+from kpa.runtime.backoff import backoff
 from metrics.key import Key
 
 _log = logging.getLogger(__name__)
@@ -81,14 +82,15 @@ class Latest(Generic[T]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, key: Key) -> None:
-        retry, number = _FIRST_RETRY, self._turns.number()
+        failures, number = 0, self._turns.number()
         try:
             while key in self._waiting:
                 if await self._attempt(key, number):
-                    retry = _FIRST_RETRY
+                    failures = 0
                 else:
+                    retry = backoff(failures, first=_FIRST_RETRY, factor=2.0, longest=_LAST_RETRY, jitter=0.0)
                     await self._pause(key, retry)
-                    retry = min(2 * retry, _LAST_RETRY)
+                    failures += 1
         finally:
             if self._tasks.get(key) is asyncio.current_task():  # it was not dropped
                 del self._tasks[key], self._news[key]

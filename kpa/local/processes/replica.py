@@ -13,6 +13,7 @@ from kpa.local.manifests.spec import Template
 from kpa.local.processes.environment import HOST, QUEUE_PROXY, Identity, free_port
 from kpa.local.processes.process import LineListener
 from kpa.local.processes.replica_run import Attempt
+from kpa.runtime.backoff import backoff
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,9 @@ def back_off(crashes: int) -> float:
     The kubelet's rule (at once, then doubling to a cap, forgotten after a good run) with shorter times: 1 s
     for 10 s, 60 s for 5 minutes.
     """
-    return 0.0 if crashes <= 1 else min(2.0 ** (crashes - 2), BACK_OFF_CAP)
+    if crashes <= 1:
+        return 0.0
+    return backoff(crashes - 2, first=1.0, factor=2.0, longest=BACK_OFF_CAP, jitter=0.0)
 
 
 def pod_name(revision: str) -> str:

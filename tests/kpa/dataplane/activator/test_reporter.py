@@ -86,11 +86,11 @@ async def test_a_first_request_travels_before_the_next_report(monkeypatch):
 
 async def test_it_tells_when_the_autoscaler_comes_and_goes(monkeypatch, caplog):
     autoscaler, changes, attempts = Autoscaler(), list[bool](), list[int]()
-    monkeypatch.setattr(reporter_module, "delay", lambda attempt: attempts.append(attempt) or 0.01)
+    monkeypatch.setattr(reporter_module, "reconnect_delay", lambda attempt: attempts.append(attempt) or 0.01)
     await autoscaler.start()
     await autoscaler.stop()
     async with reporting(autoscaler.url, changes.append) as reporter:
-        await until(lambda: "autoscaler is away, load is not reported" in caplog.text)
+        await until(lambda: "autoscaler unreachable, load is not reported" in caplog.text)
         assert not reporter.connected
         async with running(autoscaler):
             await until(lambda: changes == [True])
@@ -100,7 +100,7 @@ async def test_it_tells_when_the_autoscaler_comes_and_goes(monkeypatch, caplog):
         async with running(autoscaler):
             await until(lambda: changes == [True, False, True])
     assert changes == [True, False, True, False]
-    assert caplog.text.count("autoscaler is away") == 2
+    assert caplog.text.count("autoscaler unreachable") == 2
 
 
 async def test_an_autoscaler_that_refuses_the_handshake_is_away(caplog):

@@ -164,7 +164,7 @@ def thing(name: str, version: int) -> Any:
 
 
 async def test_a_list_of_before_our_write_does_not_undo_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(informer_module, "delay", lambda failures, error: 0.0)
+    monkeypatch.setattr(informer_module, "request_delay", lambda failures, error: 0.0)
     client = Scripted()
     async with following(client) as follower:  # type: ignore[arg-type]
         client.lists.put_nowait(([thing("a", 1)], "5"))
@@ -195,7 +195,7 @@ async def test_a_server_that_is_back_and_has_forgotten_our_version_is_asked_at_o
         counted.append((failures, isinstance(error, Unreachable)))
         return 0.01
 
-    monkeypatch.setattr(informer_module, "delay", delay)
+    monkeypatch.setattr(informer_module, "request_delay", delay)
     api, client = pair
     api.put("a", 1)
     async with following(client) as follower:
@@ -349,8 +349,8 @@ async def test_a_server_that_comes_back_is_followed_soon(
             await until(lambda: follower.specs() == {"a": 1})
     told = [record.message for record in caplog.records if record.name == "kpa.kube.api.informer"]
     assert len(told) == 2, told
-    assert "are not followed" in told[0]
-    assert "are followed again" in told[1]
+    assert "watch things.test.dev failing" in told[0]
+    assert told[1] == "watch things.test.dev works again"
 
 
 async def test_a_server_that_is_busy_is_asked_again_when_it_wants(pair: Pair) -> None:

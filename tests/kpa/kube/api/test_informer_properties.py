@@ -95,6 +95,6 @@ async def test_cache_server_and_listener_agree_in_the_end(
 ) -> None:
     monkeypatch.setattr(informer, "_PAGE", page)
     for module in (informer, transport):
-        monkeypatch.setattr(module, "delay", lambda failures, error: 0.001)
+        monkeypatch.setattr(module, "request_delay", lambda failures, error: 0.001)
     async with api_and_client() as (api, client):
         await _play(api, client, steps)

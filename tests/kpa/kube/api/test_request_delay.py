@@ -2,8 +2,8 @@
 
 import pytest
 
-from kpa.kube.api.backoff import FIRST_DELAY, LONGEST_DELAY, LONGEST_DELAY_ANSWERED, delay
 from kpa.kube.api.errors import KubeError, TooManyRequests, Unreachable
+from kpa.kube.api.request_delay import FIRST_DELAY, LONGEST_DELAY, LONGEST_DELAY_ANSWERED, request_delay
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from kpa.kube.api.errors import KubeError, TooManyRequests, Unreachable
 )
 def test_attempts_become_rarer_up_to_a_bound(attempt: int, error: KubeError, least: float) -> None:
     for _ in range(20):
-        assert least <= delay(attempt, error) <= 1.5 * least
+        assert least <= request_delay(attempt, error) <= 1.5 * least
