@@ -16,6 +16,9 @@ from config.rules import broken_rules, target_fraction
 from config.scale_settings import ScaleSettings
 from config.settings import Setting, Value, one_of
 
+NAME = "config-autoscaler"
+"""Name of the ConfigMap, unless `CONFIG_AUTOSCALER_NAME` names another one."""
+
 EXAMPLE = "_example"
 """Key of the block that explains the others to a person; nothing reads it."""
 
@@ -100,6 +103,14 @@ class AutoscalerConfig(ScaleSettings, LoadSettings, _Profile):
             order = list(SETTINGS)
             raise ConfigError(sorted(problems, key=lambda problem: order.index(problem.key)))
         return cls.model_validate({field_name(key): value for key, value in values.items()})
+
+    def texts(self) -> dict[str, str]:
+        """Return the value of each key, as an operator writes it."""
+        return {key: setting.kind.format(self.value_of(key)) for key, setting in SETTINGS.items()}
+
+    def warnings(self, data: Mapping[str, str]) -> list[str]:
+        """Return a line for each key of the data that nothing reads."""
+        return [str(unknown) for unknown in unknown_keys(data)]
 
     def value_of(self, key: str) -> Value:
         """Value of a ConfigMap key."""

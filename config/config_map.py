@@ -1,27 +1,13 @@
 """ConfigMaps in a YAML text: finding them among other documents, and their keys and texts."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from config import logs, network
-from config.autoscaler import AutoscalerConfig
-from config.logs import LogConfig
-from config.network import NetworkConfig
+from config.autoscaler import NAME
 from config.problems import ConfigError, DocumentError, Problem
-
-NAME = "config-autoscaler"
-"""Name of the ConfigMap with the settings of the autoscaler."""
-
-Config = AutoscalerConfig | LogConfig | NetworkConfig
-
-READERS: Mapping[str, Callable[[Mapping[str, str]], Config]] = {
-    NAME: AutoscalerConfig.from_config_map,
-    logs.NAME: LogConfig.from_config_map,
-    network.NAME: NetworkConfig.from_config_map,
-}
-"""What reads the data of a ConfigMap, by its name; each raises ConfigError."""
+from config.readers import READERS
 
 
 def read_config_map(text: str | bytes) -> dict[str, str]:
@@ -138,7 +124,7 @@ def _no_string(key: Any, value: Any) -> Problem:
 
 def _problems(name: str, data: Mapping[str, str]) -> list[Problem]:
     try:
-        READERS[name](data)
+        READERS[name].from_config_map(data)
     except ConfigError as error:
         return list(error.problems)
     return []

@@ -9,7 +9,7 @@ once and its level never counts, a JSON that cannot be read is replaced in silen
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -53,18 +53,18 @@ _KEYS = {
 }
 """Names of the parts of a line in the JSON, and in `Form`."""
 
-_TAKEN = {
-    "": ("level", "encoding", "outputPaths", "initialFields", "encoderConfig"),
-    "encoderConfig.": (*_KEYS, "timeEncoder", "levelEncoder"),
-}
-_WITHOUT_MEANING = {
-    "": ("development", "disableCaller", "disableStacktrace", "sampling", "errorOutputPaths"),
+_KNOWN = {
+    "": (
+        *("level", "encoding", "outputPaths", "initialFields", "encoderConfig"),
+        *("development", "disableCaller", "disableStacktrace", "sampling", "errorOutputPaths"),
+    ),
     "encoderConfig.": (
+        *(*_KEYS, "timeEncoder", "levelEncoder"),
         *("callerKey", "functionKey", "callerEncoder", "nameEncoder", "durationEncoder"),
         *("lineEnding", "skipLineEnding", "consoleSeparator"),
     ),
 }
-"""What zap knows besides; it is accepted."""
+"""Keys that zap knows; the second line of each are those that kpa accepts and ignores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,15 @@ class LogConfig:
     output : str
         `stdout` or `stderr`. Any of these three may be empty: as the process was started.
     form : Form
+    unknown : tuple of UnknownKey
+        Keys of the JSON that neither kpa nor zap knows; the other keys of the map are for other programs.
     """
 
     level: str = ""
     format: str = ""
     output: str = ""
     form: Form = field(default_factory=Form)
+    unknown: tuple[UnknownKey, ...] = field(default=(), compare=False)
 
     @classmethod
     def from_config_map(cls, data: Mapping[str, str]) -> Self:
@@ -135,10 +138,22 @@ class LogConfig:
             format=reader.word(_path("encoding"), zap.get("encoding"), _ENCODINGS),
             output=reader.output(zap.get("outputPaths")),
             form=reader.form(zap),
+            unknown=_unknown(zap),
         )
         if reader.problems:
             raise ConfigError(reader.problems)
         return found
+
+    def warnings(self, data: Mapping[str, str]) -> list[str]:
+        """Return a line for each unknown key.
+
+        Examples
+        --------
+        >>> data = {"zap-logger-config": '{"levl": "info"}'}
+        >>> LogConfig.from_config_map(data).warnings(data)
+        ["zap-logger-config levl = 'info': unknown key, ignored; did you mean level?"]
+        """
+        return [str(unknown) for unknown in self.unknown]
 
     def texts(self) -> dict[str, str]:
         """Return what holds by key, as an operator writes it; `-` where the process is as it was started."""
@@ -155,24 +170,15 @@ class LogConfig:
         }
 
 
-def unknown_log_keys(data: Mapping[str, str]) -> list[UnknownKey]:
-    """Keys of the JSON that neither we nor zap know; other keys of the map are for other programs.
-
-    Examples
-    --------
-    >>> [str(unknown) for unknown in unknown_log_keys({"zap-logger-config": '{"levl": "info"}'})]
-    ["zap-logger-config levl = 'info': unknown key, ignored; did you mean level?"]
-    """
-    zap = _Reader().document(data.get(ZAP, ""))
+def _unknown(zap: Mapping[str, Any]) -> tuple[UnknownKey, ...]:
     encoder = zap.get("encoderConfig")
-    return [*_unknown("", zap), *_unknown("encoderConfig.", encoder if isinstance(encoder, dict) else {})]
-
-
-def _unknown(prefix: str, found: Mapping[str, Any]) -> Iterator[UnknownKey]:
-    known = (*_TAKEN[prefix], *_WITHOUT_MEANING[prefix])
-    for key, value in found.items():
-        if key not in known:
-            yield UnknownKey(_path(prefix + key), _written(value), nearest(key, known))
+    parts = {"": zap, "encoderConfig.": encoder if isinstance(encoder, dict) else {}}
+    return tuple(
+        UnknownKey(_path(prefix + key), _written(value), nearest(key, _KNOWN[prefix]))
+        for prefix, part in parts.items()
+        for key, value in part.items()
+        if key not in _KNOWN[prefix]
+    )
 
 
 class _Reader:

@@ -65,6 +65,10 @@ class NetworkConfig:
         return cls(mode, addressable)
 
     def texts(self) -> dict[str, str]:
-        """Return what holds by key, as an operator writes it."""
+        """Return the value of each key, as an operator writes it."""
         addressable = "true" if self.enable_mesh_pod_addressability else "false"
         return {_MODE: self.mesh_compatibility_mode, _ADDRESSABLE: addressable}
+
+    def warnings(self, data: Mapping[str, str]) -> list[str]:
+        """Return nothing: a value is used or refused."""
+        return []

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from config.annotations import read_overrides
 from config.autoscaler import AutoscalerConfig
+from config.deployment import PROGRESS_DEADLINE
 from config.durations import NANOSECONDS, nanoseconds
 from config.rules import SMALLEST_TARGET
 
@@ -22,9 +23,6 @@ LONGEST_WINDOW, LONGEST_DELAY = 3600.0, 86_400.0
 LARGEST_NUMBER = 1e9
 """Targets, burst capacities and rates beyond count as this, so that their products with pods (32 bits) stay
 whole numbers of 64 bits. No load of one revision comes near it."""
-
-PROGRESS_DEADLINE = 600.0
-"""Seconds in which a revision must get its first pod ready (the peer's `config-deployment`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from config.config_map import Config
+    from config.readers import Config
 
 
 def command(
@@ -26,11 +26,10 @@ def command(
 
     Exit code 1: a ConfigMap has errors.
     """
-    from config import logs
-    from config.autoscaler import unknown_keys
-    from config.config_map import NAME, READERS, find_config_maps, read_strings
-    from config.logs import unknown_log_keys
+    from config.autoscaler import NAME
+    from config.config_map import find_config_maps, read_strings
     from config.problems import ConfigError, DocumentError
+    from config.readers import READERS
     from kpa.runtime.files import read_given
 
     source = "stdin" if file == "-" else file
@@ -40,21 +39,19 @@ def command(
         _refuse(f"{source}: {error.strerror or error}")
     except DocumentError as error:
         _refuse(f"{source}: {error}")
-    unknown_of = {NAME: unknown_keys, logs.NAME: unknown_log_keys}
     problems: list[str] = []
     read: dict[str, tuple[Mapping[str, str], Config]] = {}
     for name, data in found.items():
         try:
             strings = read_strings(name, data)
-            read[name] = strings, READERS[name](strings)
+            read[name] = strings, READERS[name].from_config_map(strings)
         except ConfigError as error:
             problems += [str(each) if name == NAME else f"{name}: {each}" for each in error.problems]
     if problems:
         _refuse(*problems)
     for name, (texts, config) in read.items():
-        if name in unknown_of:
-            for unknown in unknown_of[name](texts):
-                typer.echo(f"warning: {unknown}", err=True)
+        for warning in config.warnings(texts):
+            typer.echo(f"warning: {warning}", err=True)
         _show(name, texts, config)
 
 
@@ -78,9 +75,8 @@ def _show(name: str, data: Mapping[str, str], config: "Config") -> None:
 
 def _values(name: str, config: "Config") -> tuple[str, dict[str, str], dict[str, str]]:
     """Return the title of the table, the text of each key, and the defaults of nested keys."""
-    from config.autoscaler import SETTINGS, AutoscalerConfig
+    from config.autoscaler import AutoscalerConfig
 
     if isinstance(config, AutoscalerConfig):
-        values = {key: setting.kind.format(config.value_of(key)) for key, setting in SETTINGS.items()}
-        return f"profile {config.defaults}", values, {}
+        return f"profile {config.defaults}", config.texts(), {}
     return name, config.texts(), type(config)().texts()

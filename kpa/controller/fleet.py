@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from config.autoscaler import AutoscalerConfig
+from config.deployment import PROGRESS_DEADLINE
 from config.network import NetworkConfig
 from config.provenance import provenance
-from config.resolve import PROGRESS_DEADLINE, RevisionSettings, resolve
+from config.resolve import RevisionSettings, resolve
 from kpa.controller.deadlines import Deadlines
 from kpa.controller.explain import Explanation, explain
 from kpa.controller.hooks import Observers

@@ -11,6 +11,8 @@ import os
 import signal
 import socket
 
+from config.leader_election import LeaderElectionConfig
+from config.problems import ConfigError
 from kpa.controller.reconciler import Reconciler
 from kpa.kube.api.client import KubeClient
 from kpa.kube.api.credentials import CredentialsError
@@ -19,7 +21,7 @@ from kpa.kube.api.read_only import ReadOnlyClient
 from kpa.kube.election.bucket_endpoints import BucketEndpoints
 from kpa.kube.election.buckets import BUCKET_PREFIX
 from kpa.kube.election.leadership import Leadership
-from kpa.kube.election.settings import fetch_config_map, read_leader_election
+from kpa.kube.election.settings import fetch_config_map
 from kpa.kube.events.config_map_events import ConfigMapEvents
 from kpa.kube.forwarding.forwarder import Forwarder
 from kpa.kube.handover.handover import Handover
@@ -119,17 +121,18 @@ class ServeApp(FleetApp):
         options, name = self._options, self._options.config_maps.leader_election
         config_map = await fetch_config_map(self._client, options.namespace, name)
         try:
-            buckets, timing = read_leader_election(config_map.data)
-        except ValueError as error:
-            await self._config_map_events.refuse(name, config_map, str(error))
-            raise ServeError(f"ConfigMap {name}: {error}") from error
-        self._handover.pace.keep(timing.lease_duration)
+            election = LeaderElectionConfig.from_config_map(config_map.data)
+        except ConfigError as error:
+            problems = "; ".join(map(str, error.problems))
+            await self._config_map_events.refuse(name, config_map, problems)
+            raise ServeError(f"ConfigMap {name}: {problems}") from error
+        self._handover.pace.keep(election.timing.lease_duration)
         return Leadership(
             self._client,
             options.namespace,
             options.identity,
-            buckets,
-            timing,
+            election.buckets,
+            election.timing,
             self._led,
             self._held,
             self._handover.pages.refresh,

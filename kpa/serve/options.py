@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kpa.kube.objects.config_maps import Names
+from config.readers import Names
 
 _RESOLV_CONF = Path("/etc/resolv.conf")
 

@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 from rich.table import Table
 
-from config.config_map import NAME
+from config.autoscaler import NAME
 from kpa.tune.judge import Verdict
 from kpa.tune.knobs import annotation_of
 from kpa.tune.objective import Objective, text_of

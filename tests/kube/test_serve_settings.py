@@ -146,12 +146,15 @@ async def test_a_bad_leader_election_ends_it_with_the_reason(
     await knative.configure("config-leader-election", {"buckets": "many"})
     serving = await autoscaler.start(ready=False)
     assert await serving.process.wait() == 2
-    assert "ConfigMap config-leader-election: buckets must be a whole number" in serving.log.read_text()
+    assert (
+        "ConfigMap config-leader-election: buckets = 'many': must be a whole number"
+        in serving.log.read_text()
+    )
     [event] = await knative.api.items(path("events", SYSTEM))
     assert (event["involvedObject"]["name"], event["reason"]) == (
         *("config-leader-election", "InvalidConfiguration"),
     )
-    assert event["message"].endswith("not 'many'; the autoscaler cannot start")
+    assert event["message"].endswith("from 1 to 1000; the autoscaler cannot start")
 
 
 async def _window(knative: Knative) -> float | None:

@@ -27,9 +27,6 @@ _REMEMBERED = 2**17
 _SHARED = 10
 """Buckets that Knative's autoscaler takes at most."""
 
-MOST_BUCKETS = 1000
-"""That we take: each costs a lease which is renewed every few seconds."""
-
 BUCKET_PREFIX = "autoscaler-bucket"
 """With which the names of all buckets begin."""
 

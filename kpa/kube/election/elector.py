@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from config.leader_election import Timing
 from kpa.kube.api.errors import Conflict, KubeError, NotFound
-from kpa.kube.election.lease import HANDOVER, Json, Timing, annotation, claimed, given, holder_of, wanted
+from kpa.kube.election.lease import HANDOVER, Json, annotation, claimed, given, holder_of, wanted
 from kpa.kube.election.lease_store import LeaseStore
 from kpa.kube.election.observed_lease import SeenLease
 from kpa.runtime.outage_logger import OutageLogger

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from config.leader_election import Timing
 from kpa.kube.api.client import KubeClient
 from kpa.kube.api.errors import KubeError
 from kpa.kube.api.informer import Informer
 from kpa.kube.election.buckets import BucketSet, bucket_names
 from kpa.kube.election.elector import Elector
-from kpa.kube.election.lease import WANTED, Timing, annotation, holder_of
+from kpa.kube.election.lease import WANTED, annotation, holder_of
 from kpa.kube.election.lease_store import LeaseStore, StoredLeases
 from kpa.kube.election.rebalancing import gives, lender, turns
 from kpa.kube.objects.kinds import LEASES

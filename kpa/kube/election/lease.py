@@ -3,9 +3,10 @@
 Source: `kubernetes/client-go tools/leaderelection`, whose replicas may share our leases.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from config.leader_election import Timing
 
 Json = dict[str, Any]
 
@@ -17,18 +18,6 @@ WANTED = "kpa.dev/wanted-by"
 
 _RELEASED_SECONDS = 1
 """Duration that a released lease is left with, as client-go leaves it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds: how long a lease lasts, how long its holder tries to renew it, how often.
-
-    Source: ConfigMap `config-leader-election`, keys `lease-duration`, `renew-deadline`, `retry-period`.
-    """
-
-    lease_duration: float = 60.0
-    renew_deadline: float = 40.0
-    retry_period: float = 10.0
 
 
 def holder_of(lease: Json | None) -> str:

@@ -7,12 +7,13 @@ import typer
 from typer.testing import CliRunner, Result
 
 from config.autoscaler import SETTINGS
+from config.readers import READERS
 from kpa.commands.check_config import command
 
 SHIPPED = Path(__file__).parents[3] / "config" / "manifests" / "config-autoscaler.yaml"
 
 
-MAPS = "config-autoscaler or config-logging or config-network"
+MAPS = " or ".join(READERS)
 
 
 def check(file: str | Path, text: str | bytes | None = None) -> Result:

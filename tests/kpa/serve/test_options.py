@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kpa.kube.objects.config_maps import Names
+from config.readers import Names
 from kpa.serve.options import Options, ServeError, cluster_domain
 
 POD = {"POD_NAME": "autoscaler-1", "POD_IP": "10.0.0.7", "SYSTEM_NAMESPACE": "knative-serving"}

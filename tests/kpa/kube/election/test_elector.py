@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from config.leader_election import Timing
 from kpa.kube.api.errors import Conflict, NotFound, Unreachable
 from kpa.kube.election.elector import Elector
-from kpa.kube.election.lease import WANTED, Timing
+from kpa.kube.election.lease import WANTED
 
 TIMING = Timing(lease_duration=60, renew_deadline=40, retry_period=10)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from config.leader_election import Timing
 from kpa.kube.election import leadership, lease_store
 from kpa.kube.election.leadership import Leadership
-from kpa.kube.election.lease import Timing
 from metrics.key import Key
 from tests.kpa.kube.api_client import api_and_client
 from tests.kpa.kube.fake_api import THINGS, FakeApi

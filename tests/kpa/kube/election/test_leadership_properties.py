@@ -15,10 +15,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from config.leader_election import Timing
 from kpa.kube.api.errors import Conflict, NotFound, Unreachable
 from kpa.kube.election.elector import Elector
 from kpa.kube.election.leadership import Leadership
-from kpa.kube.election.lease import Timing
 from tests.virtual_time import run
 
 TIMING = Timing()  # 60 s, 40 s, 10 s

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from config.autoscaler import NAME as AUTOSCALER
+from config.deployment import NAME as DEPLOYMENT
 from kpa.kube.api.errors import AlreadyExists, Forbidden, KubeError
 from kpa.kube.api.resource import Resource
 from kpa.kube.events.config_map_events import ConfigMapEvents
-from kpa.kube.objects.config_maps import AUTOSCALER, DEPLOYMENT, ConfigMap
+from kpa.kube.objects.config_maps import ConfigMap
 from tests.kpa.kube.kube_samples import T0
 
 
