@@ -40,11 +40,11 @@ def command(
     """
     import socket
 
-    from kpa.dataplane.activator.app import Options, run
+    from kpa.dataplane.activator.app import ActivatorOptions, run
 
     try:
         reporter = pod_name or socket.gethostname()
-        options = Options(host, port, routes, autoscaler, reporter, grace, events_fd, log_format)
+        options = ActivatorOptions(host, port, routes, autoscaler, reporter, grace, events_fd, log_format)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     raise typer.Exit(run(options))

@@ -57,10 +57,10 @@ def command(
 
     from rich.console import Console
 
-    from kpa.demo.child import LocalError
+    from kpa.demo.child import ChildError
     from kpa.demo.recorded import read_recorded
     from kpa.demo.run import demonstrate
-    from kpa.demo.scenario import Scenario
+    from kpa.demo.scenario import DemoScenario
     from kpa.demo.trace import builtin_trace
     from kpa.simulate.errors import InputError
     from kpa.simulate.tables import TokenRates
@@ -73,11 +73,11 @@ def command(
             speed, seconds = speed or FILE_SPEED, seconds or FILE_SECONDS
             recorded = read_recorded(trace, TokenRates(prefill_rate, decode_rate), speed * seconds)
             load = recorded.sped_up(speed).delayed(LEAD_IN)
-        status = asyncio.run(demonstrate(Scenario(), load, Console()))
+        status = asyncio.run(demonstrate(DemoScenario(), load, Console()))
     except InputError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    except LocalError as error:
+    except ChildError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     raise typer.Exit(status)

@@ -64,7 +64,9 @@ def command(
     del os.environ[SERVICE]
 
     from kpa.local.app import run
-    from kpa.local.options import Options
+    from kpa.local.options import LocalOptions
 
-    options = Options(tuple(file), config, host, port, telemetry_port, ready_file, legacy_metrics, log_format)
+    options = LocalOptions(
+        tuple(file), config, host, port, telemetry_port, ready_file, legacy_metrics, log_format
+    )
     raise typer.Exit(run(options, log_level))

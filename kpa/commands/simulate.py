@@ -8,13 +8,13 @@ import typer
 from kpa.commands.simulation_options import LOAD_HELP, takes_simulation_options
 
 if TYPE_CHECKING:
-    from kpa.simulate.options import Options
+    from kpa.simulate.options import SimulationOptions
 
 
 @takes_simulation_options
 def command(
     load: Annotated[str, typer.Option(metavar="LOAD", help=LOAD_HELP)],
-    options: "Options",
+    options: "SimulationOptions",
     price_per_minute: Annotated[
         float | None, typer.Option(min=0, metavar="N", help="Price of one replica per minute.")
     ] = None,
@@ -39,7 +39,12 @@ def command(
 
 
 def _simulate(
-    options: "Options", source: str, price: float | None, json: bool, png: Path | None, html: Path | None
+    options: "SimulationOptions",
+    source: str,
+    price: float | None,
+    json: bool,
+    png: Path | None,
+    html: Path | None,
 ) -> None:
     from kpa.simulate.model import simulate
     from kpa.simulate.options import check_picture

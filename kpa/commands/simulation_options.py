@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from kpa.simulate.options import Options
+    from kpa.simulate.options import SimulationOptions
 
 _Config = Annotated[
     str | None, typer.Option(metavar="FILE", help="YAML with the ConfigMap config-autoscaler; - reads stdin.")
@@ -126,11 +126,11 @@ def _options(
     end: _End = None,
     step: _Step = "15s",
     seed: _Seed = 1,
-) -> "Options":
+) -> "SimulationOptions":
     given: dict[str, Any] = locals()
-    from kpa.simulate.options import Options
+    from kpa.simulate.options import SimulationOptions
 
-    return Options(**given | {"assignments": assignments or (), "annotations": annotations or ()})
+    return SimulationOptions(**given | {"assignments": assignments or (), "annotations": annotations or ()})
 
 
 _SHARED = dict(inspect.signature(_options).parameters)

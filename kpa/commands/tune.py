@@ -8,7 +8,7 @@ import typer
 from kpa.commands.simulation_options import LOAD_HELP, takes_simulation_options
 
 if TYPE_CHECKING:
-    from kpa.simulate.options import Options
+    from kpa.simulate.options import SimulationOptions
     from kpa.tune.tuner import Effort, Tuning
 
 
@@ -21,7 +21,7 @@ def command(
             metavar="LIMITS", help="Limits and a goal, such as 'queue p99 < 1s, min replica-minutes'."
         ),
     ],
-    options: "Options",
+    options: "SimulationOptions",
     candidates: Annotated[
         int,
         typer.Option(
@@ -71,7 +71,7 @@ def command(
 
 
 def _tune(
-    options: "Options",
+    options: "SimulationOptions",
     sources: list[str],
     objective: str,
     effort: "Effort",

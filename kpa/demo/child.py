@@ -21,7 +21,7 @@ STOP_SECONDS = 30.0
 """From SIGTERM to SIGKILL; replicas that are busy drain meanwhile."""
 
 
-class LocalError(RuntimeError):
+class ChildError(RuntimeError):
     """`kpa local` did not start or has ended; the message holds its last words."""
 
 
@@ -81,7 +81,7 @@ class Local:
             It has ended.
         """
         if self._process.returncode is not None:
-            raise LocalError(f"kpa local ended with status {self._process.returncode}{self._last_words()}")
+            raise ChildError(f"kpa local ended with status {self._process.returncode}{self._last_words()}")
 
     async def stop(self) -> None:
         """End it and everything it runs: SIGTERM, then SIGKILL after `STOP_SECONDS`."""
@@ -102,7 +102,7 @@ class Local:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             message = f"kpa local does not listen after {START_SECONDS:g} s{self._last_words()}"
-            raise LocalError(message) from None
+            raise ChildError(message) from None
 
     def _read_ports(self, ready: Path) -> bool:
         try:

@@ -7,13 +7,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from kpa.demo.history import History, percentiles
-from kpa.demo.player import Outcome
-from kpa.demo.scenario import Scenario
+from kpa.demo.history import ServiceHistory, percentiles
+from kpa.demo.player import RequestOutcome
+from kpa.demo.scenario import DemoScenario
 from kpa.demo.view import clock, cost_text
 
 
-def closing_table(scenario: Scenario, history: History, outcomes: Sequence[Outcome]) -> Table:
+def closing_table(
+    scenario: DemoScenario, history: ServiceHistory, outcomes: Sequence[RequestOutcome]
+) -> Table:
     """Sum up a run."""
     good = [outcome.latency for outcome in outcomes if outcome.status == 200]
     p50, p95, p99 = percentiles(good)
@@ -33,12 +35,12 @@ def closing_table(scenario: Scenario, history: History, outcomes: Sequence[Outco
     return table
 
 
-def timeline(history: History) -> str:
+def timeline(history: ServiceHistory) -> str:
     """Write the numbers of ready replicas in a row, with the time of each change."""
     return " → ".join(f"{ready} ({clock(at)})" for at, ready in history.steps())
 
 
-def problems(history: History, outcomes: Sequence[Outcome]) -> list[str]:
+def problems(history: ServiceHistory, outcomes: Sequence[RequestOutcome]) -> list[str]:
     """List why a run is no success; empty when it went 0 -> N -> 0 and every request was answered 200."""
     found = []
     failures = Counter(outcome.error for outcome in outcomes if outcome.status != 200)
@@ -52,7 +54,9 @@ def problems(history: History, outcomes: Sequence[Outcome]) -> list[str]:
     return found
 
 
-def close(console: Console, scenario: Scenario, history: History, outcomes: Sequence[Outcome]) -> int:
+def close(
+    console: Console, scenario: DemoScenario, history: ServiceHistory, outcomes: Sequence[RequestOutcome]
+) -> int:
     """Print table and verdict; return the exit code, 0 for a success and 1 otherwise."""
     console.print(closing_table(scenario, history, outcomes))
     found = problems(history, outcomes)

@@ -63,7 +63,7 @@ def take_sample(fleet: Fleet, service: str, at: float, in_flight: int, sent: int
     )
 
 
-class History:
+class ServiceHistory:
     """Samples in order of time; a sample holds until the next one."""
 
     def __init__(self) -> None:

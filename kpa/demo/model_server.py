@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import httptools
 
-from kpa.demo.work import Settings, Work, largest_prime_below, read_settings, read_work
+from kpa.demo.work import Work, WorkSettings, largest_prime_below, read_settings, read_work
 
 LOADED_AT = "Model-Loaded-At"
 """Header of every answer: the unix time at which this replica was ready to work."""
@@ -31,7 +31,7 @@ DRAIN_SECONDS = 30.0
 """Seconds given to requests in flight after SIGTERM; Kubernetes kills after 30."""
 
 
-class Request(NamedTuple):
+class ModelRequest(NamedTuple):
     """A request whose body has been read and dropped."""
 
     method: str
@@ -46,7 +46,7 @@ class _Requests:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._parser = httptools.HttpRequestParser(self)
-        self._complete: deque[Request] = deque()
+        self._complete: deque[ModelRequest] = deque()
         self._target = b""
 
     def on_message_begin(self) -> None:
@@ -63,10 +63,10 @@ class _Requests:
         parser = self._parser
         method = parser.get_method().decode()
         self._complete.append(
-            Request(method, self._target, parser.should_keep_alive(), parser.get_http_version())
+            ModelRequest(method, self._target, parser.should_keep_alive(), parser.get_http_version())
         )
 
-    async def next(self) -> Request | None:
+    async def next(self) -> ModelRequest | None:
         """Return the next request, None when the client has closed; `HttpParserError` when it is no HTTP."""
         while not self._complete:
             data = await self._reader.read(65536)
@@ -79,7 +79,7 @@ class _Requests:
 class ModelServer:
     """The model once it is loaded."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkSettings) -> None:
         self._settings = settings
         self._batch = asyncio.Semaphore(settings.batch or sys.maxsize)
         self._loaded_at = f"{LOADED_AT}: {time.time():.3f}\r\n"
@@ -96,7 +96,7 @@ class ModelServer:
                 if writer.is_closing() or not request.keep_alive:
                     break
         except httptools.HttpParserError as error:
-            writer.write(self._reply("400 Bad Request", f"not HTTP: {error}"))
+            writer.write(self._reply("400 Bad ModelRequest", f"not HTTP: {error}"))
         except ConnectionError:
             pass
         finally:
@@ -110,7 +110,7 @@ class ModelServer:
         except TimeoutError:
             print(f"model server: {self._in_flight} requests cut off", file=sys.stderr)
 
-    async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, request: ModelRequest, writer: asyncio.StreamWriter) -> None:
         self._in_flight += 1
         self._idle.clear()
         try:
@@ -121,7 +121,7 @@ class ModelServer:
             if not self._in_flight:
                 self._idle.set()
 
-    async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> None:
+    async def _respond(self, request: ModelRequest, writer: asyncio.StreamWriter) -> None:
         path, _, query = request.target.decode("latin-1").partition("?")
         if request.method not in ("GET", "POST"):
             text = "" if request.method == "HEAD" else f"{request.method} is not served; GET and POST are"
@@ -132,11 +132,11 @@ class ModelServer:
             try:
                 work = read_work(query, self._settings.service)
             except ValueError as error:
-                writer.write(self._reply("400 Bad Request", str(error)))
+                writer.write(self._reply("400 Bad ModelRequest", str(error)))
             else:
                 await self._work(work, request, writer)
 
-    async def _work(self, work: Work, request: Request, writer: asyncio.StreamWriter) -> None:
+    async def _work(self, work: Work, request: ModelRequest, writer: asyncio.StreamWriter) -> None:
         async with self._batch:
             memory = bytearray(b"x") * (work.bloat << 20)  # written to, so that it is resident
             found, _ = await asyncio.gather(_prime(work.prime), asyncio.sleep(work.sleep))
@@ -148,7 +148,7 @@ class ModelServer:
         report += [f"worked for {work.sleep * 1000:g} ms"] if work.sleep else []
         writer.write(self._reply("200 OK", "\n".join(report) or "done"))
 
-    async def _stream(self, work: Work, request: Request, writer: asyncio.StreamWriter) -> None:
+    async def _stream(self, work: Work, request: ModelRequest, writer: asyncio.StreamWriter) -> None:
         chunked = request.version == "1.1"
         coding = "Transfer-Encoding: chunked" if chunked else "Connection: close"
         head = f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{coding}\r\n{self._loaded_at}\r\n"
@@ -182,7 +182,7 @@ async def _paced(count: int, rate: float) -> AsyncIterator[int]:
         await asyncio.sleep(max(0.0, started + number / rate - clock()))
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: WorkSettings) -> None:
     """Load, listen on 127.0.0.1, work until SIGTERM or SIGINT, finish what is in flight."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,7 +16,7 @@ BOUND = 1000
 """Requests in flight at once; each holds a connection, and 1024 open files are a common limit."""
 
 
-class Outcome(NamedTuple):
+class RequestOutcome(NamedTuple):
     """What became of one request.
 
     `due` and `done` are seconds on the player's clock. `status` is 0 when there was no answer; `error`
@@ -55,7 +55,7 @@ class Player:
     sent : int
         Arrivals that were due so far.
     in_flight : int
-    outcomes : list of Outcome
+    outcomes : list of RequestOutcome
         In order of completion.
 
     Raises
@@ -71,7 +71,7 @@ class Player:
         self._started = 0.0
         self.sent = 0
         self.in_flight = 0
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[RequestOutcome] = []
 
     @property
     def now(self) -> float:
@@ -95,7 +95,7 @@ class Player:
                     group.create_task(self._send(session, arrival))
                 else:
                     text = f"not sent: {self._bound} requests are in flight, the player's bound"
-                    self.outcomes.append(Outcome(arrival.at, self.now, 0, error=text))
+                    self.outcomes.append(RequestOutcome(arrival.at, self.now, 0, error=text))
 
     async def _send(self, session: aiohttp.ClientSession, arrival: Arrival) -> None:
         due_unix = time.time() - (self.now - arrival.at)
@@ -112,7 +112,7 @@ class Player:
             status, error = 0, f"{type(problem).__name__}: {problem}"
         finally:
             self.in_flight -= 1
-        self.outcomes.append(Outcome(arrival.at, self.now, status, cold, error))
+        self.outcomes.append(RequestOutcome(arrival.at, self.now, status, cold, error))
 
 
 def check_loopback(url: str) -> None:

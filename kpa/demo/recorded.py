@@ -3,12 +3,12 @@
 import math
 from pathlib import Path
 
-from kpa.demo.trace import Arrival, Trace
+from kpa.demo.trace import Arrival, ArrivalTrace
 from kpa.simulate.errors import InputError
 from kpa.simulate.tables import TokenRates, read_table
 
 
-def read_recorded(path: Path, rates: TokenRates, seconds: float) -> Trace:
+def read_recorded(path: Path, rates: TokenRates, seconds: float) -> ArrivalTrace:
     """Read the first seconds of a file of requests, such as one of the Azure LLM inference traces.
 
     Parameters
@@ -31,4 +31,4 @@ def read_recorded(path: Path, rates: TokenRates, seconds: float) -> Trace:
             f"{path}: does not say what requests take; the first line must name service_time, or "
             "ContextTokens and GeneratedTokens"
         )
-    return Trace(path.name, tuple(Arrival(*row) for row in rows))
+    return ArrivalTrace(path.name, tuple(Arrival(*row) for row in rows))

@@ -13,11 +13,11 @@ from rich.console import Console
 
 from kpa.demo.child import COMMAND, Local
 from kpa.demo.closing import close
-from kpa.demo.history import History, take_sample
+from kpa.demo.history import ServiceHistory, take_sample
 from kpa.demo.player import Player
-from kpa.demo.scenario import Scenario
-from kpa.demo.trace import Trace
-from kpa.demo.view import Frame, View, clock
+from kpa.demo.scenario import DemoScenario
+from kpa.demo.trace import ArrivalTrace
+from kpa.demo.view import View, ViewFrame, clock
 from kpa.web.api.api import fleet_from_json
 
 POLL_SECONDS = 0.5
@@ -30,11 +30,13 @@ PATIENCE_SECONDS = 45.0
 class Watch:
     """Looks at the service and keeps what it saw."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, scenario: Scenario, player: Player) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, scenario: DemoScenario, player: Player
+    ) -> None:
         self._session, self._url = session, url
         self._scenario, self._player = scenario, player
         self._seen_at = 0.0
-        self.history = History()
+        self.history = ServiceHistory()
 
     @property
     def now(self) -> float:
@@ -62,7 +64,7 @@ class Watch:
 
 
 async def demonstrate(
-    scenario: Scenario, trace: Trace, console: Console, command: Sequence[str] = COMMAND
+    scenario: DemoScenario, trace: ArrivalTrace, console: Console, command: Sequence[str] = COMMAND
 ) -> int:
     """Run the demonstration; return its exit code, 128 + n when signal n ended it.
 
@@ -92,7 +94,9 @@ async def demonstrate(
         return 128 + signals[0]
 
 
-async def _demonstrate(scenario: Scenario, trace: Trace, console: Console, command: Sequence[str]) -> int:
+async def _demonstrate(
+    scenario: DemoScenario, trace: ArrivalTrace, console: Console, command: Sequence[str]
+) -> int:
     with tempfile.TemporaryDirectory(prefix="kpa-demo-") as name:
         folder = Path(name)
         manifest, config = scenario.write(folder)
@@ -109,7 +113,7 @@ async def _demonstrate(scenario: Scenario, trace: Trace, console: Console, comma
             await local.stop()
 
 
-async def _play(scenario: Scenario, trace: Trace, local: Local, console: Console) -> int:
+async def _play(scenario: DemoScenario, trace: ArrivalTrace, local: Local, console: Console) -> int:
     player = Player(f"http://127.0.0.1:{local.port}/", scenario.host)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2.0)) as session:
         url = f"http://127.0.0.1:{local.telemetry_port}/api/revisions"
@@ -119,7 +123,7 @@ async def _play(scenario: Scenario, trace: Trace, local: Local, console: Console
             with View(console) as view:
                 async for doing in _follow(trace, local, watch, playing):
                     seen = (watch.history, player.outcomes, watch.silent)
-                    view.show(Frame(scenario, trace.name, doing, *seen, trace.coming(watch.now)))
+                    view.show(ViewFrame(scenario, trace.name, doing, *seen, trace.coming(watch.now)))
         finally:
             playing.cancel()
             await asyncio.wait([playing])
@@ -127,7 +131,7 @@ async def _play(scenario: Scenario, trace: Trace, local: Local, console: Console
 
 
 async def _follow(
-    trace: Trace, local: Local, watch: Watch, playing: asyncio.Task[None]
+    trace: ArrivalTrace, local: Local, watch: Watch, playing: asyncio.Task[None]
 ) -> AsyncIterator[str]:
     """Look at the service until it is back at zero, or patience ends; yield what goes on."""
     until = math.inf

@@ -11,7 +11,7 @@ MODEL = "kpa.demo.model_server"
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
+class DemoScenario:
     """One service and the settings it is scaled by; seconds, requests, fractions, replicas.
 
     The windows are about a quarter of Knative's, so that a few minutes show what otherwise takes ten. The

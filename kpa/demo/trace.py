@@ -20,7 +20,7 @@ class Phase(NamedTuple):
     name: str
 
 
-class Stretch(NamedTuple):
+class TracePart(NamedTuple):
     """A phase with its load: seconds, requests a second at its start and at its end."""
 
     name: str
@@ -30,7 +30,7 @@ class Stretch(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class ArrivalTrace:
     """Arrivals in order of time.
 
     Attributes
@@ -61,7 +61,7 @@ class Trace:
         """Return the first phase that begins after a time."""
         return next((phase for phase in self.phases if phase.at > at), None)
 
-    def sped_up(self, speed: float) -> "Trace":
+    def sped_up(self, speed: float) -> "ArrivalTrace":
         """Compress time: `speed` seconds of the trace pass in one second.
 
         Arrivals and work shrink alike, so the number of requests in flight, and with it the number of
@@ -74,28 +74,28 @@ class Trace:
         """
         arrivals = tuple(Arrival(at / speed, service / speed) for at, service in self.arrivals)
         name = self.name if speed == 1 else f"{self.name}, {speed:g} times as fast"
-        return Trace(name, arrivals, tuple(Phase(at / speed, name) for at, name in self.phases))
+        return ArrivalTrace(name, arrivals, tuple(Phase(at / speed, name) for at, name in self.phases))
 
-    def delayed(self, seconds: float) -> "Trace":
+    def delayed(self, seconds: float) -> "ArrivalTrace":
         """Put some seconds of nothing before the trace."""
         arrivals = tuple(Arrival(at + seconds, service) for at, service in self.arrivals)
-        return Trace(self.name, arrivals, tuple(Phase(at + seconds, name) for at, name in self.phases))
+        return ArrivalTrace(self.name, arrivals, tuple(Phase(at + seconds, name) for at, name in self.phases))
 
-    def first(self, seconds: float) -> "Trace":
+    def first(self, seconds: float) -> "ArrivalTrace":
         """Cut the trace after some seconds; the first arrival always stays."""
         kept = tuple(takewhile(lambda arrival: arrival.at <= seconds, self.arrivals))
-        return Trace(self.name, kept or self.arrivals[:1], self.phases)
+        return ArrivalTrace(self.name, kept or self.arrivals[:1], self.phases)
 
 
-BUILTIN: tuple[Stretch, ...] = (
-    Stretch("nothing", 5, 0, 0),
-    Stretch("quiet", 12, 1, 1),
-    Stretch("ramp", 18, 1, 12),
-    Stretch("steady", 14, 12, 12),
-    Stretch("burst", 14, 42, 42),
-    Stretch("plateau", 26, 15, 15),
-    Stretch("idle", 37, 0, 0),
-    Stretch("one late request", 1, 1, 1),
+BUILTIN: tuple[TracePart, ...] = (
+    TracePart("nothing", 5, 0, 0),
+    TracePart("quiet", 12, 1, 1),
+    TracePart("ramp", 18, 1, 12),
+    TracePart("steady", 14, 12, 12),
+    TracePart("burst", 14, 42, 42),
+    TracePart("plateau", 26, 15, 15),
+    TracePart("idle", 37, 0, 0),
+    TracePart("one late request", 1, 1, 1),
 )
 """The default load.
 
@@ -109,7 +109,7 @@ SERVICE_SECONDS = 0.5
 """Average work of a request of the built-in trace; each takes 0.6 to 1.4 times that."""
 
 
-def builtin_trace(stretches: Iterable[Stretch] = BUILTIN) -> Trace:
+def builtin_trace(stretches: Iterable[TracePart] = BUILTIN) -> ArrivalTrace:
     """Make the trace of some stretches of load; the same one every time."""
     arrivals: list[Arrival] = []
     phases: list[Phase] = []
@@ -120,10 +120,10 @@ def builtin_trace(stretches: Iterable[Stretch] = BUILTIN) -> Trace:
             spread = len(arrivals) * 0.6180339887 % 1  # the golden ratio spreads evenly at every length
             arrivals.append(Arrival(start + offset, SERVICE_SECONDS * (0.6 + 0.8 * spread)))
         start += stretch.length
-    return Trace("built-in trace", tuple(arrivals), tuple(phases))
+    return ArrivalTrace("built-in trace", tuple(arrivals), tuple(phases))
 
 
-def _offsets(stretch: Stretch) -> Iterator[float]:
+def _offsets(stretch: TracePart) -> Iterator[float]:
     """Times at which rate x t + growth x t^2 / 2, the requests so far, reaches 0, 1, 2, ..."""
     growth = (stretch.end_rate - stretch.rate) / stretch.length
     total = (stretch.rate + stretch.end_rate) / 2 * stretch.length

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kpa.demo.chart import arrivals, panic_row, replica_rows, spark
-from kpa.demo.history import History, Sample, percentiles
-from kpa.demo.player import Outcome
-from kpa.demo.scenario import Scenario
+from kpa.demo.history import Sample, ServiceHistory, percentiles
+from kpa.demo.player import RequestOutcome
+from kpa.demo.scenario import DemoScenario
 from kpa.demo.trace import Phase
 
 CHART_SECONDS = 60
@@ -24,17 +24,17 @@ PLAIN_SECONDS = 5.0
 """Between two plain lines; a change of replicas or mode makes one at once."""
 
 
-class Frame(NamedTuple):
+class ViewFrame(NamedTuple):
     """All that one picture is made from.
 
     `silent` are seconds since the API last answered, `coming` is the trace's next phase.
     """
 
-    scenario: Scenario
+    scenario: DemoScenario
     trace: str
     phase: str
-    history: History
-    outcomes: Sequence[Outcome]
+    history: ServiceHistory
+    outcomes: Sequence[RequestOutcome]
     silent: float = 0.0
     coming: Phase | None = None
 
@@ -50,7 +50,7 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def recent_latencies(outcomes: Sequence[Outcome], now: float) -> list[float]:
+def recent_latencies(outcomes: Sequence[RequestOutcome], now: float) -> list[float]:
     """Latencies of the answers of the last `RECENT_SECONDS`; outcomes are in order of completion."""
     latencies: list[float] = []
     for outcome in reversed(outcomes):
@@ -61,7 +61,7 @@ def recent_latencies(outcomes: Sequence[Outcome], now: float) -> list[float]:
     return latencies
 
 
-def picture(frame: Frame) -> RenderableType:
+def picture(frame: ViewFrame) -> RenderableType:
     """Draw the whole view, 80 columns wide and 23 rows high."""
     now = frame.history.last
     title = f"[b]kpa demo[/b] · {frame.trace} · {clock(now.at)}" + (
@@ -71,7 +71,7 @@ def picture(frame: Frame) -> RenderableType:
     return Panel(body, title=title, box=box.ROUNDED, width=80, padding=(0, 1))
 
 
-def _charts(frame: Frame) -> Table:
+def _charts(frame: ViewFrame) -> Table:
     samples = frame.history.seconds(CHART_SECONDS)
     now, height = frame.history.last, frame.scenario.max_scale
     coming = arrivals(samples)
@@ -92,7 +92,7 @@ def _charts(frame: Frame) -> Table:
     return grid
 
 
-def _numbers(frame: Frame) -> Table:
+def _numbers(frame: ViewFrame) -> Table:
     now = frame.history.last
     grid = Table.grid(padding=(0, 1))
     grid.add_column(justify="right", width=10)
@@ -133,7 +133,7 @@ def latency_text(latencies: Sequence[float]) -> Text:
     return Text(f"p50 {p50:.2f} s, p95 {p95:.2f} s, p99 {p99:.2f} s (last {RECENT_SECONDS:g} s)")
 
 
-def requests_text(now: Sample, outcomes: Sequence[Outcome]) -> Text:
+def requests_text(now: Sample, outcomes: Sequence[RequestOutcome]) -> Text:
     """State how many requests came, were answered, waited for a new replica, failed."""
     good = sum(outcome.status == 200 for outcome in outcomes)
     cold = sum(outcome.cold for outcome in outcomes)
@@ -142,14 +142,14 @@ def requests_text(now: Sample, outcomes: Sequence[Outcome]) -> Text:
     return text.append(f"{failed} failed", "b red" if failed else "")
 
 
-def cost_text(history: History, max_scale: int) -> Text:
+def cost_text(history: ServiceHistory, max_scale: int) -> Text:
     """State replica-minutes against a fixed number of replicas."""
     used, fixed = history.replica_seconds / 60, history.length * max_scale / 60
     saved = 1 - used / fixed if fixed else 0.0
     return Text(f"{used:.1f} replica-minutes; {max_scale} fixed ones need {fixed:.1f} ({saved:.0%} saved)")
 
 
-def next_text(frame: Frame) -> Text:
+def next_text(frame: ViewFrame) -> Text:
     """Say what happens next, or that the service is silent."""
     now = frame.history.last
     if frame.silent > 2.0:
@@ -159,7 +159,7 @@ def next_text(frame: Frame) -> Text:
     return Text("; ".join(f"{what} in {max(0.0, seconds):.0f} s" for what, seconds in events) or "-")
 
 
-def plain_line(frame: Frame) -> str:
+def plain_line(frame: ViewFrame) -> str:
     """Put the picture's numbers into one line."""
     now = frame.history.last
     failed = sum(outcome.status != 200 for outcome in frame.outcomes)
@@ -193,7 +193,7 @@ class View:
         if self._live:
             self._live.stop()
 
-    def show(self, frame: Frame) -> None:
+    def show(self, frame: ViewFrame) -> None:
         """Show a frame; in plain lines only when something changed or `PLAIN_SECONDS` have passed."""
         if self._live:
             self._live.update(picture(frame), refresh=True)

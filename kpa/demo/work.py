@@ -5,7 +5,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 
-class Settings(NamedTuple):
+class WorkSettings(NamedTuple):
     """What the environment says; seconds, and requests served at once (0 is unlimited)."""
 
     port: int = 8080
@@ -24,7 +24,7 @@ class Work(NamedTuple):
     rate: float = 50.0
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
+def read_settings(environment: Mapping[str, str]) -> WorkSettings:
     """Read the settings from environment variables.
 
     Raises
@@ -32,7 +32,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     ValueError
         A value is no number or out of range; the message names variable and value.
     """
-    return Settings(
+    return WorkSettings(
         port=int(_number(environment, "PORT", 8080, 0, 65535, whole=True)),
         load=_number(environment, "LOAD_SECONDS", 0, 0, 3600),
         service=_number(environment, "SERVICE_SECONDS", 0, 0, 3600),

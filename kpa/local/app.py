@@ -23,7 +23,7 @@ from kpa.local.activator import ActivatorChild
 from kpa.local.cluster import LocalCluster
 from kpa.local.live import apply_files
 from kpa.local.manifests.watcher import Watcher
-from kpa.local.options import LOOPBACK, LocalError, Options, read_config
+from kpa.local.options import LOOPBACK, LocalError, LocalOptions, read_config
 from kpa.runtime.files import write_whole
 from kpa.runtime.heartbeat import Heartbeat
 from kpa.runtime.logs import configure
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 class LocalApp:
     """The parts of `kpa local` and their life: start in order, run, stop in the opposite order."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: LocalOptions) -> None:
         self._options = options
         self._telemetry = Telemetry(legacy=options.legacy_metrics)
         self._cluster = LocalCluster()
@@ -213,7 +213,7 @@ async def _cancel(tasks: Sequence["asyncio.Task[None]"]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def run(options: Options, log_level: str = "info") -> int:
+def run(options: LocalOptions, log_level: str = "info") -> int:
     """Run `kpa local` in this process and return its exit code."""
     writer = configure(options.log_format, log_level)
     try:
@@ -226,5 +226,5 @@ def run(options: Options, log_level: str = "info") -> int:
     return 0
 
 
-async def _run(options: Options) -> None:
+async def _run(options: LocalOptions) -> None:
     await LocalApp(options).run()

@@ -17,7 +17,7 @@ class LocalError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class LocalOptions:
     """What `kpa local` is started with.
 
     Attributes

@@ -9,7 +9,7 @@ from kpa.controller.revisions import Revision
 from kpa.dataplane.routes import Backend
 from kpa.local.manifests.spec import ServiceSpec, Template
 from kpa.local.processes.environment import QUEUE_PROXY, Identity
-from kpa.local.processes.replica import Replica, State, pod_name
+from kpa.local.processes.replica import Replica, ReplicaState, pod_name
 from metrics.key import Key
 
 Output = Callable[[str, str], None]
@@ -82,7 +82,7 @@ class Workload:
     def scale(self, replicas: int) -> None:
         """Start or stop replicas to reach a number; returns before they run."""
         self.wanted = replicas
-        active = [replica for replica in self._replicas if replica.state is not State.TERMINATING]
+        active = [replica for replica in self._replicas if replica.state is not ReplicaState.TERMINATING]
         for _ in range(replicas - len(active)):
             self._replicas.append(self._start())
         for replica in victims(active, len(active) - replicas):

@@ -32,7 +32,7 @@ from kpa.runtime.interpreter import new_event_loop, raise_file_limit, use_small_
 from kpa.runtime.logs import configure
 from kpa.runtime.time_budget import LENGTH, Slice
 from kpa.serve.fleet_app import FleetApp
-from kpa.serve.options import Options, ServeError
+from kpa.serve.options import ServeError, ServeOptions
 from kpa.serve.shadow_app import ShadowApp
 from kpa.telemetry.wiring import follow_failures, follow_forwarding, observers
 from metrics.key import Key
@@ -48,7 +48,7 @@ _AT_ONCE = 50
 class ServeApp(FleetApp):
     """The autoscaler in charge."""
 
-    def __init__(self, options: Options, client: KubeClient) -> None:
+    def __init__(self, options: ServeOptions, client: KubeClient) -> None:
         self._leadership: Leadership | None = None
         self._config_map_events = ConfigMapEvents(client, options.namespace, options.pod_name)
         self._ours: set[str] = set()  # buckets whose revisions we look after
@@ -238,7 +238,7 @@ def run(
     """Run `kpa serve` in this process and return its exit code."""
     writer = configure(log_format, log_level)
     try:
-        options = Options.from_environment(
+        options = ServeOptions.from_environment(
             os.environ, legacy_metrics=legacy_metrics, host=host, log_format=log_format, log_level=log_level
         )
         raise_file_limit()
@@ -253,7 +253,7 @@ def run(
     return 0
 
 
-async def _run(options: Options) -> None:
+async def _run(options: ServeOptions) -> None:
     client = KubeClient.from_environment()
     try:
         log.info("kpa serves as %s on %s", options.pod_name, socket.gethostname())
@@ -262,7 +262,7 @@ async def _run(options: Options) -> None:
         await client.close()
 
 
-async def _look_on(options: Options) -> None:
+async def _look_on(options: ServeOptions) -> None:
     client = ReadOnlyClient.from_environment()
     try:
         log.info("kpa looks on as %s: nothing is written", options.pod_name)

@@ -26,7 +26,7 @@ from kpa.kube.revisions.cluster import KubernetesCluster
 from kpa.runtime.heartbeat import Heartbeat
 from kpa.runtime.interpreter import settle_memory
 from kpa.runtime.logs import follow
-from kpa.serve.options import Options
+from kpa.serve.options import ServeOptions
 from kpa.serve.profiling import serve_no_profiles
 from kpa.telemetry.telemetry import Telemetry
 from kpa.web.api.route_stream import RouteFeed
@@ -43,7 +43,7 @@ class FleetApp(ABC):
     in_charge: ClassVar[bool] = True
     """Outcomes are carried out."""
 
-    def __init__(self, options: Options, client: KubeClient) -> None:
+    def __init__(self, options: ServeOptions, client: KubeClient) -> None:
         self._options = options
         self._client = client
         self._telemetry = Telemetry(legacy=options.legacy_metrics)

@@ -15,7 +15,7 @@ class ServeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ServeOptions:
     """What `kpa serve` is started with.
 
     Attributes
@@ -59,7 +59,7 @@ class Options:
         return f"{self.pod_name}_{self.pod_ip}"
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str], **others: Any) -> "Options":
+    def from_environment(cls, environment: Mapping[str, str], **others: Any) -> "ServeOptions":
         """Read identity and names from the environment of our pod; other attributes are given.
 
         Raises

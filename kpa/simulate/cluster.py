@@ -4,7 +4,7 @@ import numpy as np
 
 from kpa.controller.cluster import Listener, Outcome
 from kpa.controller.revisions import Pod, Revision
-from kpa.simulate.events import Events
+from kpa.simulate.events import EventQueue
 from kpa.simulate.pod import SimulatedPod
 from kpa.simulate.scenario import Scenario
 from kpa.simulate.traffic import KEY, Traffic
@@ -18,7 +18,7 @@ class SimulatedCluster:
     Parameters
     ----------
     scenario : Scenario
-    events : Events
+    events : EventQueue
     traffic : Traffic
         Told which pods take requests, and whether the activator is in the path.
     epoch : float
@@ -39,7 +39,7 @@ class SimulatedCluster:
     """
 
     def __init__(
-        self, scenario: Scenario, events: Events, traffic: Traffic, epoch: float, replicas: int
+        self, scenario: Scenario, events: EventQueue, traffic: Traffic, epoch: float, replicas: int
     ) -> None:
         self.now = 0.0
         self.pods: list[SimulatedPod] = []

@@ -13,7 +13,7 @@ _USAGE = "2s, or exponential 2s, or lognormal 2s 0.5 (mean, then standard deviat
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class TimeDistribution:
     """A distribution of positive times.
 
     Attributes
@@ -44,7 +44,7 @@ class Times:
         return " ".join(words + ([f"{self.variation:g}"] if self.kind == "lognormal" else []))
 
 
-def parse_times(text: str, option: str) -> Times:
+def parse_times(text: str, option: str) -> TimeDistribution:
     """Read a distribution as it is written on the command line.
 
     Parameters
@@ -77,4 +77,4 @@ def parse_times(text: str, option: str) -> Times:
         raise problem from None
     if not (0 <= mean <= 86_400 and 0 <= variation <= 100):
         raise problem
-    return Times(mean, kind, variation)
+    return TimeDistribution(mean, kind, variation)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Events:
+class EventQueue:
     """Future events in order of time; those of one time in the order in which they were added.
 
     Attributes

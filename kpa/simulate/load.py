@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpa.simulate.arrivals import draw_arrivals
-from kpa.simulate.distributions import Times
+from kpa.simulate.distributions import TimeDistribution
 from kpa.simulate.errors import InputError
 from kpa.simulate.phases import WORDS, Stretch, parse_phases
 from kpa.simulate.prometheus import RangeQuery, fetch_range, read_range
 from kpa.simulate.tables import TokenRates, read_table
 
-DEFAULT_SERVICE = Times(1.0)
+DEFAULT_SERVICE = TimeDistribution(1.0)
 """Of requests about which nothing is said."""
 
 
@@ -55,7 +55,7 @@ class Reading:
 
     Attributes
     ----------
-    service : Times or None
+    service : TimeDistribution or None
         Takes the place of what a file says about its requests.
     rates : TokenRates
         Turn a trace's tokens into work.
@@ -67,7 +67,7 @@ class Reading:
         For the URL of a Prometheus.
     """
 
-    service: Times | None = None
+    service: TimeDistribution | None = None
     rates: TokenRates = field(default_factory=TokenRates)
     unit: Literal["rps", "concurrency"] = "rps"
     even: bool = False

@@ -18,7 +18,7 @@ from kpa.controller.hooks import Observers
 from kpa.controller.reconciler import Reconciler
 from kpa.dataplane.activator.reporter import PHASE
 from kpa.simulate.cluster import SimulatedCluster
-from kpa.simulate.events import Events
+from kpa.simulate.events import EventQueue
 from kpa.simulate.load import Load
 from kpa.simulate.recorder import Recorder
 from kpa.simulate.requests import Requests
@@ -68,7 +68,7 @@ class Model:
         replicas = scenario.replicas
         if replicas is None:
             replicas = max(settings.initial_scale, settings.min_scale)
-        self._events = Events()
+        self._events = EventQueue()
         self.requests = Requests(load)
         self.traffic = Traffic(self.requests, self._events, scenario.timeout, scenario.seed, self._announce)
         self._cluster = SimulatedCluster(scenario, self._events, self.traffic, EPOCH, replicas)

@@ -14,12 +14,12 @@ from kpa.simulate.load import DEFAULT_SERVICE, Load, Reading, read_load
 from kpa.simulate.moments import parse_moment
 from kpa.simulate.prometheus import RangeQuery
 from kpa.simulate.scenario import Scenario
-from kpa.simulate.settings import Settings, read_annotations, read_settings
+from kpa.simulate.settings import SimulationSettings, read_annotations, read_settings
 from kpa.simulate.tables import TokenRates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class SimulationOptions:
     """Texts and numbers of the options that simulations share; the names are the options'."""
 
     config: str | None
@@ -42,7 +42,7 @@ class Options:
     step: str
     seed: int
 
-    def settings(self) -> Settings:
+    def settings(self) -> SimulationSettings:
         """Read the ConfigMap and what is set over it.
 
         Raises
@@ -124,7 +124,7 @@ def _source_of_service(load: Load, mean: float) -> str:
     return "assumed; --service-time says otherwise" if fixed else "of the load"
 
 
-def _given(options: Options) -> str:
+def _given(options: SimulationOptions) -> str:
     given = [options.config or "no ConfigMap", *options.assignments, *options.annotations]
     return ", ".join(given)
 

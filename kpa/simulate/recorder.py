@@ -5,7 +5,7 @@ from typing import NamedTuple
 from kpa.simulate.cluster import SimulatedCluster
 
 
-class State(NamedTuple):
+class PodState(NamedTuple):
     """The revision from a time on, until the next state.
 
     Attributes
@@ -32,13 +32,13 @@ class Recorder:
 
     Attributes
     ----------
-    states : list of State
+    states : list of PodState
     scalings : list of float
         Seconds at which another number of replicas was asked for.
     """
 
     def __init__(self) -> None:
-        self.states: list[State] = []
+        self.states: list[PodState] = []
         self.scalings: list[float] = []
 
     def scaled(self, now: float) -> None:
@@ -49,4 +49,4 @@ class Recorder:
         """Keep how things are, if they changed."""
         seen = (cluster.wanted, len(cluster.usable()), len(cluster.pods), panicking, proxied)
         if not self.states or self.states[-1][1:] != seen:
-            self.states.append(State(now, *seen))
+            self.states.append(PodState(now, *seen))

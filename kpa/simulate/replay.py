@@ -81,7 +81,7 @@ class TraceSpec(BaseModel):
         )
 
 
-class Step(BaseModel):
+class ReplayStep(BaseModel):
     """One moment of a trace."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -93,7 +93,7 @@ class Step(BaseModel):
     tick: bool = False
 
 
-class Trace(BaseModel):
+class ReplayTrace(BaseModel):
     """A recorded load."""
 
     model_config = ConfigDict(frozen=True)
@@ -101,12 +101,12 @@ class Trace(BaseModel):
     name: str = ""
     spec: TraceSpec
     base: float
-    steps: list[Step]
+    steps: list[ReplayStep]
 
 
 @dataclass(slots=True)
 class _Run:
-    trace: Trace
+    trace: ReplayTrace
     raw: dict[str, Any]
     next_step: int = 0
     decisions: list[dict[str, Any]] = field(default_factory=list)
@@ -161,7 +161,7 @@ def replay(lines: Iterable[bytes], as_fleet: bool = True) -> Iterator[dict[str, 
 def _read(line: bytes, number: int) -> _Run:
     try:
         raw = json.loads(line)
-        return _Run(Trace.model_validate(raw), raw)
+        return _Run(ReplayTrace.model_validate(raw), raw)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

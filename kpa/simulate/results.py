@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kpa.simulate.recorder import State
+from kpa.simulate.recorder import PodState
 from kpa.simulate.requests import ANSWERED, IN_FLIGHT, REJECTED, TIMED_OUT, Requests
 
 QUANTILES = (0.50, 0.95, 0.99)
@@ -72,7 +72,7 @@ class Results:
     status : ndarray, shape (n,), int16
         Of `kpa.simulate.requests`.
     cold : ndarray, shape (n,), bool
-    states : tuple of State
+    states : tuple of PodState
         The first one is of the start.
     scalings : tuple of float
         Seconds at which another number of replicas was asked for.
@@ -84,7 +84,7 @@ class Results:
     ended: NDArray[np.float64]
     status: NDArray[np.int16]
     cold: NDArray[np.bool_]
-    states: tuple[State, ...]
+    states: tuple[PodState, ...]
     scalings: tuple[float, ...]
 
     def series(self, name: str, times: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,7 +133,7 @@ class Results:
         )
 
 
-def collect(length: float, requests: Requests, states: list[State], scalings: list[float]) -> Results:
+def collect(length: float, requests: Requests, states: list[PodState], scalings: list[float]) -> Results:
     """Return the results of a simulation, of requests that came within its length."""
     return Results(
         length,

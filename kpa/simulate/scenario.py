@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from config.autoscaler import AutoscalerConfig
-from kpa.simulate.distributions import Times
+from kpa.simulate.distributions import TimeDistribution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Scenario:
         Of the revision, with their prefix.
     container_concurrency : int
         Requests in flight that a pod works on at once; 0 is no limit.
-    start_up : Times
+    start_up : TimeDistribution
         From the decision to a pod that could answer.
     ready_lag : float
         Seconds from then until endpoints and autoscaler know of it.
@@ -37,7 +37,7 @@ class Scenario:
     config: AutoscalerConfig = field(default_factory=AutoscalerConfig)
     annotations: Mapping[str, str] = field(default_factory=dict)
     container_concurrency: int = 0
-    start_up: Times = field(default_factory=lambda: Times(10.0))
+    start_up: TimeDistribution = field(default_factory=lambda: TimeDistribution(10.0))
     ready_lag: float = 0.0
     drain: float = 30.0
     timeout: float = 300.0

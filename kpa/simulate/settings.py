@@ -11,7 +11,7 @@ from kpa.runtime.files import read_given
 from kpa.simulate.errors import InputError
 
 
-class Settings(NamedTuple):
+class SimulationSettings(NamedTuple):
     """What was read: the settings, their keys and texts, and warnings about keys that nothing reads."""
 
     config: AutoscalerConfig
@@ -19,7 +19,7 @@ class Settings(NamedTuple):
     warnings: list[str]
 
 
-def read_settings(file: str | None, assignments: Iterable[str]) -> Settings:
+def read_settings(file: str | None, assignments: Iterable[str]) -> SimulationSettings:
     """Read a ConfigMap and set keys over it.
 
     Parameters
@@ -47,7 +47,7 @@ def read_settings(file: str | None, assignments: Iterable[str]) -> Settings:
             raise InputError(f"--set {key}={value}: unknown key{_hint(key, SETTINGS)}")
         given[key] = value
     try:
-        return Settings(AutoscalerConfig.from_config_map(data | given), data | given, warnings)
+        return SimulationSettings(AutoscalerConfig.from_config_map(data | given), data | given, warnings)
     except ConfigError as error:
         place = f"{file}, --set" if file and given else file or "--set"
         raise InputError(f"{place}: {_one_line(error)}") from error

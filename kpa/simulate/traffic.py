@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from kpa.dataplane.activator.load import RequestLoad
 from kpa.dataplane.activator.throttle import QUEUE_DEPTH
-from kpa.simulate.events import Events
+from kpa.simulate.events import EventQueue
 from kpa.simulate.pod import SimulatedPod
 from kpa.simulate.requests import ANSWERED, REJECTED, TIMED_OUT, Requests
 from metrics.key import Key
@@ -26,7 +26,7 @@ class Traffic:
     Parameters
     ----------
     requests : Requests
-    events : Events
+    events : EventQueue
     timeout : float
         Seconds that a request may take.
     seed : int
@@ -44,7 +44,7 @@ class Traffic:
     def __init__(
         self,
         requests: Requests,
-        events: Events,
+        events: EventQueue,
         timeout: float,
         seed: int,
         announce: Callable[[float, StatMessage], None],

@@ -58,7 +58,7 @@ class FleetFigures:
         return quantiles(self.latencies, fraction)
 
 
-class Fleet:
+class CandidateFleet:
     """Candidates under one load.
 
     Parameters

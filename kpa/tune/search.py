@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from config.resolve import resolve
 from kpa.simulate.load import Load
 from kpa.simulate.scenario import Scenario
-from kpa.tune.fleet import Fleet, FleetFigures
+from kpa.tune.fleet import CandidateFleet, FleetFigures
 from kpa.tune.knobs import Candidate, Knob, make_candidate
 from kpa.tune.objective import UNITS, Metrics, Objective
 
@@ -97,7 +97,7 @@ def evaluate(task: Task, candidates: Sequence[Candidate], progress: Progress) ->
     per_load = []
     for load in task.loads:
         interval = common.config.tick_interval
-        fleet = Fleet(load, common, settings, interval, task.replicas, task.warm_up)
+        fleet = CandidateFleet(load, common, settings, interval, task.replicas, task.warm_up)
         per_load.append(_metrics(fleet.run(_within(progress, passed / total, 1 / total))))
         passed += load.length
     return combine(per_load)

@@ -14,8 +14,8 @@ import pytest
 
 from config.autoscaler import AutoscalerConfig
 from kpa.demo.player import Player
-from kpa.demo.trace import Stretch, Trace, builtin_trace
-from kpa.simulate.distributions import Times
+from kpa.demo.trace import ArrivalTrace, TracePart, builtin_trace
+from kpa.simulate.distributions import TimeDistribution
 from kpa.simulate.load import Load
 from kpa.simulate.model import simulate
 from kpa.simulate.results import Results
@@ -42,11 +42,11 @@ OWN = {"initial-scale": "0", "max-scale": "6", "target-burst-capacity": "-1"}
 CONCURRENCY = 5
 LOAD_SECONDS = 1.5
 STORY = (
-    Stretch("quiet", 6, 2, 2),
-    Stretch("ramp", 8, 2, 12),
-    Stretch("burst", 8, 36, 36),
-    Stretch("plateau", 10, 11, 11),
-    Stretch("idle", 15, 0, 0),
+    TracePart("quiet", 6, 2, 2),
+    TracePart("ramp", 8, 2, 12),
+    TracePart("burst", 8, 36, 36),
+    TracePart("plateau", 10, 11, 11),
+    TracePart("idle", 15, 0, 0),
 )
 LENGTH = float(sum(stretch.length for stretch in STORY))
 
@@ -59,7 +59,7 @@ which is less than a tick.
 """
 
 
-async def play(kpa: Kpa, trace: Trace) -> list[tuple[float, int, int]]:
+async def play(kpa: Kpa, trace: ArrivalTrace) -> list[tuple[float, int, int]]:
     """Play a trace from a whole second on; returns seconds, replicas asked for and ready ones, each look."""
     player = Player(f"http://127.0.0.1:{kpa.port}/", "model.localhost")
     seen: list[tuple[float, int, int]] = []
@@ -89,13 +89,13 @@ def start_up_seconds(seen: list[tuple[float, int, int]]) -> float:
     return float(np.mean(took))
 
 
-def simulated(trace: Trace, start_up: float) -> Results:
+def simulated(trace: ArrivalTrace, start_up: float) -> Results:
     arrivals, service_times = np.array(trace.arrivals).T
     scenario = Scenario(
         config=AutoscalerConfig.from_config_map(SETTINGS),
         annotations={f"autoscaling.knative.dev/{key}": value for key, value in OWN.items()},
         container_concurrency=CONCURRENCY,
-        start_up=Times(start_up),
+        start_up=TimeDistribution(start_up),
         drain=1.0,
     )
     return simulate(Load(trace.name, arrivals, service_times, LENGTH), scenario)

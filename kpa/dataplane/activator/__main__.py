@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 
-from kpa.dataplane.activator.app import Options, run
+from kpa.dataplane.activator.app import ActivatorOptions, run
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         options.pod_name = options.pod_name or socket.gethostname()
-        return run(Options(**vars(options)))
+        return run(ActivatorOptions(**vars(options)))
     except ValueError as error:
         parser.error(str(error))
 

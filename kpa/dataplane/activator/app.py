@@ -13,7 +13,7 @@ from kpa.dataplane.activator.load import RequestLoad
 from kpa.dataplane.activator.reporter import Reporter
 from kpa.dataplane.activator.server import Activator
 from kpa.dataplane.activator.source import follow
-from kpa.dataplane.http.server import Server
+from kpa.dataplane.http.server import ProxyServer
 from kpa.runtime.logs import FORMATS, configure
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ActivatorOptions:
     """What an activator is started with.
 
     Attributes
@@ -78,7 +78,7 @@ class Options:
             raise ValueError(f"grace is {self.grace}: it must be at least 0 seconds")
 
 
-def run(options: Options) -> int:
+def run(options: ActivatorOptions) -> int:
     """Run until SIGTERM or SIGINT; the exit status, 1 if the port cannot be had."""
     configure(options.log_format)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -90,7 +90,7 @@ def run(options: Options) -> int:
     return 0
 
 
-async def serve(options: Options) -> None:
+async def serve(options: ActivatorOptions) -> None:
     """Serve until the first SIGTERM or SIGINT, then let requests finish; a second one ends at once.
 
     Load is reported and routes are followed to the very end, so that a request that waits for a revision at
@@ -108,7 +108,7 @@ async def serve(options: Options) -> None:
 
     reporter = Reporter(options.autoscaler, RequestLoad(options.pod_name), connection_changed)
     activator = Activator(reporter)
-    server = Server(activator.handle)
+    server = ProxyServer(activator.handle)
     stop = _stop_signals()
     port = await server.start(options.host, options.port)
     emit({"event": "listening", "port": port})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from kpa.dataplane.http.connection import Clients, Handler, ServerConnection
 
 
-class Server:
+class ProxyServer:
     """Listens, and hands each request to a handler.
 
     Parameters

@@ -4,7 +4,7 @@ import json
 import os
 
 
-class Events:
+class EventWriter:
     """Writes events to a file descriptor, if there is one.
 
     A reader that has gone or does not read is no reason to stop serving: what cannot be written is dropped.

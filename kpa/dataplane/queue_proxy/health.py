@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from kpa.dataplane.queue_proxy.probe import Probe, ask
+from kpa.dataplane.queue_proxy.probe import ReadinessProbe, ask
 
 POLL_SECONDS = 0.025
 """Between two probes of a replica that starts: what a request at zero waits too long for at most."""
@@ -23,7 +23,7 @@ class Health:
 
     Parameters
     ----------
-    probe : Probe
+    probe : ReadinessProbe
         How to ask.
     on_change : callable
         Told of each change: whether the replica is ready, and the reason if it is not.
@@ -33,9 +33,9 @@ class Health:
 
     def __init__(
         self,
-        probe: Probe,
+        probe: ReadinessProbe,
         on_change: Callable[[bool, str], None],
-        asking: Callable[[Probe], Awaitable[str]] = ask,
+        asking: Callable[[ReadinessProbe], Awaitable[str]] = ask,
     ) -> None:
         self.ready = False
         self._probe = probe

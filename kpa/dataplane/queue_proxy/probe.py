@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from kpa.dataplane.http.upstream import Upstream, UpstreamFailed, UpstreamUnreachable, fetch
 
 
-class Probe(NamedTuple):
+class ReadinessProbe(NamedTuple):
     """One way to ask, with Kubernetes' defaults.
 
     Attributes
@@ -48,7 +48,7 @@ class ProbeError(ValueError):
     """A probe that cannot be read, or that has no known way to ask."""
 
 
-def parse_probe(text: str, host: str, port: int) -> Probe:
+def parse_probe(text: str, host: str, port: int) -> ReadinessProbe:
     """Read a probe from JSON; without any, the replica is ready when its port takes connections.
 
     Parameters
@@ -65,14 +65,14 @@ def parse_probe(text: str, host: str, port: int) -> Probe:
         `exec`.
     """
     if not text:
-        return Probe("tcpSocket", host, port)
+        return ReadinessProbe("tcpSocket", host, port)
     try:
         data = json.loads(text)
     except ValueError as error:
         raise ProbeError(f"not JSON: {error}") from error
     if not isinstance(data, dict):
         raise ProbeError("must be an object")
-    common = Probe(
+    common = ReadinessProbe(
         "tcpSocket",
         host,
         port,
@@ -93,7 +93,7 @@ def parse_probe(text: str, host: str, port: int) -> Probe:
     return common
 
 
-async def ask(probe: Probe) -> str:
+async def ask(probe: ReadinessProbe) -> str:
     """Carry a probe out once; empty when it succeeds, else the reason."""
     try:
         async with asyncio.timeout(probe.timeout):
@@ -110,12 +110,12 @@ async def ask(probe: Probe) -> str:
         return str(error)
 
 
-async def _ask_http(probe: Probe) -> str:
+async def _ask_http(probe: ReadinessProbe) -> str:
     status, _, _ = await fetch(probe.host, probe.port, probe.path, probe.headers, seconds=probe.timeout)
     return "" if 200 <= status < 400 else f"GET {probe.path} was answered with {status}"
 
 
-async def _ask_command(probe: Probe) -> str:
+async def _ask_command(probe: ReadinessProbe) -> str:
     program, *words = probe.command
     try:
         process = await asyncio.create_subprocess_exec(
@@ -140,7 +140,7 @@ def _object(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value
 
 
-def _with_address(probe: Probe, data: Mapping[str, Any]) -> Probe:
+def _with_address(probe: ReadinessProbe, data: Mapping[str, Any]) -> ReadinessProbe:
     port = data.get("port") or probe.port
     if isinstance(port, str) and port.isdecimal():
         port = int(port)
@@ -149,7 +149,7 @@ def _with_address(probe: Probe, data: Mapping[str, Any]) -> Probe:
     return probe._replace(host=str(data.get("host") or probe.host), port=port)
 
 
-def _with_request(probe: Probe, data: Mapping[str, Any]) -> Probe:
+def _with_request(probe: ReadinessProbe, data: Mapping[str, Any]) -> ReadinessProbe:
     if str(data.get("scheme") or "HTTP").upper() != "HTTP":
         raise ProbeError(f"scheme {data['scheme']!r} is not supported; allowed: HTTP")
     path = "/" + str(data.get("path") or "").removeprefix("/")
@@ -164,7 +164,7 @@ def _with_request(probe: Probe, data: Mapping[str, Any]) -> Probe:
     return probe._replace(kind="httpGet", path=path, headers=tuple(headers))
 
 
-def _with_command(probe: Probe, data: Mapping[str, Any]) -> Probe:
+def _with_command(probe: ReadinessProbe, data: Mapping[str, Any]) -> ReadinessProbe:
     command = data.get("command")
     if not isinstance(command, list) or not command:
         raise ProbeError("exec needs a command, a list of words")

@@ -10,11 +10,11 @@ import signal
 from kpa.dataplane.http.breaker import Breaker, QueueFull
 from kpa.dataplane.http.forward import forward
 from kpa.dataplane.http.request import Request
-from kpa.dataplane.http.server import Server
+from kpa.dataplane.http.server import ProxyServer
 from kpa.dataplane.http.upstream import Upstream, UpstreamUnreachable
-from kpa.dataplane.queue_proxy.events import Events
+from kpa.dataplane.queue_proxy.events import EventWriter
 from kpa.dataplane.queue_proxy.health import Health
-from kpa.dataplane.queue_proxy.settings import USER_HOST, Settings
+from kpa.dataplane.queue_proxy.settings import USER_HOST, QueueProxySettings
 from kpa.dataplane.queue_proxy.stats import PERIOD, RequestStats
 
 NAME = "queue"
@@ -47,18 +47,18 @@ class QueueProxy:
         await proxy.run()           # until SIGTERM or a request for /wait-for-drain
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: QueueProxySettings) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._events = Events(settings.events_fd)
+        self._events = EventWriter(settings.events_fd)
         self._stats = RequestStats(settings.pod_name, self._loop.time())
         self._health = Health(settings.probe, self._ready_changed)
         self._upstream = Upstream(USER_HOST, settings.user_port)
         concurrency = settings.container_concurrency
         self._breaker = Breaker(concurrency, concurrency * QUEUE_DEPTH_FACTOR)
-        self._serving = Server(self._serve)
-        self._metrics = Server(self._serve_metrics)
-        self._admin = Server(self._serve_admin)
+        self._serving = ProxyServer(self._serve)
+        self._metrics = ProxyServer(self._serve_metrics)
+        self._admin = ProxyServer(self._serve_admin)
         self._last_request = 0.0
         self._drain = asyncio.Event()
         self._drained = asyncio.Event()

@@ -8,7 +8,7 @@ ours.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
-from kpa.dataplane.queue_proxy.probe import Probe, ProbeError, parse_probe
+from kpa.dataplane.queue_proxy.probe import ProbeError, ReadinessProbe, parse_probe
 
 USER_HOST = "127.0.0.1"
 """Where the replica listens: a queue-proxy and its replica share a network namespace."""
@@ -20,7 +20,7 @@ class SettingsError(ValueError):
     """Variables that cannot be used, all of them, a line each."""
 
 
-class Settings(NamedTuple):
+class QueueProxySettings(NamedTuple):
     """What one queue-proxy works with.
 
     Attributes
@@ -41,7 +41,7 @@ class Settings(NamedTuple):
         REVISION_IDLE_TIMEOUT_SECONDS: and so long without anything of its response; 0 is unlimited.
     pod_name : str
         SERVING_POD: the name in reports.
-    probe : Probe
+    probe : ReadinessProbe
         SERVING_READINESS_PROBE.
     drain_quiet_seconds : float
         QUEUE_DRAIN_QUIET_SECONDS: time without a request after which a draining queue-proxy ends.
@@ -59,12 +59,12 @@ class Settings(NamedTuple):
     response_start_timeout: float
     idle_timeout: float
     pod_name: str
-    probe: Probe
+    probe: ReadinessProbe
     drain_quiet_seconds: float
     events_fd: int | None
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
+def read_settings(environment: Mapping[str, str]) -> QueueProxySettings:
     """Read the settings.
 
     Raises
@@ -95,7 +95,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         return read(name, _seconds, "seconds from 0", default, 0.0)
 
     user_port = port("USER_PORT", None, least=1)
-    settings = Settings(
+    settings = QueueProxySettings(
         user_port=user_port,
         container_concurrency=read("CONTAINER_CONCURRENCY", _whole(0), "a whole number from 0", 0, 0),
         host=environment.get("QUEUE_HOST") or "127.0.0.1",

@@ -9,7 +9,7 @@ import yaml
 
 from config.annotations import unknown_annotations, validate
 from config.autoscaler import AutoscalerConfig
-from kpa.local.manifests.fields import DocumentsError, Fields, Problem, Report, shown
+from kpa.local.manifests.fields import DocumentsError, Fields, ManifestProblem, Report, shown
 from kpa.local.manifests.knative import read_service
 from kpa.local.manifests.kserve import read_inference_service
 from kpa.local.manifests.spec import ServiceSpec
@@ -51,7 +51,7 @@ def read_files(paths: Iterable[Path], config: AutoscalerConfig) -> Documents:
     """
     services: list[ServiceSpec] = []
     warnings: list[str] = []
-    problems: list[Problem] = []
+    problems: list[ManifestProblem] = []
     for path in paths:
         for report, service, warning in _read_file(path, config):
             problems += report.problems
@@ -131,10 +131,10 @@ def _ignored(report: Report) -> str:
     return f"a process cannot honour {', '.join(report.ignored)}" if report.ignored else ""
 
 
-def _clash(service: ServiceSpec, others: Iterable[ServiceSpec], report: Report) -> list[Problem]:
+def _clash(service: ServiceSpec, others: Iterable[ServiceSpec], report: Report) -> list[ManifestProblem]:
     """Problem of a service whose revisions would have the names of another's."""
     for other in others:
         if (other.namespace, other.configuration) == (service.namespace, service.configuration):
             what = f"{shown(service.name)} exists already in {other.source} (namespace {service.namespace})"
-            return [Problem(report.file, report.document, "metadata.name", what)]
+            return [ManifestProblem(report.file, report.document, "metadata.name", what)]
     return []

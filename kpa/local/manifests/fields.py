@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ManifestProblem:
     """One value that cannot be used; prints as a line for the user."""
 
     file: str
@@ -22,7 +22,7 @@ class Problem:
 class DocumentsError(ValueError):
     """Manifests that cannot be used; `problems` names every reason at once."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[ManifestProblem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
 
@@ -33,7 +33,7 @@ class Report:
 
     file: str
     document: int
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ManifestProblem] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
     def refuse(self, path: str, value: object, allowed: str) -> None:
@@ -42,7 +42,7 @@ class Report:
 
     def say(self, path: str, what: str) -> None:
         """Note a problem in own words."""
-        self.problems.append(Problem(self.file, self.document, path, what))
+        self.problems.append(ManifestProblem(self.file, self.document, path, what))
 
 
 def shown(value: object) -> str:

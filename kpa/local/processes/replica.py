@@ -24,7 +24,7 @@ LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """Of random suffixes: Kubernetes' choice, no vowels and nothing that looks like another letter."""
 
 
-class State(StrEnum):
+class ReplicaState(StrEnum):
     """What a replica is doing."""
 
     STARTING = "starting"
@@ -91,18 +91,18 @@ class Replica:
         return self._identity.pod
 
     @property
-    def state(self) -> State:
+    def state(self) -> ReplicaState:
         """What it is doing now."""
         if self._stopping.is_set():
-            return State.TERMINATING
+            return ReplicaState.TERMINATING
         if self._attempt is None:
-            return State.CRASHED if self.crashes else State.STARTING
-        return State.READY if self._attempt.ready else State.STARTING
+            return ReplicaState.CRASHED if self.crashes else ReplicaState.STARTING
+        return ReplicaState.READY if self._attempt.ready else ReplicaState.STARTING
 
     @property
     def ready(self) -> bool:
         """It takes requests."""
-        return self.state is State.READY
+        return self.state is ReplicaState.READY
 
     @property
     def gone(self) -> bool:

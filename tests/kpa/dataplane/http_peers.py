@@ -15,7 +15,7 @@ from aiohttp import web
 
 from kpa.dataplane.http.forward import forward
 from kpa.dataplane.http.request import Request
-from kpa.dataplane.http.server import Server
+from kpa.dataplane.http.server import ProxyServer
 from kpa.dataplane.http.upstream import Upstream, UpstreamUnreachable
 from tests.servers import scripted
 
@@ -87,9 +87,9 @@ async def application(**routes: Callable[[web.Request], Awaitable[web.StreamResp
 
 
 @asynccontextmanager
-async def serving(handler: Callable[[Request], Awaitable[None]]) -> AsyncIterator[tuple[int, Server]]:
+async def serving(handler: Callable[[Request], Awaitable[None]]) -> AsyncIterator[tuple[int, ProxyServer]]:
     """Our server with a handler."""
-    server = Server(handler)
+    server = ProxyServer(handler)
     try:
         yield await server.start("127.0.0.1", 0), server
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kpa.demo import child
-from kpa.demo.child import Local, LocalError
+from kpa.demo.child import ChildError, Local
 from kpa.local.processes.process_table import descendants
 
 pytestmark = pytest.mark.process
@@ -35,7 +35,7 @@ async def test_it_is_started_on_free_ports_and_stopped(tmp_path: Path) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", local.port)
     writer.close()
     await local.stop()
-    with pytest.raises(LocalError, match=r"^kpa local ended with status -15:\nfake local: listening$"):
+    with pytest.raises(ChildError, match=r"^kpa local ended with status -15:\nfake local: listening$"):
         local.check_running()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", local.port)
@@ -48,7 +48,7 @@ async def test_stopping_twice_is_harmless(tmp_path: Path) -> None:
 
 
 async def test_one_that_refuses_to_start_is_quoted(tmp_path: Path) -> None:
-    with pytest.raises(LocalError) as refusal:
+    with pytest.raises(ChildError) as refusal:
         await started("refuses", tmp_path)
     assert str(refusal.value) == "kpa local ended with status 1:\nmodel.yaml: nothing to run"
 
@@ -58,7 +58,7 @@ async def test_one_that_never_listens_is_given_up_and_stopped(
 ) -> None:
     monkeypatch.setattr(child, "START_SECONDS", 1.0)
     before = set(descendants(os.getpid()))
-    with pytest.raises(LocalError, match=r"^kpa local does not listen after 1 s"):
+    with pytest.raises(ChildError, match=r"^kpa local does not listen after 1 s"):
         await started("deaf", tmp_path)
     assert set(descendants(os.getpid())) <= before
 
@@ -74,7 +74,7 @@ signal.pause()
 """
     local = await Local.start(tmp_path, tmp_path, tmp_path, (sys.executable, "-c", code))
     await local.stop()
-    with pytest.raises(LocalError, match="status -9"):
+    with pytest.raises(ChildError, match="status -9"):
         local.check_running()
 
 

@@ -9,26 +9,30 @@ import pytest
 from rich.console import Console
 
 from kpa.demo.closing import close, problems, timeline
-from kpa.demo.history import History, Sample
-from kpa.demo.player import Outcome
-from kpa.demo.scenario import Scenario
+from kpa.demo.history import Sample, ServiceHistory
+from kpa.demo.player import RequestOutcome
+from kpa.demo.scenario import DemoScenario
 
-GOOD = [Outcome(float(i), i + 0.5, 200, cold=i == 0) for i in range(10)]
-BAD = [*GOOD, Outcome(1.0, 1.1, 503, error="503: full"), Outcome(1.0, 1.1, 503, error="503: full")]
+GOOD = [RequestOutcome(float(i), i + 0.5, 200, cold=i == 0) for i in range(10)]
+BAD = [
+    *GOOD,
+    RequestOutcome(1.0, 1.1, 503, error="503: full"),
+    RequestOutcome(1.0, 1.1, 503, error="503: full"),
+]
 
 
-def story(*ready: int) -> History:
+def story(*ready: int) -> ServiceHistory:
     """One sample each ten seconds, in panic while more than three are ready."""
-    history = History()
+    history = ServiceHistory()
     for tens, n in enumerate(ready):
         mode = "panic" if n > 3 else "stable"
         history.add(Sample(10.0 * tens, ready=n, pods=n, wanted=n, mode=mode))
     return history
 
 
-def closed(history: History, outcomes: list[Outcome]) -> tuple[int, str]:
+def closed(history: ServiceHistory, outcomes: list[RequestOutcome]) -> tuple[int, str]:
     console = Console(file=io.StringIO(), width=100, record=True)
-    code = close(console, Scenario(), history, outcomes)
+    code = close(console, DemoScenario(), history, outcomes)
     return code, console.export_text()
 
 

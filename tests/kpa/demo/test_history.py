@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpa.demo.history import History, Sample, percentiles, take_sample
+from kpa.demo.history import Sample, ServiceHistory, percentiles, take_sample
 from kpa.web.api.api import Fleet
 from tests.kpa.controller.status_samples import sample as status
 
 
-def history(*samples: Sample) -> History:
-    made = History()
+def history(*samples: Sample) -> ServiceHistory:
+    made = ServiceHistory()
     for sample in samples:
         made.add(sample)
     return made
 
 
-def story(*ready: int, mode: str = "stable") -> History:
+def story(*ready: int, mode: str = "stable") -> ServiceHistory:
     """One sample a second; what is ready runs and is wanted."""
     samples = (Sample(float(at), ready=n, pods=n, wanted=n, mode=mode) for at, n in enumerate(ready))
     return history(*samples)
@@ -52,7 +52,7 @@ def test_a_service_that_is_not_there_is_a_lookup_error() -> None:
 
 
 def test_nothing_seen_is_nothing_spent_and_not_zero_replicas() -> None:
-    empty = History()
+    empty = ServiceHistory()
     assert (empty.length, empty.replica_seconds, empty.panic_seconds, empty.peak_ready) == (0, 0, 0, 0)
     assert not empty.is_at_zero
     assert empty.seconds(3) == [None, None, None]

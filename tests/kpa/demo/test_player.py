@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from kpa.demo.model_server import LOADED_AT
-from kpa.demo.player import Outcome, Player, check_loopback
+from kpa.demo.player import Player, RequestOutcome, check_loopback
 from kpa.demo.trace import Arrival
 
 NOTHING = [Arrival(0, 0)]
@@ -31,7 +31,7 @@ async def backend(handler: Handler) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def played(handler: Handler, arrivals: list[Arrival], seconds: float = 30.0) -> list[Outcome]:
+async def played(handler: Handler, arrivals: list[Arrival], seconds: float = 30.0) -> list[RequestOutcome]:
     async with backend(handler) as url:
         player = Player(url, "model.localhost", timeout=seconds)
         await player.play(arrivals)

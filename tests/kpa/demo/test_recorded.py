@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kpa.demo.recorded import read_recorded
-from kpa.demo.trace import Arrival, Trace
+from kpa.demo.trace import Arrival, ArrivalTrace
 from kpa.simulate.errors import InputError
 from kpa.simulate.tables import TokenRates
 
@@ -32,7 +32,9 @@ def written(folder: Path, text: str) -> Path:
 def test_arrivals_and_work_are_read(tmp_path: Path, seconds: float, kept: int) -> None:
     text = ROWS + "2023-11-16 18:16:00,0,0\nnonsense\n"
     arrivals = (Arrival(0, 2.5), Arrival(4.25, 0), Arrival(4.25, 1.1))
-    assert read_recorded(written(tmp_path, text), RATES, seconds) == Trace("trace.csv", arrivals[:kept])
+    assert read_recorded(written(tmp_path, text), RATES, seconds) == ArrivalTrace(
+        "trace.csv", arrivals[:kept]
+    )
 
 
 def test_a_file_must_say_what_requests_take(tmp_path: Path) -> None:

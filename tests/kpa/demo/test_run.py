@@ -15,17 +15,19 @@ import pytest
 from rich.console import Console
 
 from kpa.demo import run
-from kpa.demo.child import LocalError
+from kpa.demo.child import ChildError
 from kpa.demo.run import demonstrate
-from kpa.demo.scenario import Scenario
-from kpa.demo.trace import Arrival, Phase, Trace
+from kpa.demo.scenario import DemoScenario
+from kpa.demo.trace import Arrival, ArrivalTrace, Phase
 from kpa.local.processes.process_table import descendants
 from tests.kpa.demo.test_child import fake
 
 pytestmark = pytest.mark.process
 
-TRACE = Trace("three requests", (Arrival(0.7, 0), Arrival(1.0, 0), Arrival(1.5, 0)), (Phase(0, "all"),))
-ENDLESS = Trace("one much later", (Arrival(0.1, 0), Arrival(3600, 0)))
+TRACE = ArrivalTrace(
+    "three requests", (Arrival(0.7, 0), Arrival(1.0, 0), Arrival(1.5, 0)), (Phase(0, "all"),)
+)
+ENDLESS = ArrivalTrace("one much later", (Arrival(0.1, 0), Arrival(3600, 0)))
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +40,9 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     assert set(descendants(os.getpid())) <= before
 
 
-async def shown(behaviour: str, trace: Trace = TRACE) -> tuple[int, str]:
+async def shown(behaviour: str, trace: ArrivalTrace = TRACE) -> tuple[int, str]:
     output = io.StringIO()
-    code = await demonstrate(Scenario(), trace, Console(file=output, width=100), fake(behaviour))
+    code = await demonstrate(DemoScenario(), trace, Console(file=output, width=100), fake(behaviour))
     return code, output.getvalue()
 
 
@@ -66,7 +68,7 @@ async def test_a_service_that_stays_up_makes_it_fail(monkeypatch: pytest.MonkeyP
 
 
 async def test_an_early_end_of_kpa_local_is_an_error() -> None:
-    with pytest.raises(LocalError, match="out of luck"):
+    with pytest.raises(ChildError, match="out of luck"):
         await shown("dies", ENDLESS)
 
 
@@ -74,7 +76,7 @@ async def test_an_early_end_of_kpa_local_is_an_error() -> None:
 async def test_a_signal_ends_it_and_leaves_nothing(number: signal.Signals, temporary_folder: Path) -> None:
     output = Announcing("in flight")
     running = asyncio.create_task(
-        demonstrate(Scenario(), ENDLESS, Console(file=output, width=100), fake("slow"))
+        demonstrate(DemoScenario(), ENDLESS, Console(file=output, width=100), fake("slow"))
     )
     announced = asyncio.create_task(output.announced.wait())
     await asyncio.wait([announced, running], timeout=30, return_when=asyncio.FIRST_COMPLETED)

@@ -10,13 +10,13 @@ import yaml
 
 from config.autoscaler import AutoscalerConfig
 from config.resolve import resolve
-from kpa.demo.scenario import Scenario
+from kpa.demo.scenario import DemoScenario
 from kpa.demo.trace import BUILTIN
 from kpa.local.manifests.documents import read_files
 
 
 def test_the_documents_are_accepted_without_a_warning(tmp_path: Path) -> None:
-    manifest, config_map = Scenario().write(tmp_path)
+    manifest, config_map = DemoScenario().write(tmp_path)
     config = AutoscalerConfig.from_config_map(yaml.safe_load(config_map.read_text())["data"])
     documents = read_files([manifest], config)
     (service,) = documents.services
@@ -31,7 +31,9 @@ def test_the_documents_are_accepted_without_a_warning(tmp_path: Path) -> None:
 
 
 def test_the_screen_states_the_settings_that_are_written() -> None:
-    scenario = Scenario(stable_window=20, panic_window=4, grace_period=5, pod_retention=6, tick_interval=2)
+    scenario = DemoScenario(
+        stable_window=20, panic_window=4, grace_period=5, pod_retention=6, tick_interval=2
+    )
     text = " ".join(scenario.statement())
     for part in ("stable window 20s", "panic window 4s", "grace 5s", "retention 6s", "tick 2s"):
         assert part in text
@@ -39,4 +41,4 @@ def test_the_screen_states_the_settings_that_are_written() -> None:
 
 def test_the_builtin_trace_is_idle_for_longer_than_the_way_to_zero_takes() -> None:
     (idle,) = (stretch for stretch in BUILTIN if stretch.name == "idle")
-    assert idle.length > Scenario().to_zero_seconds + 10
+    assert idle.length > DemoScenario().to_zero_seconds + 10

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpa.demo.trace import SERVICE_SECONDS, Arrival, Phase, Stretch, Trace, builtin_trace
+from kpa.demo.trace import SERVICE_SECONDS, Arrival, ArrivalTrace, Phase, TracePart, builtin_trace
 
-TRACE = Trace("three", (Arrival(0, 4), Arrival(30, 2), Arrival(60, 1)), (Phase(0, "a"), Phase(30, "b")))
+TRACE = ArrivalTrace(
+    "three", (Arrival(0, 4), Arrival(30, 2), Arrival(60, 1)), (Phase(0, "a"), Phase(30, "b"))
+)
 
 
 def test_the_builtin_trace_is_the_same_every_time_and_in_order() -> None:
@@ -39,8 +41,8 @@ def test_service_times_spread_around_their_average() -> None:
 
 @given(st.floats(0, 50), st.floats(0, 50), st.floats(0.1, 20))
 def test_a_stretch_has_as_many_arrivals_as_its_rates_say(rate: float, end_rate: float, length: float) -> None:
-    last = Stretch("end", 1, 1, 1)
-    trace = builtin_trace([Stretch("stretch", length, rate, end_rate), last])
+    last = TracePart("end", 1, 1, 1)
+    trace = builtin_trace([TracePart("stretch", length, rate, end_rate), last])
     *within, end = trace.arrivals
     assert len(within) == int((rate + end_rate) / 2 * length)
     assert all(0 <= arrival.at <= length * (1 + 1e-9) for arrival in within)
@@ -48,13 +50,13 @@ def test_a_stretch_has_as_many_arrivals_as_its_rates_say(rate: float, end_rate: 
 
 
 def test_a_ramp_gets_denser() -> None:
-    arrivals = builtin_trace([Stretch("ramp", 10, 0, 20)]).arrivals
+    arrivals = builtin_trace([TracePart("ramp", 10, 0, 20)]).arrivals
     assert sum(arrival.at < 5 for arrival in arrivals) == 25  # a quarter of 100
     assert len(arrivals) == 100
 
 
 def test_speed_compresses_arrivals_work_and_phases() -> None:
-    assert TRACE.sped_up(10) == Trace(
+    assert TRACE.sped_up(10) == ArrivalTrace(
         "three, 10 times as fast",
         (Arrival(0, 0.4), Arrival(3, 0.2), Arrival(6, 0.1)),
         (Phase(0, "a"), Phase(3, "b")),
@@ -100,4 +102,4 @@ def test_after_the_last_phase_none_comes() -> None:
 
 
 def test_a_trace_without_phases_names_none() -> None:
-    assert Trace("plain", (Arrival(0, 1),)).phase(0) == ""
+    assert ArrivalTrace("plain", (Arrival(0, 1),)).phase(0) == ""

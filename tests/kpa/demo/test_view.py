@@ -8,11 +8,11 @@ import io
 import pytest
 from rich.console import Console
 
-from kpa.demo.history import History, Sample
-from kpa.demo.player import Outcome
-from kpa.demo.scenario import Scenario
+from kpa.demo.history import Sample, ServiceHistory
+from kpa.demo.player import RequestOutcome
+from kpa.demo.scenario import DemoScenario
 from kpa.demo.trace import Phase
-from kpa.demo.view import Frame, View, clock, picture, plain_line, recent_latencies
+from kpa.demo.view import View, ViewFrame, clock, picture, plain_line, recent_latencies
 
 PANIC = Sample(
     at=72.5,
@@ -29,14 +29,14 @@ PANIC = Sample(
 )
 
 
-def frame(*samples: Sample, outcomes: list[Outcome] | None = None, silent: float = 0.0) -> Frame:
-    history = History()
+def frame(*samples: Sample, outcomes: list[RequestOutcome] | None = None, silent: float = 0.0) -> ViewFrame:
+    history = ServiceHistory()
     for sample in samples:
         history.add(sample)
-    return Frame(Scenario(), "built-in trace", "burst", history, outcomes or [], silent)
+    return ViewFrame(DemoScenario(), "built-in trace", "burst", history, outcomes or [], silent)
 
 
-def drawn(shown: Frame, width: int = 100) -> list[str]:
+def drawn(shown: ViewFrame, width: int = 100) -> list[str]:
     console = Console(record=True, width=width, file=io.StringIO())
     console.print(picture(shown))
     return console.export_text().splitlines()
@@ -59,7 +59,7 @@ def test_the_picture_fits_a_terminal_of_80_by_24() -> None:
 
 
 def test_the_picture_states_every_number() -> None:
-    outcomes = [Outcome(70.0, 70.5 + i / 100, 200, cold=i % 10 == 0) for i in range(100)]
+    outcomes = [RequestOutcome(70.0, 70.5 + i / 100, 200, cold=i % 10 == 0) for i in range(100)]
     lines = drawn(frame(*run_of_a_minute(), outcomes=outcomes))
     assert "kpa demo · built-in trace · 1:12 · burst" in lines[0]
     assert "time-scaled (Knative): stable window 15s (60s), panic window 3s (6s)" in lines[1]
@@ -111,10 +111,10 @@ def test_replicas_that_stop_are_named() -> None:
 
 def test_latencies_are_those_of_recent_good_answers() -> None:
     outcomes = [
-        Outcome(0.0, 1.0, 200),
-        Outcome(10.0, 12.0, 200),
-        Outcome(10.0, 13.0, 503),
-        Outcome(10.0, 15.0, 200),
+        RequestOutcome(0.0, 1.0, 200),
+        RequestOutcome(10.0, 12.0, 200),
+        RequestOutcome(10.0, 13.0, 503),
+        RequestOutcome(10.0, 15.0, 200),
     ]
     assert recent_latencies(outcomes, now=20.0) == [5.0, 2.0]
 
@@ -125,7 +125,7 @@ def test_times_are_minutes_and_seconds(seconds: float, text: str) -> None:
 
 
 def test_a_plain_line_holds_the_numbers() -> None:
-    outcomes = [Outcome(71.0, 72.0, 200), Outcome(71.0, 72.0, 503)]
+    outcomes = [RequestOutcome(71.0, 72.0, 200), RequestOutcome(71.0, 72.0, 503)]
     assert " ".join(plain_line(frame(PANIC, outcomes=outcomes)).split()) == (
         "1:12 burst in flight 24 sent 120 replicas 3 of 8 panic stable 8.2 panic 21.5 target 3.5 "
         "p95 1.00 s failed 1"
@@ -141,7 +141,7 @@ def test_a_plain_line_of_nothing_has_no_numbers_that_are_none() -> None:
 
 def test_plain_lines_come_on_changes_and_every_five_seconds() -> None:
     output = io.StringIO()
-    history = History()
+    history = ServiceHistory()
     with View(Console(file=output, width=40)) as view:
         for sample in [
             Sample(0.0, mode="stable"),
@@ -152,7 +152,7 @@ def test_plain_lines_come_on_changes_and_every_five_seconds() -> None:
             Sample(6.5, mode="panic", wanted=1),
         ]:
             history.add(sample)
-            view.show(Frame(Scenario(), "trace", "", history, []))
+            view.show(ViewFrame(DemoScenario(), "trace", "", history, []))
     first, _, *lines = output.getvalue().splitlines()
     assert first.startswith("time-scaled")
     assert [line.split()[0] for line in lines] == ["0:00", "0:01", "0:01", "0:06"]

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpa.demo.work import Settings, Work, largest_prime_below, read_settings, read_work
+from kpa.demo.work import Work, WorkSettings, largest_prime_below, read_settings, read_work
 
 
 def test_an_empty_environment_gives_a_server_that_is_ready_at_once() -> None:
-    assert read_settings({}) == Settings(port=8080, load=0.0, service=0.0, batch=0)
+    assert read_settings({}) == WorkSettings(port=8080, load=0.0, service=0.0, batch=0)
 
 
 def test_every_variable_of_the_environment_is_read() -> None:
     environment = {"PORT": "9000", "LOAD_SECONDS": "2.5", "SERVICE_SECONDS": ".5", "BATCH_SIZE": "8"}
-    assert read_settings(environment) == Settings(port=9000, load=2.5, service=0.5, batch=8)
+    assert read_settings(environment) == WorkSettings(port=9000, load=2.5, service=0.5, batch=8)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kpa.local.app import LocalApp
-from kpa.local.options import LocalError, Options
+from kpa.local.options import LocalError, LocalOptions
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ async def test_settings_that_cannot_be_used_say_why(tmp_path: Path, text: str, s
     file = tmp_path / "config.yaml"
     file.write_text(text)
     with pytest.raises(LocalError, match=f"{file}: {said}"):
-        LocalApp(Options((), file))
+        LocalApp(LocalOptions((), file))

@@ -16,7 +16,7 @@ from kpa.kube.election.lease import Timing, claimed
 from kpa.kube.handover.pages import PATH
 from kpa.kube.objects.kinds import CONFIGMAPS, LEASES
 from kpa.serve.app import ServeApp
-from kpa.serve.options import Options
+from kpa.serve.options import ServeOptions
 from tests.kpa.kube.memory_client import MemoryClient
 from tests.waiting import until
 
@@ -60,7 +60,7 @@ class Holder:
 
 @asynccontextmanager
 async def standby(client: MemoryClient, port: int) -> AsyncIterator[None]:
-    options = Options(
+    options = ServeOptions(
         pod_name="autoscaler-2",
         pod_ip=STANDBY,
         namespace=SYSTEM,

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from config.readers import Names
-from kpa.serve.options import Options, ServeError, cluster_domain
+from kpa.serve.options import ServeError, ServeOptions, cluster_domain
 
 POD = {"POD_NAME": "autoscaler-1", "POD_IP": "10.0.0.7", "SYSTEM_NAMESPACE": "knative-serving"}
 
 
 def test_identity_and_names_are_the_pods() -> None:
-    found = Options.from_environment({**POD, "CLUSTER_DOMAIN": "example.org"})
+    found = ServeOptions.from_environment({**POD, "CLUSTER_DOMAIN": "example.org"})
     assert (found.pod_name, found.pod_ip, found.namespace) == tuple(POD.values())
     assert (found.domain, found.config_maps) == ("example.org", Names())
 
@@ -27,18 +27,18 @@ def test_identity_and_names_are_the_pods() -> None:
     ],
 )
 def test_config_maps_may_have_other_names(variable: str, usual: str, field: str) -> None:
-    assert getattr(Options.from_environment(POD).config_maps, field) == usual
-    assert Options.from_environment({**POD, variable: ""}).config_maps == Names()
-    found = Options.from_environment({**POD, variable: "config-of-ours"}).config_maps
+    assert getattr(ServeOptions.from_environment(POD).config_maps, field) == usual
+    assert ServeOptions.from_environment({**POD, variable: ""}).config_maps == Names()
+    found = ServeOptions.from_environment({**POD, variable: "config-of-ours"}).config_maps
     assert found == replace(Names(), **{field: "config-of-ours"})
 
 
 def test_ports_are_those_of_knatives_pod_unless_its_variables_say_otherwise() -> None:
-    found = Options.from_environment(POD)
+    found = ServeOptions.from_environment(POD)
     assert (found.stat_port, found.telemetry_port, found.profiling_port) == (8080, 9090, 8008)
     assert found.host is None, "all addresses: a pod may have IPv6 alone"
     named = {**POD, "METRICS_PROMETHEUS_PORT": "9191", "PROFILING_PORT": "80"}
-    found = Options.from_environment(named)
+    found = ServeOptions.from_environment(named)
     assert (found.stat_port, found.telemetry_port, found.profiling_port) == (8080, 9191, 80)
 
 
@@ -54,13 +54,13 @@ def test_ports_are_those_of_knatives_pod_unless_its_variables_say_otherwise() ->
 )
 def test_what_is_no_port_is_refused(variable: str, lowest: int, text: str) -> None:
     with pytest.raises(ServeError, match=f"^{variable} must be a port from {lowest} to 65535, not '{text}'$"):
-        Options.from_environment({**POD, variable: text})
+        ServeOptions.from_environment({**POD, variable: text})
 
 
 @pytest.mark.parametrize("name", POD)
 def test_what_is_missing_is_named(name: str) -> None:
     with pytest.raises(ServeError, match=rf"^{name} must be set in the environment$"):
-        Options.from_environment({**POD, name: ""})
+        ServeOptions.from_environment({**POD, name: ""})
 
 
 @pytest.mark.parametrize(

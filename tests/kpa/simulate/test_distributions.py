@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpa.simulate.distributions import Times, parse_times
+from kpa.simulate.distributions import TimeDistribution, parse_times
 from kpa.simulate.errors import InputError
 
 
 @pytest.mark.parametrize(
     ("text", "times"),
     [
-        ("2s", Times(2.0)),
-        ("fixed 1m30s", Times(90.0)),
-        ("0s", Times(0.0)),
-        ("exponential 500ms", Times(0.5, "exponential")),
-        ("lognormal 2s 0.5", Times(2.0, "lognormal", 0.5)),
+        ("2s", TimeDistribution(2.0)),
+        ("fixed 1m30s", TimeDistribution(90.0)),
+        ("0s", TimeDistribution(0.0)),
+        ("exponential 500ms", TimeDistribution(0.5, "exponential")),
+        ("lognormal 2s 0.5", TimeDistribution(2.0, "lognormal", 0.5)),
     ],
 )
-def test_every_form_is_read(text: str, times: Times) -> None:
+def test_every_form_is_read(text: str, times: TimeDistribution) -> None:
     assert parse_times(text, "--service-time") == times
     assert parse_times(str(times), "--service-time") == times
 
@@ -41,12 +41,12 @@ def test_others_are_refused_by_option_and_text(text: str) -> None:
 @pytest.mark.parametrize(
     ("times", "deviation"),
     [
-        pytest.param(Times(2.0), 0.0, id="fixed"),
-        pytest.param(Times(2.0, "exponential"), 2.0, id="exponential"),
-        pytest.param(Times(2.0, "lognormal", 0.5), 1.0, id="lognormal"),
+        pytest.param(TimeDistribution(2.0), 0.0, id="fixed"),
+        pytest.param(TimeDistribution(2.0, "exponential"), 2.0, id="exponential"),
+        pytest.param(TimeDistribution(2.0, "lognormal", 0.5), 1.0, id="lognormal"),
     ],
 )
-def test_what_is_drawn_has_the_mean_and_the_deviation(times: Times, deviation: float) -> None:
+def test_what_is_drawn_has_the_mean_and_the_deviation(times: TimeDistribution, deviation: float) -> None:
     drawn = times.sample(np.random.default_rng(1), 200_000)
     assert drawn.mean() == pytest.approx(2.0, rel=0.02)  # 5 standard errors of the exponential one
     assert drawn.std() == pytest.approx(deviation, rel=0.05)
@@ -54,4 +54,4 @@ def test_what_is_drawn_has_the_mean_and_the_deviation(times: Times, deviation: f
 
 @given(st.floats(0, 1000), st.sampled_from(["fixed", "exponential", "lognormal"]), st.floats(0, 10))
 def test_no_time_is_negative(mean: float, kind: str, variation: float) -> None:
-    assert (Times(mean, kind, variation).sample(np.random.default_rng(1), 50) >= 0).all()
+    assert (TimeDistribution(mean, kind, variation).sample(np.random.default_rng(1), 50) >= 0).all()

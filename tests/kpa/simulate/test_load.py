@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kpa.simulate.distributions import Times
+from kpa.simulate.distributions import TimeDistribution
 from kpa.simulate.errors import InputError
 from kpa.simulate.load import Reading, read_load
 
@@ -23,9 +23,9 @@ def test_a_csv_says_when_requests_come_and_what_they_take(tmp_path: Path) -> Non
     assert (load.name, load.length, load.concurrency) == ("load.csv", 2.0, 1.25)
 
 
-@pytest.mark.parametrize(("given", "work"), [(None, 1.0), (Times(3.0), 3.0)])
+@pytest.mark.parametrize(("given", "work"), [(None, 1.0), (TimeDistribution(3.0), 3.0)])
 def test_work_that_is_not_in_the_file_is_that_of_the_option(
-    tmp_path: Path, given: Times | None, work: float
+    tmp_path: Path, given: TimeDistribution | None, work: float
 ) -> None:
     path = tmp_path / "load.csv"
     path.write_text("time\n10\n11.5\n")
@@ -35,7 +35,7 @@ def test_work_that_is_not_in_the_file_is_that_of_the_option(
 def test_the_option_takes_the_place_of_the_file_s_work(tmp_path: Path) -> None:
     path = tmp_path / "load.csv"
     path.write_text("time,service_time\n10,0.5\n")
-    assert read_load(str(path), Reading(service=Times(3.0)), seed=1).service.tolist() == [3.0]
+    assert read_load(str(path), Reading(service=TimeDistribution(3.0)), seed=1).service.tolist() == [3.0]
 
 
 def test_a_saved_answer_of_prometheus_is_a_rate(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_saved_answer_of_prometheus_is_a_rate(tmp_path: Path) -> None:
 
 
 def test_levels_may_be_requests_in_flight() -> None:
-    load = read_load("hold 8 1h", Reading(service=Times(2.0), unit="concurrency"), seed=1)
+    load = read_load("hold 8 1h", Reading(service=TimeDistribution(2.0), unit="concurrency"), seed=1)
     assert load.concurrency == pytest.approx(
         8, rel=0.06
     )  # 3.8 standard errors of 14,400 requests, and a half
@@ -55,7 +55,7 @@ def test_levels_may_be_requests_in_flight() -> None:
 
 def test_requests_in_flight_need_work() -> None:
     with pytest.raises(InputError, match="needs a --service-time above 0"):
-        read_load("hold 8 1h", Reading(service=Times(0.0), unit="concurrency"), seed=1)
+        read_load("hold 8 1h", Reading(service=TimeDistribution(0.0), unit="concurrency"), seed=1)
 
 
 @pytest.mark.parametrize("source", ["", "nope.csv", "climb 1..2 5m", "/"])

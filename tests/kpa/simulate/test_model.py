@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 
-from kpa.simulate.distributions import Times
+from kpa.simulate.distributions import TimeDistribution
 from kpa.simulate.load import Load
 from kpa.simulate.model import simulate
 from kpa.simulate.results import Results
@@ -30,7 +30,7 @@ def at_once(count: int, at: float = 10.0, service: float = 1.0, length: float = 
 
 
 def test_a_request_to_zero_waits_for_the_first_pod() -> None:
-    results = simulate(at_once(1), scenario(replicas=0, start_up=Times(3.0), ready_lag=0.5))
+    results = simulate(at_once(1), scenario(replicas=0, start_up=TimeDistribution(3.0), ready_lag=0.5))
     assert results.begun.tolist() == pytest.approx([13.5])
     assert results.ended.tolist() == pytest.approx([14.5])
     assert results.summary().cold_starts == 1
@@ -124,7 +124,7 @@ def test_requests_that_gave_up_take_nobody_s_place(path: dict[str, object]) -> N
 
 
 def test_requests_that_gave_up_before_any_pod_was_ready_are_not_served_later() -> None:
-    results = simulate(at_once(3), scenario(replicas=0, start_up=Times(20.0), timeout=5.0))
+    results = simulate(at_once(3), scenario(replicas=0, start_up=TimeDistribution(20.0), timeout=5.0))
     assert results.ended.tolist() == [15.0] * 3
     assert np.isnan(results.begun).all()
     assert results.summary().timed_out == 3
@@ -163,7 +163,7 @@ def test_the_load_of_many_pods_is_known_from_a_sample_of_them() -> None:
 
 def test_start_up_times_vary_by_seed_only() -> None:
     load = phases("hold 30 2m")
-    start_up = Times(10.0, "exponential")
+    start_up = TimeDistribution(10.0, "exponential")
     one, same, other = (simulate(load, scenario(start_up=start_up, seed=seed)) for seed in (1, 1, 2))
     assert one.states == same.states
     np.testing.assert_array_equal(one.ended, same.ended)
@@ -179,14 +179,14 @@ def erlang_c(servers: int, load: float) -> float:
 
 @pytest.mark.parametrize("path", [IN_PATH, PAST], ids=["activator", "queue-proxy"])
 def test_one_pod_waits_as_an_m_d_1_queue(path: dict[str, object]) -> None:
-    load = phases("hold 7 3h", Times(0.1))
+    load = phases("hold 7 3h", TimeDistribution(0.1))
     results = simulate(load, scenario({}, FIXED | path, container_concurrency=1))
     waits = results.begun - results.arrived
     assert np.nanmean(waits) == pytest.approx(0.7 * 0.1 / (2 * 0.3), rel=0.05)  # Pollaczek-Khinchine
 
 
 def test_several_places_wait_as_an_m_m_c_queue() -> None:
-    load = phases("hold 16 3h", Times(0.2, "exponential"))
+    load = phases("hold 16 3h", TimeDistribution(0.2, "exponential"))
     results = simulate(load, scenario({}, FIXED | IN_PATH, container_concurrency=4))
     waits = results.begun - results.arrived
     assert np.nanmean(waits) == pytest.approx(erlang_c(4, 3.2) * 0.2 / (4 - 3.2), rel=0.08)

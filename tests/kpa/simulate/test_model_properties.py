@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpa.simulate.distributions import Times
+from kpa.simulate.distributions import TimeDistribution
 from kpa.simulate.load import Load
 from kpa.simulate.model import Model, simulate
 from kpa.simulate.results import Results
@@ -46,7 +46,11 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     return scenario(
         texts,
         container_concurrency=draw(st.sampled_from([0, 1, 3])),
-        start_up=draw(st.sampled_from([Times(0.0), Times(4.0), Times(5.0, "exponential")])),
+        start_up=draw(
+            st.sampled_from(
+                [TimeDistribution(0.0), TimeDistribution(4.0), TimeDistribution(5.0, "exponential")]
+            )
+        ),
         drain=draw(st.sampled_from([0.0, 8.0])),
         timeout=draw(st.sampled_from([5.0, 300.0])),
         replicas=draw(st.sampled_from([None, 0, 3])),

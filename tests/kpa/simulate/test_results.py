@@ -6,7 +6,7 @@ Covered: counts, percentiles, integrals over states, series, requests in flight.
 import numpy as np
 import pytest
 
-from kpa.simulate.recorder import State
+from kpa.simulate.recorder import PodState
 from kpa.simulate.results import Percentiles, Results, percentiles
 
 NAN = np.nan
@@ -18,10 +18,10 @@ RESULTS = Results(
     status=np.array([200, 200, 503, 504, 0], np.int16),
     cold=np.array([True, False, False, False, False]),
     states=(
-        State(0.0, -1, 1, 1, False, True),
-        State(4.0, 3, 1, 3, True, True),
-        State(6.0, 3, 3, 3, True, False),
-        State(8.0, 1, 1, 2, False, False),
+        PodState(0.0, -1, 1, 1, False, True),
+        PodState(4.0, 3, 1, 3, True, True),
+        PodState(6.0, 3, 3, 3, True, False),
+        PodState(8.0, 1, 1, 2, False, False),
     ),
     scalings=(4.0, 8.0),
 )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from config.autoscaler import AutoscalerConfig
-from kpa.simulate.distributions import Times
+from kpa.simulate.distributions import TimeDistribution
 from kpa.simulate.load import Load, Reading, read_load
 from kpa.simulate.scenario import Scenario
 from kpa.tune.knobs import Candidate, knobs_for, make_candidate
@@ -14,12 +14,12 @@ WAVES = ", ".join(["hold 4 50s, ramp 4..12 40s, hold 12 40s, ramp 12..4 20s"] * 
 
 def waves(seed: int = 1) -> Load:
     """Seven minutes of a load that goes up and comes down, three times."""
-    return read_load(WAVES, Reading(service=Times(1.5, "lognormal", 0.6)), seed)
+    return read_load(WAVES, Reading(service=TimeDistribution(1.5, "lognormal", 0.6)), seed)
 
 
 def slow_starter(**values: object) -> Scenario:
     """A service whose pods take a while to start."""
-    return Scenario(container_concurrency=4, start_up=Times(20.0), **values)  # type: ignore[arg-type]
+    return Scenario(container_concurrency=4, start_up=TimeDistribution(20.0), **values)  # type: ignore[arg-type]
 
 
 def candidates(count: int, load: Load, seed: int = 1) -> list[Candidate]:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from config.autoscaler import AutoscalerConfig
 from config.resolve import resolve
-from kpa.simulate.distributions import Times
+from kpa.simulate.distributions import TimeDistribution
 from kpa.simulate.load import Load
 from kpa.simulate.scenario import Scenario
 from kpa.tune.exact import Part, simulate_exactly
-from kpa.tune.fleet import Fleet, FleetFigures
+from kpa.tune.fleet import CandidateFleet, FleetFigures
 from kpa.tune.knobs import Candidate
 from tests.kpa.simulate.scenarios import phases
 from tests.kpa.tune.loads import candidates, slow_starter, waves
@@ -31,7 +31,7 @@ WARM_UP, REPLICAS = 60.0, 3
 
 def stepped(load: Load, scenario: Scenario, some: Sequence[Candidate]) -> FleetFigures:
     settings = [resolve(one.config, {}, scenario.container_concurrency) for one in some]
-    return Fleet(load, scenario, settings, 2.0, REPLICAS, WARM_UP).run(lambda seconds: None)
+    return CandidateFleet(load, scenario, settings, 2.0, REPLICAS, WARM_UP).run(lambda seconds: None)
 
 
 def one_by_one(load: Load, scenario: Scenario, some: Sequence[Candidate], metric: str) -> NDArray[np.float64]:
@@ -91,7 +91,7 @@ def test_both_models_put_the_candidates_into_the_same_order(
 
 
 def test_the_way_to_zero_and_back_costs_the_same_in_both() -> None:
-    load = phases("hold 3 2m, idle 4m, hold 3 1m, idle 6m, burst 10 30s, idle 5m", Times(0.5))
+    load = phases("hold 3 2m, idle 4m, hold 3 1m, idle 6m, burst 10 30s, idle 5m", TimeDistribution(0.5))
     scenario = slow_starter()
     settings = [
         {
@@ -126,6 +126,6 @@ def test_a_candidate_is_the_same_alone_and_among_others() -> None:
 
 
 def test_without_a_limit_of_concurrency_a_ready_pod_takes_all() -> None:
-    load = phases("hold 5 3m", Times(0.5))
-    fleet = stepped(load, Scenario(start_up=Times(1.0)), candidates(3, load))
+    load = phases("hold 5 3m", TimeDistribution(0.5))
+    fleet = stepped(load, Scenario(start_up=TimeDistribution(1.0)), candidates(3, load))
     assert fleet.queue(0.99).tolist() == [0.0] * len(fleet.replica_minutes)

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from kpa.commands import activator as activator_command
 from kpa.dataplane.activator import app as activator_app
 from kpa.dataplane.activator.__main__ import main
-from kpa.dataplane.activator.app import Options
+from kpa.dataplane.activator.app import ActivatorOptions
 from kpa.dataplane.routes import Route
 from tests.kpa.dataplane.activator.fakes import DEADLINE, Autoscaler, Pod, RoutesSource, running, until
 
@@ -226,10 +226,12 @@ def test_the_command_refuses_them_as_well(command, change: dict[str, str], messa
 
 
 def test_the_command_runs_it_with_its_options(command, monkeypatch):
-    given: list[Options] = []
+    given: list[ActivatorOptions] = []
     monkeypatch.setattr(activator_app, "run", lambda options: given.append(options) or 1)
     line = command_line({"--port": "0", "--pod-name": "activator-3", "--grace": "5", "--log-format": "json"})
     assert CliRunner().invoke(command, line).exit_code == 1
     assert given == [
-        Options("127.0.0.1", 0, GOOD["--routes"], GOOD["--autoscaler"], "activator-3", 5.0, None, "json")
+        ActivatorOptions(
+            "127.0.0.1", 0, GOOD["--routes"], GOOD["--autoscaler"], "activator-3", 5.0, None, "json"
+        )
     ]

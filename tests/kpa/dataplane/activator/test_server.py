@@ -20,7 +20,7 @@ from kpa.dataplane.activator.load import RequestLoad
 from kpa.dataplane.activator.reporter import Reporter
 from kpa.dataplane.activator.server import Activator
 from kpa.dataplane.activator.source import follow
-from kpa.dataplane.http.server import Server
+from kpa.dataplane.http.server import ProxyServer
 from kpa.dataplane.routes import Route
 from tests.kpa.dataplane.activator.fakes import Autoscaler, Pod, RoutesSource, gathered, running, until
 
@@ -79,7 +79,7 @@ class World:
     async def live(self) -> AsyncIterator["World"]:
         reporter = Reporter(self.autoscaler.url, self.load, lambda _: None)
         self.activator = Activator(reporter)
-        server = Server(self.activator.handle)
+        server = ProxyServer(self.activator.handle)
         self.port = await server.start("127.0.0.1", 0)
         tasks = [
             asyncio.create_task(reporter.run()),

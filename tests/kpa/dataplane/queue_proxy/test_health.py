@@ -11,24 +11,24 @@ from contextlib import asynccontextmanager
 import pytest
 
 from kpa.dataplane.queue_proxy.health import POLL_LIMIT_SECONDS, POLL_SECONDS, Health
-from kpa.dataplane.queue_proxy.probe import Probe, ask
+from kpa.dataplane.queue_proxy.probe import ReadinessProbe, ask
 from tests.kpa.dataplane.http_peers import on_both_loops, replies
 from tests.servers import Port, scripted
 
-TCP = Probe("tcpSocket", "127.0.0.1", 1, period=60.0)
+TCP = ReadinessProbe("tcpSocket", "127.0.0.1", 1, period=60.0)
 
 
 class Replica:
     """Answers probes as told, and remembers when and what was told of it."""
 
-    def __init__(self, probe: Probe, answers: list[str]) -> None:
+    def __init__(self, probe: ReadinessProbe, answers: list[str]) -> None:
         self.answers: Iterator[str] = iter(answers)
         self.asked_at: list[float] = []
         self.asked = asyncio.Event()
         self.told: asyncio.Queue[tuple[bool, str]] = asyncio.Queue()
         self.health = Health(probe, lambda ready, reason: self.told.put_nowait((ready, reason)), self.ask)
 
-    async def ask(self, probe: Probe) -> str:
+    async def ask(self, probe: ReadinessProbe) -> str:
         self.asked_at.append(asyncio.get_running_loop().time())
         self.asked.set()
         try:
@@ -39,7 +39,7 @@ class Replica:
 
 
 @asynccontextmanager
-async def watched(probe: Probe, *answers: str) -> AsyncIterator[Replica]:
+async def watched(probe: ReadinessProbe, *answers: str) -> AsyncIterator[Replica]:
     replica = Replica(probe, list(answers))
     task = asyncio.create_task(replica.health.run())
     try:
@@ -134,7 +134,9 @@ async def test_a_port_that_takes_connections_is_ready_and_a_closed_one_is_not() 
 )
 async def test_an_http_probe_succeeds_from_200_to_399(status: int, reason: str) -> None:
     async with replies(b"HTTP/1.1 %d Whatever\r\nContent-Length: 0\r\n\r\n" % status) as (port, seen):
-        probe = Probe("httpGet", "127.0.0.1", port, path="/ready", headers=((b"X-A", b"b"),), timeout=20.0)
+        probe = ReadinessProbe(
+            "httpGet", "127.0.0.1", port, path="/ready", headers=((b"X-A", b"b"),), timeout=20.0
+        )
         answer = await ask(probe)
     assert seen[0].startswith(b"GET /ready HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nX-A: b\r\n" % port)
     assert answer == reason if status != 199 else answer
@@ -146,7 +148,7 @@ async def test_an_http_probe_succeeds_from_200_to_399(status: int, reason: str) 
 async def test_no_answer_in_time_is_a_failure(kind: str) -> None:
     async with scripted(lambda reader, _: reader.read()) as port:  # type: ignore[arg-type,return-value]
         command = (sys.executable, "-c", "import time; time.sleep(60)")
-        answer = await ask(Probe(kind, "127.0.0.1", port, command=command, timeout=0.2))
+        answer = await ask(ReadinessProbe(kind, "127.0.0.1", port, command=command, timeout=0.2))
     assert answer == "no answer within 0.2 seconds"
 
 
@@ -162,4 +164,4 @@ async def test_no_answer_in_time_is_a_failure(kind: str) -> None:
 )
 @on_both_loops
 async def test_a_command_succeeds_with_exit_code_0(command: tuple[str, ...], answer: str) -> None:
-    assert await ask(Probe("exec", "127.0.0.1", 1, command=command, timeout=20.0)) == answer
+    assert await ask(ReadinessProbe("exec", "127.0.0.1", 1, command=command, timeout=20.0)) == answer

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from kpa.dataplane.queue_proxy.probe import Probe, ProbeError, parse_probe
-from kpa.dataplane.queue_proxy.settings import Settings, SettingsError, read_settings
+from kpa.dataplane.queue_proxy.probe import ProbeError, ReadinessProbe, parse_probe
+from kpa.dataplane.queue_proxy.settings import QueueProxySettings, SettingsError, read_settings
 
-DEFAULTS = Settings(
+DEFAULTS = QueueProxySettings(
     user_port=8080,
     container_concurrency=0,
     host="127.0.0.1",
@@ -22,7 +22,7 @@ DEFAULTS = Settings(
     response_start_timeout=0.0,
     idle_timeout=0.0,
     pod_name="",
-    probe=Probe("tcpSocket", "127.0.0.1", 8080),
+    probe=ReadinessProbe("tcpSocket", "127.0.0.1", 8080),
     drain_quiet_seconds=30.0,
     events_fd=None,
 )
@@ -119,7 +119,7 @@ def test_all_problems_are_told_at_once() -> None:
 def test_a_probe_is_read_with_the_defaults_of_kubernetes(
     data: dict[str, Any], changed: dict[str, Any]
 ) -> None:
-    base = Probe("tcpSocket", "127.0.0.1", 8080)
+    base = ReadinessProbe("tcpSocket", "127.0.0.1", 8080)
     assert parse_probe(json.dumps(data), "127.0.0.1", 8080) == base._replace(**changed)
 
 

@@ -15,7 +15,7 @@ import pytest
 from kpa.local.manifests.spec import Probe
 from kpa.local.processes.environment import Identity
 from kpa.local.processes.liveness import until_silent
-from kpa.local.processes.replica import Replica, State, back_off, pod_name
+from kpa.local.processes.replica import Replica, ReplicaState, back_off, pod_name
 from tests.kpa.local.helpers import SERVER_ARGV, STUB, Hold, get, marked, service, until
 
 pytestmark = pytest.mark.process
@@ -34,7 +34,7 @@ async def start() -> AsyncIterator[Start]:
         grace: float = 30.0,
         probe: Probe | None = None,
         lines: list[str] | None = None,
-        states: list[State] | None = None,
+        states: list[ReplicaState] | None = None,
     ) -> Replica:
         def changed() -> None:
             if states is not None and replicas:
@@ -70,20 +70,24 @@ def processes(replica: Replica, words: str) -> list[int]:
 
 
 async def test_a_replica_starts_serves_and_ends(start: Start) -> None:
-    states: list[State] = []
+    states: list[ReplicaState] = []
     replica = start(states=states)
-    assert replica.state is State.STARTING
+    assert replica.state is ReplicaState.STARTING
     assert not replica.pod.ready
     await until(lambda: replica.ready, "ready")
     assert await ask(replica) == (200, replica.name)
     assert replica.pod.metrics_port > 0
     replica.stop()
-    assert replica.state is State.TERMINATING
+    assert replica.state is ReplicaState.TERMINATING
     assert replica.pod.terminating
     assert not replica.pod.ready
     await replica.wait_gone()
     assert replica.gone
-    assert list(dict.fromkeys(states)) == [State.STARTING, State.READY, State.TERMINATING]
+    assert list(dict.fromkeys(states)) == [
+        ReplicaState.STARTING,
+        ReplicaState.READY,
+        ReplicaState.TERMINATING,
+    ]
 
 
 async def test_requests_in_flight_finish_before_the_end(start: Start, tmp_path: Path) -> None:
@@ -143,13 +147,13 @@ async def test_a_queue_proxy_that_hangs_is_replaced(start: Start, monkeypatch: p
 
 
 async def test_a_process_that_keeps_crashing_is_started_ever_more_rarely(start: Start) -> None:
-    states: list[State] = []
+    states: list[ReplicaState] = []
     lines: list[str] = []
     replica = start(("sh", "-c", "echo try; exit 1"), states=states, lines=lines)
     await until(lambda: replica.crashes == 3, "three crashes")
     assert lines.count("try") == 3
-    assert replica.state is State.CRASHED
-    assert State.READY not in states
+    assert replica.state is ReplicaState.CRASHED
+    assert ReplicaState.READY not in states
     replica.stop()
     await replica.wait_gone()
 
@@ -172,7 +176,7 @@ async def test_an_exec_probe_decides_with_the_queue_proxy(start: Start, tmp_path
     file = tmp_path / "ready"
     replica = start(probe=Probe(command=("test", "-f", str(file)), period=1, timeout=5, failure_threshold=1))
     await until(lambda: replica.pod.serving_port, "the queue-proxy listens")
-    assert replica.state is State.STARTING
+    assert replica.state is ReplicaState.STARTING
     file.touch()
     await until(lambda: replica.ready, "ready")
     file.unlink()
