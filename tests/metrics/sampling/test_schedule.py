@@ -51,9 +51,8 @@ def test_rounds_that_are_300_ms_late_keep_their_second() -> None:
     schedule = _schedule(50)
     schedule.advance(999.995)
     assert schedule.advance(1000.305) == [(1000, item) for item in range(31)]
-    assert schedule.advance(1001.1) == [(1000, item) for item in range(31, 50)] + [
-        (1001, i) for i in range(11)
-    ]
+    late, on_time = [(1000, item) for item in range(31, 50)], [(1001, item) for item in range(11)]
+    assert schedule.advance(1001.1) == late + on_time
 
 
 def test_after_a_stall_of_seconds_each_item_has_one_round() -> None:
