@@ -15,6 +15,7 @@ from kpa.kube.api.credentials import Credentials
 from kpa.kube.api.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from kpa.kube.api.informer import Informer
 from metrics.key import Key
+from tests.kpa.kube.api_client import delete_object, list_objects
 from tests.kube.api import path
 from tests.kube.control_plane import ControlPlane
 from tests.kube.installation import SYSTEM, controller_token
@@ -48,8 +49,8 @@ async def admin(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[Ku
             await client.create(NAMESPACES, None, {"metadata": {"name": SPACE}})
         yield client
         for resource in (CONFIG_MAPS, DEPLOYMENTS):
-            for item in (await client.list(resource, SPACE))[0]:
-                await client.delete(resource, SPACE, item["metadata"]["name"])
+            for item in (await list_objects(client, resource, SPACE))[0]:
+                await delete_object(client, resource, SPACE, item["metadata"]["name"])
 
 
 @asynccontextmanager
@@ -99,7 +100,7 @@ async def test_objects_are_created_read_replaced_and_deleted(admin: KubeClient) 
     assert await admin.get(CONFIG_MAPS, SPACE, "a") == replaced
     with pytest.raises(Conflict):
         await admin.replace(CONFIG_MAPS, SPACE, "a", {**made, "data": {"size": "3"}})
-    await admin.delete(CONFIG_MAPS, SPACE, "a")
+    await delete_object(admin, CONFIG_MAPS, SPACE, "a")
     with pytest.raises(NotFound, match=r"get configmaps client-test/a: .*not found"):
         await admin.get(CONFIG_MAPS, SPACE, "a")
 
@@ -121,7 +122,7 @@ async def test_replicas_and_status_have_their_own_ways(admin: KubeClient) -> Non
 
 async def test_what_a_list_or_a_watch_gave_can_be_written_back(admin: KubeClient) -> None:
     await admin.create(CONFIG_MAPS, SPACE, _config_map("a", 1))
-    items, version = await admin.list(CONFIG_MAPS, SPACE)
+    items, version = await list_objects(admin, CONFIG_MAPS, SPACE)
     (listed,) = items
     assert "managedFields" in (await admin.get(CONFIG_MAPS, SPACE, "a"))["metadata"]
     await admin.replace(CONFIG_MAPS, SPACE, "a", {**listed, "data": {"size": "2"}})
@@ -136,7 +137,7 @@ async def test_a_list_in_pages_is_that_of_one_moment(admin: KubeClient) -> None:
         await admin.create(CONFIG_MAPS, SPACE, _config_map(f"a{number}", number))
     pages = admin.pages(CONFIG_MAPS, SPACE, "", 3)
     first, version = await anext(pages)
-    await admin.delete(CONFIG_MAPS, SPACE, "a6")
+    await delete_object(admin, CONFIG_MAPS, SPACE, "a6")
     rest = [item for page, at in [page async for page in pages] for item in page if at == version]
     assert [item["metadata"]["name"] for item in first + rest] == [f"a{number}" for number in range(7)]
 
@@ -148,7 +149,7 @@ async def test_a_cache_follows_what_happens(admin: KubeClient) -> None:
         await admin.create(CONFIG_MAPS, SPACE, _config_map("b", 2))
         await admin.replace(CONFIG_MAPS, SPACE, "a", _config_map("a", 3))
         await admin.replace(CONFIG_MAPS, SPACE, "a", _config_map("a", 3) | {"immutable": False})
-        await admin.delete(CONFIG_MAPS, SPACE, "b")
+        await delete_object(admin, CONFIG_MAPS, SPACE, "b")
         await _until(lambda: len(told) >= 4)
         assert told == [("a", "1"), ("b", "2"), ("a", "3"), ("b", None)]
         assert dict(informer.cache) == {Key(SPACE, "a"): "3"}
@@ -231,7 +232,7 @@ async def test_a_token_that_is_revoked_gives_way_to_the_one_on_disk(
                 DEADLINE
             ):  # an API server may not know yet, and remembers that for 10 s
                 while not (credentials.access.authorization or "").endswith(new):
-                    await client.list(CONFIG_MAPS, SYSTEM)
+                    await list_objects(client, CONFIG_MAPS, SYSTEM)
                     await asyncio.sleep(0.2)
         finally:
             await client.close()
@@ -240,8 +241,8 @@ async def test_a_token_that_is_revoked_gives_way_to_the_one_on_disk(
 async def test_a_right_that_is_lacking_is_named(kubeconfig: Path) -> None:
     async with client_of(kubeconfig) as client:
         with pytest.raises(Forbidden, match=r"list secrets: .*cannot list resource \"secrets\""):
-            await client.list(SECRETS)
+            await list_objects(client, SECRETS)
         with pytest.raises(Forbidden, match=r"watch secrets: "):
             await anext(client.watch(SECRETS, None, "0"))
         with pytest.raises(Forbidden, match=r"delete deployments\.apps default/web: "):
-            await client.delete(DEPLOYMENTS, "default", "web")
+            await delete_object(client, DEPLOYMENTS, "default", "web")

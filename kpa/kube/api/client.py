@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, ClassVar, Self
 
 from kpa.kube.api.credentials import Credentials
-from kpa.kube.api.errors import Forbidden, Gone, Unreachable, error_from_status
+from kpa.kube.api.errors import Forbidden, Unreachable, error_from_status
 from kpa.kube.api.json_stream import lines, parse
 from kpa.kube.api.resource import Resource
 from kpa.kube.api.transport import Call, Transport
@@ -121,10 +121,6 @@ class KubeClient:
         kind = "application/merge-patch+json"
         return await self._request("patch", "PATCH", resource, namespace, name, "", body, kind)
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
-        """Delete an object."""
-        await self._request("delete", "DELETE", resource, namespace, name)
-
     async def _request(
         self,
         verb: str,
@@ -146,27 +142,6 @@ class KubeClient:
         return answer
 
     # Many objects.
-
-    async def list(
-        self, resource: Resource, namespace: str | None = None, *, label_selector: str = "", limit: int = 500
-    ) -> tuple[Objects, str]:
-        """Read all objects of a kind, as they are at one moment; returns them and the resource version.
-
-        Parameters
-        ----------
-        resource : Resource
-        namespace : str, optional
-            Without, those of all namespaces.
-        label_selector : str
-            Such as `app=web,tier`.
-        limit : int
-            Objects a page; 0 asks for all at once.
-        """
-        try:
-            pages = [page async for page in self.pages(resource, namespace, label_selector, limit)]
-        except Gone:
-            pages = [page async for page in self.pages(resource, namespace, label_selector, 0)]
-        return [item for items, _ in pages for item in items], pages[-1][1]
 
     async def pages(
         self, resource: Resource, namespace: str | None, label_selector: str, limit: int

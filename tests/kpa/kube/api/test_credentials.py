@@ -15,7 +15,7 @@ from kubernetes.config import incluster_config
 from kpa.kube.api.client import KubeClient
 from kpa.kube.api.credentials import Credentials, CredentialsError
 from kpa.kube.api.errors import Unauthorized
-from tests.kpa.kube.api_client import configuration
+from tests.kpa.kube.api_client import configuration, list_objects
 from tests.kpa.kube.fake_api import THINGS, FakeApi
 from tests.servers import ScriptedServer
 
@@ -191,15 +191,15 @@ async def test_refused_credentials_are_read_again_once() -> None:
     client = KubeClient(Credentials(load, clock=clock))
     clock.now += 10.0
     try:
-        await client.list(THINGS)
+        await list_objects(client, THINGS)
         clock.now += 10.0
         api.token = "another"
         api.requests.clear()
         with pytest.raises(Unauthorized, match="list things"):
-            await client.list(THINGS)
+            await list_objects(client, THINGS)
         assert len(api.requests) == 2
         with pytest.raises(Unauthorized):  # and no plugin runs for each refusal
-            await client.list(THINGS)
+            await list_objects(client, THINGS)
     finally:
         await client.close()
         await api.stop()
@@ -217,7 +217,7 @@ async def test_many_refusals_at_once_have_the_credentials_read_once() -> None:
     client = KubeClient(Credentials(load, clock=clock))
     clock.now += 10.0
     try:
-        await asyncio.gather(*(client.list(THINGS) for _ in range(10)))
+        await asyncio.gather(*(list_objects(client, THINGS) for _ in range(10)))
         assert len(loaded) == 2
     finally:
         await client.close()
