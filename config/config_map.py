@@ -1,13 +1,53 @@
-"""ConfigMaps in a YAML text: finding them among other documents, and their keys and texts."""
+"""ConfigMaps in a YAML text: finding them among other documents, and their keys and texts.
 
-from collections.abc import Hashable, Mapping, Sequence
+A ConfigMap is a document, an item of a `kind: List`, or a key of `spec.config` of a KnativeServing: the name
+of the ConfigMap with or without the prefix `config-`.
+
+Source: `knative/operator pkg/reconciler/common/config_maps.go` for `spec.config`.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from config.autoscaler import NAME, AutoscalerConfig
+from config.documents import Document, describe, load, written
+from config.problems import ConfigError, DocumentError, Problem, nearest
+from config.readers import Config
 
-from config.autoscaler import NAME
-from config.problems import ConfigError, DocumentError, Problem
-from config.readers import READERS
+_PREFIX = "config-"
+
+_OTHERS = frozenset(
+    _PREFIX + name
+    for name in (
+        *("certmanager", "contour", "defaults", "domain", "features", "gateway", "gc"),
+        *("istio", "kourier", "tracing"),
+    )
+)
+"""ConfigMaps of Knative that concern no autoscaler."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The ConfigMaps of a text.
+
+    Attributes
+    ----------
+    maps : Mapping[str, Any]
+        The data of each that was looked for, by name, as YAML has it: most often a mapping.
+    others : tuple of str
+        Kind and name of Knative's other ConfigMaps, and of objects of other kinds.
+    problems : tuple of str
+        Unknown ConfigMaps, documents that are no object, and ConfigMaps that are there more than once.
+    content : str
+        Kind and name of all documents.
+    """
+
+    maps: Mapping[str, Any]
+    others: tuple[str, ...]
+    problems: tuple[str, ...]
+    content: str
 
 
 def read_config_map(text: str | bytes) -> dict[str, str]:
@@ -27,131 +67,100 @@ def read_config_map(text: str | bytes) -> dict[str, str]:
     >>> read_config_map('{kind: ConfigMap, data: {stable-window: 2m}}')
     {'stable-window': '2m'}
     """
-    return read_strings(NAME, find_config_maps(text, [NAME])[NAME])
+    found = find_config_maps(text, [NAME])
+    if NAME not in found.maps:
+        raise DocumentError(f"no ConfigMap {NAME}: found {found.content}")
+    twice = _more_than_one(NAME)
+    if twice in found.problems:
+        raise DocumentError(f"{twice}: found {found.content}")
+    return read_strings(NAME, AutoscalerConfig, found.maps[NAME])
 
 
-def find_config_maps(text: str | bytes, names: Sequence[str]) -> dict[str, Mapping[Any, Any]]:
-    """Data of the ConfigMaps of some names in a YAML text, by name; one without a name is the autoscaler's.
+def find_config_maps(text: str | bytes, names: Collection[str]) -> Found:
+    """Find the ConfigMaps of some names; one without a name is `config-autoscaler`.
 
     Raises
     ------
     DocumentError
-        No YAML, none of the ConfigMaps in it, or one of them twice.
+        No YAML.
     """
-    documents = [(_kind(document), _name(document), document) for document in _documents(text)]
-    found: dict[str, Mapping[Any, Any]] = {}
-    told = ", ".join(f"{kind} {name}" if name else kind for kind, name, _ in documents) or "nothing"
-    for kind, written, document in documents:
-        name = written or NAME
-        if kind != "ConfigMap" or name not in names:
-            continue
-        if name in found:
-            raise DocumentError(f"more than one ConfigMap {name}: found {told}")
-        found[name] = _data(name, document)
-    if not found:
-        raise DocumentError(f"no ConfigMap {' or '.join(names)}: found {told}")
-    return found
+    documents = load(text)
+    others, problems, maps = [], [], []
+    for document in documents:
+        try:
+            maps += _config_maps(document)
+        except DocumentError as error:
+            problems.append(str(error))
+        if document.is_object and document.kind not in ("ConfigMap", "KnativeServing"):
+            others.append(str(document))
+    others += [f"ConfigMap {name}" for name, _ in maps if name in _OTHERS and name not in names]
+    counts = Counter(name for name, _ in maps if name in names)
+    problems += [_unknown(name, names) for name, _ in maps if name not in names and name not in _OTHERS]
+    problems += [_more_than_one(name) for name, count in counts.items() if count > 1]
+    return Found(
+        {name: data for name, data in maps if name in names},
+        tuple(others),
+        tuple(problems),
+        ", ".join(map(str, documents)) or "nothing",
+    )
 
 
-def read_strings(name: str, data: Mapping[Any, Any]) -> dict[str, str]:
-    """Keys and texts of a ConfigMap.
+def read_strings(name: str, reader: type[Config], data: Any) -> dict[str, str]:
+    """Keys and texts of a ConfigMap; no data are no keys.
 
     Raises
     ------
+    DocumentError
+        The data are no mapping.
     ConfigError
         Some values are no strings; it names them along with all other bad keys.
     """
-    strings = {key: value for key, value in data.items() if isinstance(key, str) and isinstance(value, str)}
-    no_strings = [_no_string(key, value) for key, value in data.items() if key not in strings]
-    if no_strings:
-        raise ConfigError(no_strings + _problems(name, strings))
-    return strings
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in a mapping, as Kubernetes does; by itself the last one would win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(None, None, f"key {key.value!r} is there twice", key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
-        return super().construct_mapping(node, deep)
-
-
-def _documents(text: str | bytes) -> list[Any]:
-    try:
-        return [document for document in yaml.load_all(text, _Loader) if document is not None]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise DocumentError(f"not YAML: {place}{error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that cannot be
-        raise DocumentError(f"not YAML: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise DocumentError("not YAML for a ConfigMap: nested too deeply") from error
-
-
-def _data(name: str, config_map: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    data = config_map.get("data")
     if data is None:
         return {}
     if not isinstance(data, Mapping):
-        raise DocumentError(f"data of ConfigMap {name} must be keys with strings: found {_sort(data)}")
-    return data
+        raise DocumentError(f"data of ConfigMap {name} must be keys with strings: found {describe(data)}")
+    strings = {key: value for key, value in data.items() if isinstance(key, str) and isinstance(value, str)}
+    no_strings = [_no_string(key, value) for key, value in data.items() if key not in strings]
+    if no_strings:
+        raise ConfigError(no_strings + _problems(reader, strings))
+    return strings
 
 
-def _kind(document: Any) -> str:
-    if not isinstance(document, Mapping):
-        return _sort(document)
-    kind = document.get("kind")
-    return kind if isinstance(kind, str) and kind else "a document without kind"
+def _config_maps(document: Document) -> list[tuple[str, Any]]:
+    """Return names and data of the ConfigMaps of a document."""
+    if document.kind == "ConfigMap":
+        return [(document.name or NAME, document.body.get("data"))]
+    if not document.is_object:
+        raise DocumentError(f"{document}: must be a ConfigMap, a List of ConfigMaps, or a KnativeServing")
+    if document.kind != "KnativeServing":
+        return []
+    spec = document.body.get("spec")
+    config = spec.get("config") if isinstance(spec, Mapping) else None
+    if not isinstance(config, Mapping | None):
+        raise DocumentError(f"{document}: spec.config must be names of ConfigMaps: found {describe(config)}")
+    return [(_PREFIX + written(key).removeprefix(_PREFIX), data) for key, data in (config or {}).items()]
 
 
-def _name(document: Any) -> str | None:
-    metadata = document.get("metadata") if isinstance(document, Mapping) else None
-    name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    return None if name is None else _written(name)
+def _unknown(name: str, names: Collection[str]) -> str:
+    similar = nearest(name, names)
+    hint = f"; did you mean {similar}?" if similar else f"; kpa reads {', '.join(names)}"
+    return f"ConfigMap {name}: unknown{hint}"
+
+
+def _more_than_one(name: str) -> str:
+    return f"more than one ConfigMap {name}"
 
 
 def _no_string(key: Any, value: Any) -> Problem:
     if not isinstance(key, str):
-        return Problem(_written(key), _written(value), "under a key that is a string: put the key in quotes")
+        return Problem(written(key), written(value), "under a key that is a string: put the key in quotes")
     hint = "" if isinstance(value, dict | list | set) else ": put it in quotes"
-    return Problem(key, _written(value), f"a string, not {_sort(value)}{hint}")
+    return Problem(key, written(value), f"a string, not {describe(value)}{hint}")
 
 
-def _problems(name: str, data: Mapping[str, str]) -> list[Problem]:
+def _problems(reader: type[Config], data: Mapping[str, str]) -> list[Problem]:
     try:
-        READERS[name].from_config_map(data)
+        reader.from_config_map(data)
     except ConfigError as error:
         return list(error.problems)
     return []
-
-
-def _written(value: Any) -> str:
-    """Short text of a YAML value; what it holds stays out, for that may be large or contain itself."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "null"
-    return _sort(value) if isinstance(value, list | dict | set) else str(value)
-
-
-def _sort(value: Any) -> str:
-    return _SORTS.get(type(value), f"a {type(value).__name__}")
-
-
-_SORTS = {
-    dict: "a mapping",
-    list: "a list",
-    set: "a set",
-    str: "a text",
-    bool: "a bool",
-    int: "a number",
-    float: "a number",
-    type(None): "nothing",
-}
