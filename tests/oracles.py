@@ -77,18 +77,18 @@ class NaiveDecider:
         lower = math.floor(most / settings.max_scale_down_rate) if settings.reachable else 0
         stable_asks = math.ceil(stable / settings.target_value)
         panic_asks = math.ceil(panic / settings.target_value)
-        wanted = min(max(stable_asks, lower), upper)
-        panic_wanted = min(max(panic_asks, lower), upper)
+        wants = min(max(stable_asks, lower), upper)
+        panic_wants = min(max(panic_asks, lower), upper)
         if settings.activation_scale > 1:
-            wanted = max(wanted, settings.activation_scale) if stable_asks > 0 else wanted
-            panic_wanted = max(panic_wanted, settings.activation_scale) if panic_asks > 0 else panic_wanted
+            wants = max(wants, settings.activation_scale) if stable_asks > 0 else wants
+            panic_wants = max(panic_wants, settings.activation_scale) if panic_asks > 0 else panic_wants
         if panic_asks / ready >= settings.panic_threshold:
             self.panic_since = now
         elif self.panic_since is not None and self.panic_since + settings.stable_window < now:
             self.panic_since, self.panic_pods = None, 0
         if self.panic_since is not None:
-            wanted = self.panic_pods = max(wanted, panic_wanted, self.panic_pods)
-        return self._delayed(wanted, now), self._excess(ready_pods, panic)
+            wants = self.panic_pods = max(wants, panic_wants, self.panic_pods)
+        return self._delayed(wants, now), self._excess(ready_pods, panic)
 
     def _within_period(self, ready: int, now: float) -> tuple[int, int]:
         period = math.ceil(self.settings.scale_rate_period)
@@ -99,12 +99,12 @@ class NaiveDecider:
         within = [pods for at, all_pods in self.ready_at.items() if second - period < at for pods in all_pods]
         return min(within), max(within)
 
-    def _delayed(self, wanted: int, now: float) -> int:
+    def _delayed(self, wants: int, now: float) -> int:
         steps = math.ceil(self.settings.scale_down_delay / 2)
         if steps == 0 or not self.settings.reachable:
-            return wanted
+            return wants
         step = math.floor(now / 2)
-        self.answers[step] = max(wanted, self.answers.get(step, 0))
+        self.answers[step] = max(wants, self.answers.get(step, 0))
         return max(value for at, value in self.answers.items() if step - steps < at)
 
     def _excess(self, ready_pods: int, panic: float) -> int:

@@ -83,8 +83,7 @@ def _past(explanation: "Explanation") -> "RenderableType":
     for past in explanation.past:
         ago = format_duration(max(0, round(explanation.time - past.at)))
         loads = ["no data" if load is None else f"{load:.4g}" for load in (past.stable, past.panic)]
-        requested = str(past.wanted) if past.wanted >= 0 else "-"
-        rows.add_row(ago, requested, str(past.ready), *loads, past.mode, past.rule)
+        rows.add_row(ago, str(past.requested), str(past.ready), *loads, past.mode, past.rule)
     return rows
 
 

@@ -9,17 +9,18 @@ from kpa.controller.status import RevisionStatus
 def decision_fields(old: RevisionStatus | None, new: RevisionStatus) -> dict[str, Any]:
     """Every number that led to a changed decision; empty if it is the same as before.
 
-    A decision is changed when desired, wanted, mode or activity are; without an `old` one, all are unknown.
+    A decision changes with its recommended or requested pods, its mode or its activity. Without an `old` one,
+    all values before are unknown.
     """
     if old is not None and old.decision == new.decision:
         return {}
     return {
         "namespace": new.key.namespace,
         "name": new.key.name,
-        "desired_before": old.desired if old else -1,
-        "desired": new.desired,
-        "wanted_before": old.wanted if old else -1,
-        "wanted": new.wanted,
+        "recommended_before": old.recommended if old else -1,
+        "recommended": new.recommended,
+        "requested_before": old.requested if old else -1,
+        "requested": new.requested,
         "replicas": new.replicas,
         "ready": new.ready,
         "metric": new.metric,
@@ -40,6 +41,6 @@ def log_decision(logger: logging.Logger, old: RevisionStatus | None, new: Revisi
     """Log one line if the decision has changed."""
     fields = decision_fields(old, new)
     if fields:
-        before, after = fields["desired_before"], fields["desired"]
-        change = f"desired {before} -> {after}" if before != after else f"desired {after}"
+        before, after = fields["recommended_before"], fields["recommended"]
+        change = f"recommended {before} -> {after}" if before != after else f"recommended {after}"
         logger.info(change, extra={"fields": fields})

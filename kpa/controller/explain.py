@@ -20,8 +20,8 @@ class PastDecision(NamedTuple):
     """A decision that was another than the one before, at a unix time in seconds; counts are pods."""
 
     at: float
-    desired: int
-    wanted: int
+    recommended: int
+    requested: int
     ready: int
     stable: float | None
     panic: float | None
@@ -130,12 +130,12 @@ def _decider_steps(
 ) -> Iterator[Step]:
     way = decision.way
     if way is None:
-        last = "none was made yet" if decision.desired < 0 else f"it was {_pods(decision.desired)}"
+        last = "none was made yet" if decision.recommended < 0 else f"it was {_pods(decision.recommended)}"
         window = format_duration(settings.stable_window)
         yield Step(
             Rule.NO_DATA,
             f"no load was reported for {window}: the last answer stays, {last}",
-            decision.desired,
+            decision.recommended,
         )
         return
     unit = "requests a second" if settings.metric == "rps" else "requests in flight"
@@ -159,12 +159,12 @@ def _decider_steps(
             f"this panic asked for {_pods(way.held)} before and takes nothing away",
             way.held,
         )
-    if way.desired > way.held:
+    if way.recommended > way.held:
         delay, until = format_duration(settings.scale_down_delay), _until(held_until, now)
         yield Step(
             Rule.SCALE_DOWN_DELAY,
-            f"held at {way.desired} instead of {way.held} by scale-down-delay {delay}{until}",
-            way.desired,
+            f"held at {way.recommended} instead of {way.held} by scale-down-delay {delay}{until}",
+            way.recommended,
         )
 
 
@@ -194,7 +194,7 @@ def _later_steps(status: RevisionStatus, settings: RevisionSettings, decision: D
     rule = Rule(status.rule)
     if rule not in (decision.rule, Rule.NO_DATA):  # the decider has said these
         text = _LATER[rule].format(settings) if rule in _LATER else _SUMMARY[rule]
-        yield Step(rule, text, status.wanted)
+        yield Step(rule, text, status.requested)
 
 
 def _next(status: RevisionStatus, now: float) -> str:

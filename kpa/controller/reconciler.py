@@ -157,14 +157,14 @@ class Reconciler(Fleet):
             return
         decision = self.engine.decision(key)
         member.dark = member.is_dark(decision, now)
-        desired = 0 if member.dark else decision.desired
+        recommended = 0 if member.dark else decision.recommended
         member.plan = plan(
             member.settings,
             member.plan.life,
-            desired,
+            recommended,
             decision.excess,
             len(member.revision.ready_pods),
-            desired <= 0 and self._activator_answers(key),  # to ask costs a request
+            recommended <= 0 and self._activator_answers(key),  # to ask costs a request
             now,
         ).following(member.plan)
         dark_from = member.dark_from if member.dark_from is not None and member.dark_from > now else None
@@ -179,17 +179,17 @@ class Reconciler(Fleet):
 
         Returns the replicas that are asked for by this, and were not before.
         """
-        before, wanted = member.revision.replicas, outcome.plan.replicas
+        before, requested = member.revision.replicas, outcome.plan.replicas
         try:
             self._cluster.carry_out(key, outcome)
         except Exception:
-            _log.exception("%s: could not be scaled to %s", key, wanted)
+            _log.exception("%s: could not be scaled to %s", key, requested)
             self._deadlines.set(key, now + _RETRY)
             return None
-        if not self._in_charge or wanted in (None, before, member.asked):
+        if not self._in_charge or requested in (None, before, member.asked):
             return None
-        member.asked = wanted
-        return wanted
+        member.asked = requested
+        return requested
 
     def _tell(self) -> None:
         """Tell people of what was looked at."""
@@ -198,7 +198,7 @@ class Reconciler(Fleet):
             last, told = member.tell(decision, at)
             log_decision(_log, last, told)
             if key in self.engine:
-                self.engine.note_wanted(key, told.requested)
+                self.engine.note_requested(key, told.requested)
             if asked is not None:
                 names = {"namespace": key.namespace, "name": key.name}
                 _log.info("replicas %d -> %d", before, asked, extra={"fields": names})

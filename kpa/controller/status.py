@@ -24,7 +24,7 @@ class Comparison:
     Attributes
     ----------
     ours, theirs : int or None
-        Pods wanted now; None while the two cannot be compared.
+        Pods requested now; None while the two cannot be compared.
     since : float or None
         Unix seconds since which they differ; None while they do not.
     compared, differed : float
@@ -57,10 +57,12 @@ class RevisionStatus:
         Labels; the service may be empty.
     metric : str
         `concurrency` or `rps`.
-    desired : int
+    recommended : int
         The decider's answer before bounds; -1 before the first one.
-    wanted : int
-        After bounds, initial scale and the way to zero; -1 when nothing is asked.
+    requested : int
+        What is asked of the Deployment: after bounds, initial scale and the way to zero. It keeps its value
+        while nothing is known. Source: `podCounts.want` in `knative/serving
+        pkg/reconciler/autoscaling/kpa/kpa.go`.
     replicas, ready, not_ready, pending, terminating : int
         Pods asked of the cluster and their states.
     stable, panic : float or None
@@ -75,7 +77,7 @@ class RevisionStatus:
     min_scale, max_scale : int
         Bounds; a max of 0 is none.
     rule : str
-        What bound the pods wanted, a `scaler.rules.trace.Rule`.
+        What bound the pods requested, a `scaler.rules.trace.Rule`.
     next_event : NextEvent or None
     comparison : Comparison or None
         With another autoscaler, where that one is in charge.
@@ -85,8 +87,8 @@ class RevisionStatus:
     service: str
     configuration: str
     metric: str
-    desired: int
-    wanted: int
+    recommended: int
+    requested: int
     replicas: int
     ready: int
     not_ready: int
@@ -107,14 +109,6 @@ class RevisionStatus:
     comparison: Comparison | None = None
 
     @property
-    def requested(self) -> int:
-        """Pods asked of the cluster: where nothing is asked now, what was asked last stays.
-
-        As `podCounts.want` does in `knative/serving pkg/reconciler/autoscaling/kpa/kpa.go`.
-        """
-        return self.wanted if self.wanted >= 0 else self.replicas
-
-    @property
     def decision(self) -> tuple[int, int, str, str]:
         """What people are told of when it changes."""
-        return self.desired, self.wanted, self.mode, self.activity
+        return self.recommended, self.requested, self.mode, self.activity

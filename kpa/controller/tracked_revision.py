@@ -75,8 +75,8 @@ class Member:
         if before is None or before.decision != status.decision:
             past = PastDecision(
                 now,
-                status.desired,
-                status.wanted,
+                status.recommended,
+                status.requested,
                 status.ready,
                 status.stable,
                 status.panic,
@@ -87,7 +87,7 @@ class Member:
         return before, status
 
     def rule(self, decision: Decision) -> Rule:
-        """Return what bound the pods wanted now."""
+        """Return what bound the pods requested now."""
         if self.plan.rule is not None:
             return self.plan.rule
         return Rule.NO_TRAFFIC if self.dark else decision.rule
@@ -102,8 +102,8 @@ class Member:
             service=revision.service,
             configuration=revision.configuration,
             metric=settings.metric,
-            desired=decision.desired,
-            wanted=self.plan.wanted,
+            recommended=decision.recommended,
+            requested=self.plan.requested if self.plan.requested >= 0 else revision.replicas,
             replicas=revision.replicas,
             ready=ready,
             not_ready=waiting + terminating,

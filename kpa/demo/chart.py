@@ -12,7 +12,7 @@ READY, ASKED, ZERO, PANIC = "█", "░", "▁", "■"
 
 
 def replica_rows(samples: Sequence[Sample | None], height: int) -> list[Text]:
-    """Draw replicas as columns, top row first: ready ones solid, wanted ones that are not ready hatched.
+    """Draw replicas as columns, top row first: ready ones solid, requested ones that are not ready hatched.
 
     A second at zero replicas shows a low line, a second without a sample nothing.
     """
@@ -31,7 +31,7 @@ def _replica_cell(sample: Sample | None, level: int) -> tuple[str, str]:
         return " ", ""
     if sample.ready >= level:
         return READY, "green"
-    if sample.wanted >= level:
+    if sample.requested >= level:
         return ASKED, "yellow"
     return (ZERO, "dim") if level == 1 else (" ", "")
 

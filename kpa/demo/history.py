@@ -13,15 +13,15 @@ class Sample(NamedTuple):
 
     See `kpa.controller.status` for the names.
 
-    `desired` is what the load asks for, `wanted` the same within bounds (-1 is none yet). `in_flight` and
+    `recommended` is what the load asks for, `requested` after bounds (-1: none yet). `in_flight` and
     `sent` come from the player. `next_in` are seconds until `next_what`.
     """
 
     at: float
     in_flight: int = 0
     sent: int = 0
-    desired: int = -1
-    wanted: int = -1
+    recommended: int = -1
+    requested: int = -1
     ready: int = 0
     pods: int = 0
     stable: float | None = None
@@ -50,8 +50,8 @@ def take_sample(fleet: Fleet, service: str, at: float, in_flight: int, sent: int
         at=at,
         in_flight=in_flight,
         sent=sent,
-        desired=status.desired,
-        wanted=status.wanted,
+        recommended=status.recommended,
+        requested=status.requested,
         ready=status.ready,
         pods=status.ready + status.not_ready,
         stable=status.stable,
@@ -100,8 +100,8 @@ class ServiceHistory:
 
     @property
     def is_at_zero(self) -> bool:
-        """Nothing runs and nothing is wanted."""
-        return bool(self.samples) and self.last.pods == self.last.ready == 0 and self.last.wanted <= 0
+        """Nothing runs and nothing is requested."""
+        return bool(self.samples) and self.last.pods == self.last.ready == 0 and self.last.requested <= 0
 
     @property
     def went_up_and_down(self) -> bool:

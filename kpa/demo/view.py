@@ -116,10 +116,10 @@ def load_text(now: Sample, concurrency: int) -> Text:
 
 def replicas_text(now: Sample, max_scale: int) -> Text:
     """State the replicas that are ready, requested, and recommended by the load."""
-    requested = max(0, now.wanted)
+    requested = max(0, now.requested)
     text = Text(f"{now.ready} ready, {requested} requested")
-    if now.desired > requested:
-        text.append(f" (the load asks for {now.desired}, at most {max_scale})")
+    if now.recommended > requested:
+        text.append(f" (the load asks for {now.recommended}, at most {max_scale})")
     if now.pods > max(now.ready, requested):
         text.append(f", {now.pods - max(now.ready, requested)} stopping")
     return text
@@ -170,7 +170,7 @@ def plain_line(frame: ViewFrame) -> str:
     slow = f"{percentiles(latencies)[1]:.2f} s" if latencies else "-"
     return (
         f"{clock(now.at):>5}  {frame.phase:<16}  in flight {now.in_flight:>3}  sent {now.sent:>5}  "
-        f"replicas {now.ready} of {max(0, now.wanted)}  {now.mode:<7}  {windows:<35}  "
+        f"replicas {now.ready} of {max(0, now.requested)}  {now.mode:<7}  {windows:<35}  "
         f"p95 {slow:<6}  failed {failed}"
     )
 
@@ -201,9 +201,12 @@ class View:
         now = frame.history.last
         if self._shown is None:
             self._say("\n".join(frame.scenario.statement()))
-        elif self._shown[1:] == (now.ready, now.wanted, now.mode) and now.at < self._shown[0] + PLAIN_SECONDS:
+        elif (
+            self._shown[1:] == (now.ready, now.requested, now.mode)
+            and now.at < self._shown[0] + PLAIN_SECONDS
+        ):
             return
-        self._shown = (now.at, now.ready, now.wanted, now.mode)
+        self._shown = (now.at, now.ready, now.requested, now.mode)
         self._say(plain_line(frame))
 
     def _say(self, text: str) -> None:

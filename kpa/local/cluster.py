@@ -87,7 +87,7 @@ class LocalCluster:
         """Start or stop replicas as an outcome asks."""
         replicas = outcome.plan.replicas
         for workload in self._workloads():
-            if workload.key == key and replicas not in (None, workload.wanted):
+            if workload.key == key and replicas not in (None, workload.requested):
                 workload.scale(replicas)
 
     def routes(self) -> RoutingTable:

@@ -63,7 +63,7 @@ class Service:
 
     def settle(self) -> bool:
         """Move the hosts to the latest revision if it is ready; True if they moved."""
-        needed = min(self._needed, max(self.latest.wanted, 1))
+        needed = min(self._needed, max(self.latest.requested, 1))
         if self.routed is self.latest or self.latest.ready_count < needed:
             return False
         old, self.routed = self.routed, self.latest
@@ -91,4 +91,4 @@ def retire(workload: Workload) -> None:
     One that was never ready has no load to wait for and stops at once.
     """
     workload.reachable = False
-    workload.scale(workload.wanted if workload.was_ready else 0)
+    workload.scale(workload.requested if workload.was_ready else 0)

@@ -42,7 +42,7 @@ class Workload:
         self.annotations = spec.annotations
         self.reachable = True
         self.was_ready = False
-        self.wanted = 0
+        self.requested = 0
         self._configuration = spec.configuration
         self._on_change = on_change
         self._output = output
@@ -58,7 +58,7 @@ class Workload:
             configuration=self._configuration,
             annotations=self.annotations,
             container_concurrency=self.template.container_concurrency,
-            replicas=self.wanted,
+            replicas=self.requested,
             pods=tuple(replica.pod for replica in self._replicas),
             reachable=self.reachable,
         )
@@ -77,11 +77,11 @@ class Workload:
     @property
     def empty(self) -> bool:
         """Nothing runs and nothing is asked for."""
-        return self.wanted == 0 and not self._replicas
+        return self.requested == 0 and not self._replicas
 
     def scale(self, replicas: int) -> None:
         """Start or stop replicas to reach a number; returns before they run."""
-        self.wanted = replicas
+        self.requested = replicas
         active = [replica for replica in self._replicas if replica.state is not ReplicaState.TERMINATING]
         for _ in range(replicas - len(active)):
             self._replicas.append(self._start())
@@ -97,7 +97,7 @@ class Workload:
         """
         if annotations != self.annotations:
             self.annotations = annotations
-            self.scale(max(self.wanted, int(read_overrides(annotations).get("min_scale", 0))))
+            self.scale(max(self.requested, int(read_overrides(annotations).get("min_scale", 0))))
 
     def kill(self) -> None:
         """End all replicas at once."""

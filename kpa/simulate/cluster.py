@@ -32,8 +32,8 @@ class SimulatedCluster:
         Seconds from the start; the model moves it.
     pods : list of SimulatedPod
         All that exist, oldest first: starting, ready and stopping ones.
-    replicas, wanted : int
-        Asked for; wanted by the last plan (-1 is unknown).
+    replicas, requested : int
+        Asked for; requested by the last plan (-1 is unknown).
     changed : bool
         The reconciler was told of something since this was last set to False.
     """
@@ -44,7 +44,7 @@ class SimulatedCluster:
         self.now = 0.0
         self.pods: list[SimulatedPod] = []
         self.replicas = replicas
-        self.wanted = -1
+        self.requested = -1
         self.changed = False
         self._scenario = scenario
         self._events = events
@@ -68,7 +68,7 @@ class SimulatedCluster:
     def carry_out(self, key: Key, outcome: Outcome) -> None:
         """Start or stop pods, and set the path of requests, as an outcome asks."""
         plan = outcome.plan
-        self.wanted = plan.wanted
+        self.requested = plan.requested
         if plan.proxied is not None:
             self._traffic.proxied = plan.proxied
         if plan.replicas is not None and plan.replicas != self.replicas:

@@ -21,7 +21,7 @@ _POINTS = 600
 _TITLE_WIDTH = 120
 """Characters of a title's line."""
 
-LOAD, WANTED, READY, PANIC, FAST, SLOW = "#4c78a8", "#f58518", "#2e7d32", "#d62728", "#54a24b", "#b279a2"
+LOAD, REQUESTED, READY, PANIC, FAST, SLOW = "#4c78a8", "#f58518", "#2e7d32", "#d62728", "#54a24b", "#b279a2"
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -64,13 +64,13 @@ def draw(results: Results, title: str) -> Figure:
     load.plot(minutes, flying, color=LOAD, lw=1.2, label="requests in flight")
     arriving = np.histogram(results.arrived, edges)[0] / np.diff(edges)
     load.stairs(arriving, minutes, color=LOAD, alpha=0.35, fill=True, label="arrivals a second")
-    wanted = np.maximum(results.series("wanted", edges), 0.0)
+    requested = np.maximum(results.series("requested", edges), 0.0)
     pods, ready = results.series("pods", edges), results.series("ready", edges)
     replicas.fill_between(
         minutes, pods, color=READY, alpha=0.15, step="post", lw=0, label="starting, stopping"
     )
     replicas.fill_between(minutes, ready, color=READY, alpha=0.45, step="post", lw=0, label="ready")
-    replicas.step(minutes, wanted, color=WANTED, lw=1.3, where="post", label="wanted")
+    replicas.step(minutes, requested, color=REQUESTED, lw=1.3, where="post", label="requested")
     for name, values, color in _latency(results, edges):
         latency.plot((minutes[:-1] + minutes[1:]) / 2, values, color=color, lw=1.2, label=name)
     _finish(figure, results, title)

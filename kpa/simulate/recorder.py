@@ -12,15 +12,15 @@ class PodState(NamedTuple):
     ----------
     at : float
         Seconds from the start.
-    wanted, ready, pods : int
-        Replicas wanted (-1 is not known yet), ready, and all that exist: starting and stopping ones too.
+    requested, ready, pods : int
+        Replicas requested (-1 is not known yet), ready, and all that exist: starting and stopping ones too.
     panicking : bool
     proxied : bool
         The activator is in the path.
     """
 
     at: float
-    wanted: int
+    requested: int
     ready: int
     pods: int
     panicking: bool
@@ -47,6 +47,6 @@ class Recorder:
 
     def note(self, now: float, cluster: SimulatedCluster, panicking: bool, proxied: bool) -> None:
         """Keep how things are, if they changed."""
-        seen = (cluster.wanted, len(cluster.usable()), len(cluster.pods), panicking, proxied)
+        seen = (cluster.requested, len(cluster.usable()), len(cluster.pods), panicking, proxied)
         if not self.states or self.states[-1][1:] != seen:
             self.states.append(PodState(now, *seen))

@@ -208,6 +208,6 @@ def _decision(engine: Engine, index: int, run: _Run) -> dict[str, Any]:
         "valid": True,
         "stable": made.stable,
         "panic": made.panic,
-        "desired": made.desired,
+        "desired": made.recommended,
         "excess": made.excess,
     }

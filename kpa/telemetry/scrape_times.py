@@ -45,7 +45,7 @@ class Histogram:
 
 
 class ScrapeTimes:
-    """Scrape durations by configuration in seconds and, if legacy series are wanted, by revision in ms.
+    """Scrape durations by configuration in seconds and, if legacy series are on, by revision in ms.
 
     A configuration's counts never fall while one of its revisions lives; those of a gone one are forgotten.
     """
@@ -86,7 +86,7 @@ class ScrapeTimes:
         return grouped
 
     def by_revision(self) -> dict[Key, Histogram]:
-        """Milliseconds, for each revision that has been scraped; empty unless legacy series are wanted."""
+        """Milliseconds, for each revision that has been scraped; empty unless legacy series are on."""
         return dict(self._milliseconds)
 
 

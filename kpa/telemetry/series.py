@@ -41,7 +41,7 @@ def _rps(read: Read) -> Read:
 def _table(names: Sequence[str]) -> tuple[Series, ...]:
     """Meaning and value of each series, for one of the two sets of names."""
     meanings: tuple[tuple[str, Read], ...] = (
-        ("Pods that the decider wants, before bounds.", lambda status: max(status.desired, 0)),
+        ("Pods that the decider wants, before bounds.", lambda status: max(status.recommended, 0)),
         ("Excess burst capacity in requests in flight.", lambda status: status.excess_burst_capacity),
         ("1 in panic mode, else 0.", lambda status: int(status.panicking)),
         ("Requests in flight of the revision, stable window average.", _concurrency(lambda s: s.stable)),
@@ -154,7 +154,7 @@ def _gauges(
 
 
 def _rules(statuses: Sequence[RevisionStatus], labels: Sequence[str]) -> Iterator[str]:
-    yield f"# HELP {RULE} 1 for the rule that bound the pods wanted of a revision.\n# TYPE {RULE} gauge\n"
+    yield f"# HELP {RULE} 1 for the rule that bound the pods requested of a revision.\n# TYPE {RULE} gauge\n"
     for status, label in zip(statuses, labels, strict=True):
         yield f'{RULE}{{{label},rule="{status.rule}"}} 1\n'
 

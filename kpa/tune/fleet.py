@@ -146,7 +146,7 @@ class CandidateFleet:
         if second % self._tick_interval == 0:
             changed = block.tick(now)
         else:
-            asleep = np.flatnonzero((block.desired[self._columns] <= 0) & (flying > 0))
+            asleep = np.flatnonzero((block.recommended[self._columns] <= 0) & (flying > 0))
             changed = block.tick(now, asleep) if len(asleep) else asleep
         due = np.flatnonzero(self._again_at <= now)
         for candidate in np.union1d(changed, due).tolist():
@@ -157,7 +157,7 @@ class CandidateFleet:
         made = plan(
             self._settings[candidate],
             self._lives[candidate],
-            int(block.desired[candidate]),
+            int(block.recommended[candidate]),
             int(block.excess[candidate]),
             int(pods.ready[candidate]),
             True,

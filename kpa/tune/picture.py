@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from kpa.simulate.picture import LOAD, READY, WANTED
+from kpa.simulate.picture import LOAD, READY, REQUESTED
 from kpa.tune.objective import UNITS
 from kpa.tune.report import front_of
 from kpa.tune.search import pareto
@@ -25,7 +25,7 @@ def draw(tuning: Tuning) -> Figure:
     axes.step(goals[front], shown[front], color=LOAD, lw=1.2, where="post", label="front (time-stepped)")
     exact = front_of(tuning)
     places = [(one.seen[objective.goal], max(one.seen[objective.quality], _LEAST)) for one in exact]
-    axes.plot(*zip(*places, strict=True), "o", ms=4, color=WANTED, label="front (exact)")
+    axes.plot(*zip(*places, strict=True), "o", ms=4, color=REQUESTED, label="front (exact)")
     for verdict, marker in zip(tuning.named, "sD^v", strict=False):
         at = verdict.seen[objective.goal], max(verdict.seen[objective.quality], _LEAST)
         axes.plot(*at, marker, ms=8, color="black", mfc="none", label=verdict.candidate.name)

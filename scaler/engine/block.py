@@ -32,13 +32,13 @@ class Block:
         Memory of one revision.
     ready : ndarray, shape (columns,), float64
         Ready pods, set from outside.
-    desired, excess : ndarray, shape (columns,), float64
-        Last answers; desired is -1 before the first.
+    recommended, excess : ndarray, shape (columns,), float64
+        Last answers; recommended is -1 before the first.
     observed : Observation
         What the last answers were read from; not valid where there was no data.
     last : LastDecisions
         How the last answers came about.
-    wanted : ndarray, shape (columns,), float64
+    requested : ndarray, shape (columns,), float64
         Pods after bounds, set from outside.
     history : History or None
         The last hour, if the fleet keeps one.
@@ -50,12 +50,12 @@ class Block:
         self.specs = DeciderSpecs.room_for(columns)
         self.states = DeciderStates.room_for(columns, rings.delay, rings.rate)
         self.ready = np.zeros(columns)
-        self.desired = np.full(columns, float(UNKNOWN))
-        self._desired_cells = self.desired.data
+        self.recommended = np.full(columns, float(UNKNOWN))
+        self._recommended_cells = self.recommended.data
         self.excess = np.zeros(columns)
         self.observed = Observation(np.zeros(columns), np.zeros(columns), np.zeros(columns, np.bool_))
         self.last = LastDecisions()
-        self.wanted = np.zeros(columns)
+        self.requested = np.zeros(columns)
         self.history = None if times is None else History(columns, times)
         self.keys: list[Hashable | None] = [None] * columns
         self._taken = np.zeros(columns, np.bool_)
@@ -88,13 +88,13 @@ class Block:
         """Begin as a new decider does; with `hold` no ready pod is taken away for a stable window."""
         self.states.start(column, ready_pods, now, hold)
         self.ready[column] = ready_pods
-        self.desired[column] = UNKNOWN
+        self.recommended[column] = UNKNOWN
         self.excess[column] = initial_excess(
             settings.initial_scale, settings.total_value, settings.target_burst_capacity
         )
         self.observed.valid[column] = False
         self.last.forget(column)
-        self.wanted[column] = ready_pods
+        self.requested[column] = ready_pods
         if self.history is not None:
             self.history.begin(column, now)
 
@@ -104,7 +104,7 @@ class Block:
         target.last.forget(target_column)
         if self.history is not None and target.history is not None:
             self.history.copy(column, target.history, target_column)
-        for name in ("ready", "desired", "excess", "wanted"):
+        for name in ("ready", "recommended", "excess", "requested"):
             getattr(target, name)[target_column] = getattr(self, name)[column]
         for name in ("stable", "panic", "valid"):
             getattr(target.observed, name)[target_column] = getattr(self.observed, name)[column]
@@ -117,9 +117,9 @@ class Block:
         self._free.append(column)
 
     def record(self, column: int, second: int, concurrency: float, requests: float) -> bool:
-        """Add a report to a second; tells whether it is load where no pod is desired."""
+        """Add a report to a second; tells whether it is load where no pod is recommended."""
         self.windows.add(column, second, concurrency, requests)
-        return concurrency != 0.0 and self._desired_cells[column] <= 0.0
+        return concurrency != 0.0 and self._recommended_cells[column] <= 0.0
 
     def decision(self, column: int) -> Decision:
         """Return the last answer for a revision."""
@@ -129,7 +129,7 @@ class Block:
             valid=bool(self.observed.valid[column]),
             stable=float(self.observed.stable[column]),
             panic=float(self.observed.panic[column]),
-            desired=int(self.desired[column]),
+            recommended=int(self.recommended[column]),
             excess=int(self.excess[column]),
             panic_since=None if since == CALM else since,
             ready=int(self.ready[column]),
@@ -140,7 +140,7 @@ class Block:
     def tick(self, now: float, columns: Columns | None = None) -> NDArray[np.intp]:
         """Decide for some columns, or for all, and return those whose answer concerns somebody.
 
-        That is a new desired scale, or an excess burst capacity that changed its sign. A column without data
+        That is a new recommended scale, or an excess burst capacity of another sign. A column without data
         keeps its answer and its memory.
         """
         some: Columns = slice(0, self._used) if columns is None else columns
@@ -161,9 +161,9 @@ class Block:
             return np.zeros(0, np.intp)
         made = decide(self.specs.at(columns), self.states, columns, seen, self.ready[columns], now)
         self.last.keep(columns, now, made.steps, everywhere=everywhere)
-        changed = made.desired != self.desired[columns]
+        changed = made.recommended != self.recommended[columns]
         changed |= (made.excess < 0) != (self.excess[columns] < 0)
-        self.desired[columns] = made.desired
+        self.recommended[columns] = made.recommended
         self.excess[columns] = made.excess
         where = np.flatnonzero(changed)
         return where if isinstance(columns, slice) else columns[where]
@@ -177,8 +177,8 @@ class Block:
         values = {
             "stable": np.where(valid, self.observed.stable[:used], np.nan),
             "panic": np.where(valid, self.observed.panic[:used], np.nan),
-            "desired": self.desired[:used],
-            "wanted": self.wanted[:used],
+            "recommended": self.recommended[:used],
+            "requested": self.requested[:used],
             "ready": self.ready[:used],
         }
         values |= {name: self.last.whole(name, used) for name in ("lower", "upper", "held")}

@@ -43,7 +43,7 @@ class Place:
         else:
             self._move(old, scraped, blocks, now)
         if _memory(old) != _memory(settings):
-            answer = float(self.block.desired[self.column])
+            answer = float(self.block.recommended[self.column])
             begins = old.scale_down_delay == 0 and answer >= 0
             self.block.states.change_windows(self.column, answer if begins else None, now)
 

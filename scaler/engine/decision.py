@@ -15,7 +15,7 @@ class Decision:
         There was data; without, the answer is the one before.
     stable, panic : float
         Window values.
-    desired : int
+    recommended : int
         Pods before bounds; -1 before the first answer.
     excess : int
         Excess burst capacity.
@@ -32,7 +32,7 @@ class Decision:
     valid: bool
     stable: float
     panic: float
-    desired: int
+    recommended: int
     excess: int
     panic_since: float | None
     ready: int

@@ -63,7 +63,7 @@ class LastDecisions:
         if whole is None:
             return None
         if isinstance(whole.columns, slice):
-            return (whole, column) if column < len(whole.steps.desired) else None
+            return (whole, column) if column < len(whole.steps.recommended) else None
         place = int(np.searchsorted(whole.columns, column))
         there = place < len(whole.columns) and whole.columns[place] == column
         return (whole, place) if there else None

@@ -15,7 +15,7 @@ One pod takes 10 requests in flight and is aimed at 8.5 of them; 60 are in fligh
 ...     _ = engine.record("hello", second, concurrency=60.0, requests=12.0)
 >>> engine.tick(1060.0)
 ['hello']
->>> engine.decision("hello").desired
+>>> engine.decision("hello").recommended
 8
 """
 
@@ -140,7 +140,7 @@ class Engine:
         Returns
         -------
         list of keys
-            Those with a new desired scale, or an excess burst capacity that changed its sign.
+            Those with a new recommended scale, or an excess burst capacity that changed its sign.
         """
         changed: list[Hashable] = []
         if keys is None:
@@ -190,10 +190,10 @@ class Engine:
         step = place.block.states.answers.held_since(place.column)
         return None if not steps or step is None else (step + steps) * STEP
 
-    def note_wanted(self, key: Hashable, pods: int) -> None:
-        """Say how many pods are wanted of a revision after bounds; its history shows it."""
+    def note_requested(self, key: Hashable, pods: int) -> None:
+        """Say how many pods are requested of a revision after bounds; its history shows it."""
         place = self._places[key]
-        place.block.wanted[place.column] = pods
+        place.block.requested[place.column] = pods
 
     def sample(self, now: float) -> None:
         """Add the present state of the fleet, at a unix time, to the history."""
@@ -221,7 +221,7 @@ class Engine:
         for key, place in self._places.items():
             assert place.block.keys[place.column] == key
             assert place.block.windows.fits(place.settings.stable_window, place.settings.panic_window)
-            assert place.block.desired[place.column] >= UNKNOWN
+            assert place.block.recommended[place.column] >= UNKNOWN
 
 
 def _block_order(place: Place) -> int:

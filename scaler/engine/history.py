@@ -15,7 +15,7 @@ _TOGETHER = 64
 """Columns whose samples lie together: so few revisions touch 60 pages of memory in an hour, not 1,600."""
 
 _LOADS = ("stable", "panic")
-_PODS = ("desired", "wanted", "ready", "lower", "upper", "held")
+_PODS = ("recommended", "requested", "ready", "lower", "upper", "held")
 _MOST = np.iinfo(np.uint16).max
 
 
@@ -28,7 +28,7 @@ class Samples(NamedTuple):
         Unix seconds.
     stable, panic : ndarray, float32
         Window values; NaN without data.
-    desired, wanted, ready, lower, upper, held : ndarray, uint16
+    recommended, requested, ready, lower, upper, held : ndarray, uint16
         Pods: before bounds, after them, ready ones, the least and the most that the rates allowed, and before
         the scale-down delay; 65535 for that many or more.
     panicking : ndarray, bool
@@ -37,8 +37,8 @@ class Samples(NamedTuple):
     at: NDArray[np.float64]
     stable: NDArray[np.float32]
     panic: NDArray[np.float32]
-    desired: NDArray[np.uint16]
-    wanted: NDArray[np.uint16]
+    recommended: NDArray[np.uint16]
+    requested: NDArray[np.uint16]
     ready: NDArray[np.uint16]
     lower: NDArray[np.uint16]
     upper: NDArray[np.uint16]

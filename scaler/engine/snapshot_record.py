@@ -28,8 +28,8 @@ class Saved:
     panic_since, panic_pods : float
     answers, most_ready, fewest_ready : list of pairs
         As of `DeciderStates`.
-    desired, excess : float
-        Last answers; desired is -1 before the first.
+    recommended, excess : float
+        Last answers; recommended is -1 before the first.
     note : Any
         What the keeper of the engine wants to remember, in values that JSON has.
     """
@@ -44,7 +44,7 @@ class Saved:
     answers: Entries
     most_ready: Entries
     fewest_ready: Entries
-    desired: float
+    recommended: float
     excess: float
     note: Any = None
 
@@ -69,6 +69,6 @@ def put_back(
     states.answers.restore(column, saved.answers)
     states.most_ready.restore(column, saved.most_ready)
     states.fewest_ready.restore(column, saved.fewest_ready)
-    if settings.scale_down_delay > 0 and not saved.delayed and saved.desired >= 0:
-        states.change_windows(column, saved.desired, now)
-    block.desired[column], block.excess[column] = saved.desired, saved.excess
+    if settings.scale_down_delay > 0 and not saved.delayed and saved.recommended >= 0:
+        states.change_windows(column, saved.recommended, now)
+    block.recommended[column], block.excess[column] = saved.recommended, saved.excess

@@ -17,13 +17,13 @@ class Bounds:
     least: int
     most: int
 
-    def apply(self, desired: int) -> int:
+    def apply(self, recommended: int) -> int:
         """Return a scale within the bounds; where they cross, the least one wins."""
-        if desired < self.least:
+        if recommended < self.least:
             return self.least
-        if self.most and desired > self.most:
+        if self.most and recommended > self.most:
             return self.most
-        return desired
+        return recommended
 
 
 def bounds(min_scale: int, max_scale: int, initial_scale: int, initialized: bool, reachable: bool) -> Bounds:

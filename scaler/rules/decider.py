@@ -91,7 +91,7 @@ class Decisions:
 
     Attributes
     ----------
-    desired : ndarray, shape (n,), float64
+    recommended : ndarray, shape (n,), float64
         Whole pods, before bounds.
     excess : ndarray, shape (n,), float64
         Excess burst capacity; negative keeps the activator in path.
@@ -99,7 +99,7 @@ class Decisions:
         How the answers came about.
     """
 
-    desired: NDArray[np.float64]
+    recommended: NDArray[np.float64]
     excess: NDArray[np.float64]
     steps: Steps
 
@@ -145,26 +145,26 @@ def decide(
     states.panic_since[columns] = since
     states.panic_pods[columns] = most_pods
 
-    desired = _delayed(specs, states, columns, held, now)
+    recommended = _delayed(specs, states, columns, held, now)
     excess = burst.excess_burst_capacity(
         ready_pods, specs.total_value, specs.target_burst_capacity, observation.panic
     )
     steps = Steps(
-        ready, stable_asks, panic_asks, lower, upper, stable_wants, panic_wants, panicking, held, desired
+        ready, stable_asks, panic_asks, lower, upper, stable_wants, panic_wants, panicking, held, recommended
     )
-    return Decisions(desired, excess, steps)
+    return Decisions(recommended, excess, steps)
 
 
 def activate(
-    asked: NDArray[np.float64], wanted: NDArray[np.float64], activation_scale: NDArray[np.float64]
+    asked: NDArray[np.float64], within: NDArray[np.float64], activation_scale: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Raise what is wanted to the activation scale where the load asks for any pod; up to 1 is no such scale.
+    """Raise pods within rates to the activation scale where load asks for any pod; up to 1 is no such scale.
 
     Source: annotation `activation-scale`.
     """
     if not activation_scale.any():
-        return wanted
-    return np.where((activation_scale > 1) & (asked > 0), np.maximum(wanted, activation_scale), wanted)
+        return within
+    return np.where((activation_scale > 1) & (asked > 0), np.maximum(within, activation_scale), within)
 
 
 def _ready_within_period(
@@ -191,6 +191,6 @@ def _delayed(
         return states.answers.record(columns, step_at(now), wants, specs.delay_steps)
     index = np.arange(len(states.panic_since))[columns]
     where = np.flatnonzero(delayed)
-    desired = wants.copy()
-    desired[where] = states.answers.record(index[where], step_at(now), wants[where], specs.delay_steps[where])
-    return desired
+    answers = wants.copy()
+    answers[where] = states.answers.record(index[where], step_at(now), wants[where], specs.delay_steps[where])
+    return answers

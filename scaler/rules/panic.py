@@ -38,11 +38,11 @@ def panic_since(
 
 
 def hold_up(
-    wanted: NDArray[np.float64],
-    panic_wanted: NDArray[np.float64],
+    stable_wants: NDArray[np.float64],
+    panic_wants: NDArray[np.float64],
     panicking: NDArray[np.bool_],
     most_pods: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what is wanted in or out of panic, and the most pods this panic has asked for (0 without)."""
-    most = np.maximum(most_pods, np.maximum(wanted, panic_wanted)) * panicking
-    return np.where(panicking, most, wanted), most
+    """Return the pods to ask for, in panic or not, and the most that this panic asked for (0 without)."""
+    most = np.maximum(most_pods, np.maximum(stable_wants, panic_wants)) * panicking
+    return np.where(panicking, most, stable_wants), most

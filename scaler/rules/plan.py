@@ -1,4 +1,4 @@
-"""From a desired scale to what the cluster is asked for: bounds, the way to zero, and the path of requests.
+"""From the recommended scale to the requested one: bounds, the way to zero, and the path of requests.
 
 Source: `knative/serving pkg/reconciler/autoscaling/kpa/kpa.go` and `scaler.go`.
 """
@@ -20,7 +20,7 @@ class Plan:
 
     Attributes
     ----------
-    wanted : int
+    requested : int
         Scale within bounds; -1 if it is not known.
     replicas : int or None
         Replicas to ask the cluster for; None leaves them as they are.
@@ -33,10 +33,10 @@ class Plan:
     rule : Rule or None
         What bound the scale after the decision; None if nothing did.
     known : int
-        The last scale that was known, `wanted` or an earlier one; -1 if none was.
+        The last scale that was known, `requested` or an earlier one; -1 if none was.
     """
 
-    wanted: int
+    requested: int
     replicas: int | None
     again_at: float | None
     proxied: bool | None
@@ -46,13 +46,13 @@ class Plan:
 
     def following(self, before: "Plan") -> "Plan":
         """Return the plan with the last scale that was known, if need be by the plan before."""
-        return replace(self, known=before.known if self.wanted == UNKNOWN else self.wanted)
+        return replace(self, known=before.known if self.requested == UNKNOWN else self.requested)
 
 
 def plan(
     settings: RevisionSettings,
     life: Life,
-    desired: int,
+    recommended: int,
     excess: int,
     ready_pods: int,
     activator_answers: bool,
@@ -68,8 +68,8 @@ def plan(
     settings : RevisionSettings
     life : Life
         After the last plan.
-    desired, excess : int
-        The last decision; a desired scale of -1 is none yet.
+    recommended, excess : int
+        The last decision; a recommended scale of -1 is none yet.
     ready_pods : int
     activator_answers : bool
         An activator answers requests for the revision.
@@ -79,7 +79,7 @@ def plan(
     replicas = None
     for _ in range(_PASSES):
         before = life
-        made = _one_pass(settings, before, desired, excess, ready_pods, activator_answers, now)
+        made = _one_pass(settings, before, recommended, excess, ready_pods, activator_answers, now)
         replicas = replicas if made.replicas is None else made.replicas
         life = made.life
         if life.activity is before.activity:
@@ -90,18 +90,18 @@ def plan(
 def _one_pass(
     settings: RevisionSettings,
     life: Life,
-    desired: int,
+    recommended: int,
     excess: int,
     ready_pods: int,
     activator_answers: bool,
     now: float,
 ) -> Plan:
-    step = _scale(settings, life, desired, activator_answers, now)
-    proxied = not (step.wanted > 0 and excess >= 0)
+    step = _scale(settings, life, recommended, activator_answers, now)
+    proxied = not (step.requested > 0 and excess >= 0)
     threshold = active_threshold(
         settings.min_scale, settings.initial_scale, life.initialized, settings.reachable
     )
-    activity = next_activity(life.activity, step.wanted, ready_pods, threshold)
+    activity = next_activity(life.activity, step.requested, ready_pods, threshold)
     after = replace(
         life,
         activity=activity,
@@ -109,29 +109,29 @@ def _one_pass(
         initialized=life.initialized or ready_pods >= threshold,
         proxied_since=_proxied_since(life, proxied or ready_pods == 0, now),
     )
-    path = None if desired < 0 and step.wanted == UNKNOWN else proxied
-    return Plan(step.wanted, step.replicas, step.again_at, path, after, step.rule)
+    path = None if recommended < 0 and step.requested == UNKNOWN else proxied
+    return Plan(step.requested, step.replicas, step.again_at, path, after, step.rule)
 
 
 def _scale(
-    settings: RevisionSettings, life: Life, desired: int, activator_answers: bool, now: float
+    settings: RevisionSettings, life: Life, recommended: int, activator_answers: bool, now: float
 ) -> ZeroStep:
-    """Bring a desired scale within bounds, and a scale of zero on its way."""
-    if desired < 0 and life.activity is not Activity.ACTIVATING:
+    """Bring a recommended scale within bounds, and a scale of zero on its way."""
+    if recommended < 0 and life.activity is not Activity.ACTIVATING:
         return ZeroStep(UNKNOWN, rule=Rule.NO_DATA)
     within = bounds(
         settings.min_scale, settings.max_scale, settings.initial_scale, life.initialized, settings.reachable
     )
-    scale = within.apply(desired)
+    scale = within.apply(recommended)
     if scale != 0:
-        return ZeroStep(scale, scale, rule=_bound_by(settings, desired, scale))
+        return ZeroStep(scale, scale, rule=_bound_by(settings, recommended, scale))
     return toward_zero(settings, life, activator_answers, now)
 
 
-def _bound_by(settings: RevisionSettings, desired: int, scale: int) -> Rule | None:
-    if scale == desired:
+def _bound_by(settings: RevisionSettings, recommended: int, scale: int) -> Rule | None:
+    if scale == recommended:
         return None
-    if scale < desired:
+    if scale < recommended:
         return Rule.MAX_SCALE
     return Rule.MIN_SCALE if settings.reachable and scale == settings.min_scale else Rule.INITIAL_SCALE
 

@@ -52,7 +52,7 @@ def limits(
 
 
 def clamp(
-    wanted: NDArray[np.float64], lower: NDArray[np.float64], upper: NDArray[np.float64]
+    pods: NDArray[np.float64], lower: NDArray[np.float64], upper: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Keep a number of pods within the limits; where they cross, the upper one wins."""
-    return np.minimum(np.maximum(wanted, lower), upper)
+    return np.minimum(np.maximum(pods, lower), upper)

@@ -67,7 +67,7 @@ class ZeroStep:
 
     Attributes
     ----------
-    wanted : int
+    requested : int
         The scale to be told; -1 if it is not known yet.
     replicas : int or None
         Replicas to ask the cluster for; None leaves them.
@@ -77,14 +77,14 @@ class ZeroStep:
         What keeps a pod, or the answer, from zero; None if nothing does.
     """
 
-    wanted: int
+    requested: int
     replicas: int | None = None
     again_at: float | None = None
     rule: Rule | None = None
 
 
 def toward_zero(settings: RevisionSettings, life: Life, activator_answers: bool, now: float) -> ZeroStep:
-    """Return the next step of a revision whose desired scale is 0.
+    """Return the next step of a revision whose recommended scale is 0.
 
     Parameters
     ----------
@@ -137,22 +137,22 @@ def _while_inactive(settings: RevisionSettings, life: Life, now: float) -> ZeroS
     return ZeroStep(0, again_at=settled_at, rule=Rule.GRACE_PERIOD)
 
 
-def next_activity(activity: Activity, wanted: int, ready_pods: int, threshold: int) -> Activity:
+def next_activity(activity: Activity, requested: int, ready_pods: int, threshold: int) -> Activity:
     """Return the condition after a pass.
 
     Parameters
     ----------
     activity : Activity
         Before.
-    wanted : int
+    requested : int
         Of this pass; -1 if unknown.
     ready_pods : int
     threshold : int
         Ready pods from which the revision is active.
     """
-    if wanted == 0 or threshold == 0:
+    if requested == 0 or threshold == 0:
         timed_out = activity is Activity.ACTIVATING and threshold > 0
         return Activity.TIMED_OUT if timed_out else Activity.NO_TRAFFIC
-    if wanted > 0 or not activity.inactive:
+    if requested > 0 or not activity.inactive:
         return Activity.ACTIVE if ready_pods >= threshold else Activity.ACTIVATING
     return Activity.NO_TRAFFIC if ready_pods < threshold else activity

@@ -75,14 +75,14 @@ class SlidingMax:
             Entries of each column; their steps and values, column by column.
         """
         self._keep_held(columns)
-        wanted = self._newest - np.arange(len(self._steps))
-        rows = (wanted % len(self._steps))[:, None]
-        live = ((self._steps[rows, columns] == wanted[:, None]) & (wanted > _NEVER)[:, None]).T
+        sought = self._newest - np.arange(len(self._steps))
+        rows = (sought % len(self._steps))[:, None]
+        live = ((self._steps[rows, columns] == sought[:, None]) & (sought > _NEVER)[:, None]).T
         values = np.where(live, self._values[rows, columns].T, _LOWEST)
         newer = np.full_like(values, _LOWEST)
         np.maximum.accumulate(values[:, :-1], axis=1, out=newer[:, 1:])
         kept = live & (values > newer)
-        return kept.sum(axis=1), np.broadcast_to(wanted, kept.shape)[kept], values[kept]
+        return kept.sum(axis=1), np.broadcast_to(sought, kept.shape)[kept], values[kept]
 
     def restore(self, column: int, entries: list[tuple[int, int]]) -> None:
         """Replace what a column holds; of steps that share a row the newer one stays."""

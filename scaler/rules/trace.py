@@ -73,7 +73,7 @@ class Steps:
     panicking : ndarray, shape (n,), bool
     held : ndarray, shape (n,), float64
         After panic mode.
-    desired : ndarray, shape (n,), float64
+    recommended : ndarray, shape (n,), float64
         After the scale-down delay.
     """
 
@@ -86,7 +86,7 @@ class Steps:
     panic_wants: NDArray[np.float64]
     panicking: NDArray[np.bool_]
     held: NDArray[np.float64]
-    desired: NDArray[np.float64]
+    recommended: NDArray[np.float64]
 
     def of(self, place: int) -> "Way":
         """Return those of one revision."""
@@ -105,7 +105,7 @@ class Way(NamedTuple):
     panic_wants: int
     panicking: int
     held: int
-    desired: int
+    recommended: int
 
     @property
     def by_panic(self) -> bool:
@@ -125,7 +125,7 @@ class Way(NamedTuple):
     @property
     def rule(self) -> Rule:
         """What bound the decision."""
-        if self.desired > self.held:
+        if self.recommended > self.held:
             return Rule.SCALE_DOWN_DELAY
         if self.held > self.wants:
             return Rule.PANIC_HOLD

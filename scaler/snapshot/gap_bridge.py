@@ -166,7 +166,7 @@ def _memory_of_answers(saved: Saved) -> Saved:
         panic_pods=0.0,
         most_ready=[],
         fewest_ready=[],
-        desired=float(UNKNOWN),
+        recommended=float(UNKNOWN),
     )
 
 

@@ -104,7 +104,7 @@ def _payload(header: dict[str, Any], block: Block, columns: NDArray[np.intp]) ->
         "apart": apart, "panic_values": panic.values[:, :, apart],
         "delayed": block.specs.delay_steps[columns] > 0,
         "panic_since": block.states.panic_since[columns], "panic_pods": block.states.panic_pods[columns],
-        "desired": block.desired[columns], "excess": block.excess[columns],
+        "desired": block.recommended[columns], "excess": block.excess[columns],
     }  # fmt: skip
     for ring in _RINGS:
         parts = getattr(block.states, ring).peaks(columns)
@@ -142,7 +142,7 @@ def _revisions(payload: bytes) -> dict[str, Saved]:
                 delayed=bool(arrays["delayed"][row]),
                 panic_since=float(arrays["panic_since"][row]),
                 panic_pods=float(arrays["panic_pods"][row]),
-                desired=float(arrays["desired"][row]),
+                recommended=float(arrays["desired"][row]),
                 excess=float(arrays["excess"][row]),
                 note=notes[row],
                 **{ring: entries[row] for ring, entries in rings.items()},

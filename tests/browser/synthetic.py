@@ -100,14 +100,14 @@ def samples_of(status: RevisionStatus, now: float) -> Samples:
     load = (status.stable or 0.0) * (1.2 + np.sin(ago / 400 + len(status.key.name)))
     asked = np.ceil(load / max(status.target, 1e-9))
     panicking = (ago > 1000) & (ago < 1400)
-    desired = np.maximum(asked, np.roll(asked, 6))
-    pods = np.minimum(desired, 500)
+    recommended = np.maximum(asked, np.roll(asked, 6))
+    pods = np.minimum(recommended, 500)
     return Samples(
         at=now - ago,
         stable=load.astype(np.float32),
         panic=(load * np.where(panicking, 2.2, 1.05)).astype(np.float32),
-        desired=pods.astype(np.uint16),
-        wanted=pods.astype(np.uint16),
+        recommended=pods.astype(np.uint16),
+        requested=pods.astype(np.uint16),
         ready=np.roll(pods, 2).astype(np.uint16),
         lower=(pods / 1.3).astype(np.uint16),
         upper=(pods * 3 + 1).astype(np.uint16),
@@ -142,7 +142,7 @@ def _status(place: int, chance: random.Random) -> RevisionStatus:
     load = pods * 7.0 * chance.uniform(0.4, 1.1)
     base = sample(
         key=Key(f"team-{place % 23:02}", f"{service}-{chance.randint(1, 40):05}"),
-        service=service, configuration=service, desired=pods, wanted=pods, replicas=pods, ready=pods,
+        service=service, configuration=service, recommended=pods, requested=pods, replicas=pods, ready=pods,
         not_ready=0, stable=load, panic=load * 1.1, panicking=False, mode="stable", activity="active",
         next_event=None, rule="load",
     )  # fmt: skip
@@ -150,11 +150,11 @@ def _status(place: int, chance: random.Random) -> RevisionStatus:
     changes: dict[str, dict[str, Any]] = {
         "idle": {"stable": 0.0, "panic": 0.0, "rule": _RETENTION, "next_event": soon},
         "zero": _NOTHING | {"activity": "inactive", "rule": "no-traffic"},
-        "panic": {"wanted": pods * 2, "mode": "panic", "panicking": True, "rule": "panic"},
+        "panic": {"requested": pods * 2, "mode": "panic", "panicking": True, "rule": "panic"},
         "rps": {"metric": "rps", "target": 150.0, "stable": pods * 110.0, "panic": pods * 120.0},
-        "starting": _NOTHING | {"wanted": 1, "activity": "activating", "rule": "initial-scale"},
+        "starting": _NOTHING | {"requested": 1, "activity": "activating", "rule": "initial-scale"},
         "silent": _NOTHING | {"rule": "no-data"},
-        "max": {"wanted": pods, "max_scale": pods, "rule": "max-scale", "stable": load * 2},
+        "max": {"requested": pods, "max_scale": pods, "rule": "max-scale", "stable": load * 2},
         "fixed": {"mode": "fixed", "min_scale": pods, "max_scale": pods, "rule": "min-scale"},
     }
     return replace(base, **changes.get(kind, {}))

@@ -43,7 +43,7 @@ async def test_the_fleet_is_shown_with_its_totals(start: Start, open_page: Open)
         await expect(page.locator("#connection")).to_have_text("live")
         first = page.locator(ROWS).first
         status = fleet.statuses[Key(*(await first.locator("a").inner_text()).split("/"))]
-        assert await first.locator(".c-pods").inner_text() == f"{status.ready} / {status.wanted}"
+        assert await first.locator(".c-pods").inner_text() == f"{status.ready} / {status.requested}"
         assert await first.locator(".c-rule").inner_text() == status.rule
 
 
@@ -79,11 +79,11 @@ async def test_search_finds_names_states_and_rules(start: Start, open_page: Open
         await page.keyboard.press("/")
         await expect(page.locator("#search")).to_be_focused()
         await page.keyboard.type("Team-03 panic")
-        wanted = {
+        expected = {
             str(key) for key, it in fleet.statuses.items() if key.namespace == "team-03" and it.panicking
         }
-        await expect(page.locator("#count")).to_have_text(f"{len(wanted)} of {SOME}")
-        assert set(await names(page)) <= wanted
+        await expect(page.locator("#count")).to_have_text(f"{len(expected)} of {SOME}")
+        assert set(await names(page)) <= expected
         assert set(await column(page, "state")) == {"▲ panic"}
         await page.locator("#search").fill("nothing has this name")
         await expect(page.locator("#empty")).to_have_text("No revision matches.")
@@ -96,7 +96,7 @@ async def test_columns_sort_both_ways_and_say_so(start: Start, open_page: Open) 
     most = max(status.ready for status in fleet.statuses.values())
     async with open_page(fleet.url) as page:
         await expect(page.locator(ROWS).first).to_be_visible()
-        head = page.get_by_role("columnheader", name="Ready / wanted")
+        head = page.get_by_role("columnheader", name="Ready / requested")
         assert await head.get_attribute("aria-sort") == "none"
         await head.get_by_role("button").click()
         await expect(head).to_have_attribute("aria-sort", "descending")
@@ -169,7 +169,7 @@ async def test_changes_arrive_live_and_gone_rows_go(start: Start, open_page: Ope
     async with open_page(fleet.url) as page:
         line = page.locator(f'{ROWS}[data-key="{changed.namespace}/{changed.name}"]')
         await line.locator("a").focus()
-        fleet.change(changed.name, ready=77, wanted=99, mode="panic", panicking=True)
+        fleet.change(changed.name, ready=77, requested=99, mode="panic", panicking=True)
         fleet.remove(gone.name)
         new = Key("team-00", "a-new-one")
         fleet.statuses[new] = sample(key=new)
@@ -183,7 +183,7 @@ async def test_changes_arrive_live_and_gone_rows_go(start: Start, open_page: Ope
 async def test_the_focus_goes_with_its_row_when_others_pass_it(start: Start, open_page: Open) -> None:
     fleet = await start(SOME)
     async with open_page(fleet.url) as page:
-        await page.get_by_role("columnheader", name="Ready / wanted").get_by_role("button").click()
+        await page.get_by_role("columnheader", name="Ready / requested").get_by_role("button").click()
         line = page.locator(ROWS).nth(3)
         key = Key(*str(await line.get_attribute("data-key")).split("/"))
         await line.locator("a").focus()

@@ -68,7 +68,14 @@ async def test_charts_show_load_pods_panic_and_delay(start: Start, open_page: Op
             for ink in inks:
                 await until_coloured(page, chart, ink)
         legends = await page.locator("#pods-chart .u-label").all_inner_texts()
-        assert legends[1:] == ["most by rate", "least by rate", "before delay", "desired", "ready", "wanted"]
+        assert legends[1:] == [
+            "most by rate",
+            "least by rate",
+            "before delay",
+            "recommended",
+            "ready",
+            "requested",
+        ]
 
 
 async def test_the_legend_has_values_of_now_and_of_the_pointer(start: Start, open_page: Open) -> None:

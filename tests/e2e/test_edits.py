@@ -176,7 +176,7 @@ def test_an_edited_scale_down_delay_holds_replicas_and_lets_them_go(editor: Edit
     assert held > 1
     kpa.wait_status("delayed-00001", lambda status: status.stable == 0 and status.mode == "stable", "no load")
     status = kpa.revisions()["delayed-00001"]
-    assert status.desired == status.replicas >= held
+    assert status.recommended == status.replicas >= held
     editor.set(scale_down_delay="0s")
     kpa.wait_status("delayed-00001", lambda status: status.replicas < held, "fewer replicas")
 

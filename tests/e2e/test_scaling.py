@@ -291,7 +291,7 @@ def test_the_last_pod_goes_to_the_second(stories: Mapping[str, Story], name: str
     assert still_active - idle <= WINDOW + 1.0 + TICK + LATE
     assert stopped - still_active >= seconds
     assert still_there - inactive <= seconds + LATE
-    announced = story.first(lambda status: status.desired == 0, idle)
+    announced = story.first(lambda status: status.recommended == 0, idle)
     if seconds:
         status = next(status for at, status in story.moments if at > announced)
         assert status.next_event is not None
@@ -315,14 +315,14 @@ def test_a_service_of_fixed_size_is_never_scaled(stories: Mapping[str, Story]) -
     story = stories["fixed"]
     assert story.replicas == [2]
     assert {moment.status.mode for moment in story.moments} == {"fixed"}
-    assert max(moment.status.desired for moment in story.moments) > 2
+    assert max(moment.status.recommended for moment in story.moments) > 2
     assert not failures(story.answers)
 
 
 def test_max_scale_holds_under_any_load(stories: Mapping[str, Story]) -> None:
     story = stories["capped"]
     assert max(story.replicas) == 2
-    assert max(moment.status.desired for moment in story.moments) > 2
+    assert max(moment.status.recommended for moment in story.moments) > 2
     assert max(moment.status.ready for moment in story.moments) == 2
     assert not failures(story.answers)
 

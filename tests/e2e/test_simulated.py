@@ -79,10 +79,10 @@ async def play(kpa: Kpa, trace: ArrivalTrace) -> list[tuple[float, int, int]]:
 def start_up_seconds(seen: list[tuple[float, int, int]]) -> float:
     """Mean time from asking for a replica to its being ready, where the number asked for only grew."""
     asked, ready, took = [], [], []
-    for (_, replicas, had), (at, wanted, has) in pairwise(seen):
-        asked += [at] * (wanted - replicas)
+    for (_, replicas, had), (at, requested, has) in pairwise(seen):
+        asked += [at] * (requested - replicas)
         ready += [at] * (has - had)
-        if wanted < replicas:
+        if requested < replicas:
             break
     took = [until - since for since, until in zip(asked, ready, strict=False)]
     assert took

@@ -77,7 +77,7 @@ def test_telemetry_has_the_values_of_the_status(kpa: Kpa) -> None:
     def values() -> dict[str, float]:
         now = kpa.revisions()["seen-00001"]
         return {
-            "kn_revision_pods_desired": now.desired,
+            "kn_revision_pods_desired": now.recommended,
             "kn_revision_pods_requested": 2,
             "kn_revision_pods_count": 2,
             "kn_revision_pods_not_ready_count": 0,
@@ -125,9 +125,9 @@ def test_it_is_well(kpa: Kpa, path: str) -> None:
 def test_each_line_of_the_log_is_an_object_with_the_numbers_of_a_decision(kpa: Kpa) -> None:
     lines = [json.loads(line) for line in kpa.log.splitlines()]
     decisions = [
-        line for line in lines if line["message"].startswith("desired") and line["name"] == "seen-00001"
+        line for line in lines if line["message"].startswith("recommended") and line["name"] == "seen-00001"
     ]
-    grown = next(line for line in decisions if line["desired"] >= 2)
+    grown = next(line for line in decisions if line["recommended"] >= 2)
     assert grown["stable"] > 0
     assert grown["target"] == 4.0
-    assert {"panic", "ready", "mode", "excess_burst_capacity", "total", "wanted"} <= grown.keys()
+    assert {"panic", "ready", "mode", "excess_burst_capacity", "total", "requested"} <= grown.keys()

@@ -84,10 +84,10 @@ class Serving:
         async with self._session.get(f"http://{self.host}:9090/api/revisions/{namespace}/{name}") as answer:
             return dict(await answer.json())
 
-    async def decided(self, name: str, desired: int, seconds: float = 60.0) -> None:
+    async def decided(self, name: str, recommended: int, seconds: float = 60.0) -> None:
         """Wait until it wants so many pods of a revision."""
         async with asyncio.timeout(seconds):
-            while (await self.revision(name)).get("desired") != desired:
+            while (await self.revision(name)).get("recommended") != recommended:
                 await asyncio.sleep(0.05)
 
     async def report(self, namespace: str, name: str, concurrency: float) -> None:

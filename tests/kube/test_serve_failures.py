@@ -54,8 +54,8 @@ async def test_a_minute_without_the_api_server_while_pods_hang_and_replicas_come
         await leader.decided("grows-00001", 5)
         await scraped_on(grows.ready[0].stub)
         said = {name: await leader.revision(name) for name in ("grows-00001", "steady-00001", "sick-00001")}
-        wanted = {name: (each["desired"], each["replicas"]) for name, each in said.items()}
-        assert wanted == {"grows-00001": (5, 1), "steady-00001": (3, 3), "sick-00001": (3, 3)}
+        recommended = {name: (each["recommended"], each["replicas"]) for name, each in said.items()}
+        assert recommended == {"grows-00001": (5, 1), "steady-00001": (3, 3), "sick-00001": (3, 3)}
         starting, ending = await autoscaler.start(ready=False), await autoscaler.start(ready=False)
         assert await starting.readiness() == await ending.readiness() == 503
         await ending.stop()

@@ -99,7 +99,7 @@ async def test_a_deleted_revision_leaves_no_series_no_connection_and_no_writes(
     await asyncio.sleep(4.5)  # two ticks, four scrapes
     assert [stub.scrapes for stub in stubs] == scrapes
     assert not [each for each in requests()[before:] if each.writes and each.name.startswith("gone-")]
-    assert (await serving.revision("stays-00001"))["desired"] == 1
+    assert (await serving.revision("stays-00001"))["recommended"] == 1
 
 
 async def test_missing_services_are_made_with_two_activators_in_the_path(

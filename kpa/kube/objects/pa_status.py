@@ -39,7 +39,7 @@ class Outcome:
 
     Attributes
     ----------
-    wanted : int
+    requested : int
         Scale within bounds; -1 if it is not known.
     ready : int
         Pods that take requests.
@@ -54,7 +54,7 @@ class Outcome:
         The last scale that was known: what an earlier pass came to may have been passed over; -1 if none was.
     """
 
-    wanted: int
+    requested: int
     ready: int
     threshold: int
     activity: Activity
@@ -118,7 +118,7 @@ def pa_status(pa: PodAutoscaler, outcome: Outcome, sks: ServerlessService, now: 
 def pa_status_waiting(pa: PodAutoscaler, threshold: int, now: float) -> PodAutoscalerStatus:
     """Return the status while the revision has no ServerlessService, or one without a private service yet.
 
-    Nothing is known then: no scale is wanted and no pod counts. Names of services stay as they were.
+    Nothing is known then: no scale is requested and no pod counts. Names of services stay as they were.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def _counted(status: PodAutoscalerStatus, outcome: Outcome, marks: ConditionPass
         marks.mark_true(INITIALIZED)
     _mark_active(outcome, marks)
     stored = UNKNOWN_SCALE if status.desired_scale is None else status.desired_scale
-    desired = next((each for each in (outcome.wanted, outcome.known, stored) if each >= 0), UNKNOWN_SCALE)
+    desired = next((each for each in (outcome.requested, outcome.known, stored) if each >= 0), UNKNOWN_SCALE)
     return replace(status, desired_scale=desired, actual_scale=outcome.ready)
 
 
@@ -235,5 +235,5 @@ def _mark_active(outcome: Outcome, marks: ConditionPass) -> None:
         marks.mark_unknown(ACTIVE, *_QUEUED)
     elif before == UNKNOWN and outcome.threshold > 0:
         marks.mark_false(ACTIVE, *_TIMED_OUT)
-    elif before != FALSE or outcome.wanted >= 0 or not 0 < outcome.threshold <= outcome.ready:
+    elif before != FALSE or outcome.requested >= 0 or not 0 < outcome.threshold <= outcome.ready:
         marks.mark_false(ACTIVE, *_NO_TRAFFIC)

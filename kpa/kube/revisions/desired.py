@@ -136,7 +136,7 @@ class Wanted:
         ready, life = self._objects.ready_pods(pa), job.plan.life
         activity = _present_activity(job, ready)
         plan = job.plan
-        outcome = Outcome(plan.wanted, ready, threshold, activity, life.initialized, plan.known)
+        outcome = Outcome(plan.requested, ready, threshold, activity, life.initialized, plan.known)
         return pa_status(pa, outcome, sks, now)
 
     def _status_differs(self, pa: PodAutoscaler, job: Job) -> bool:
@@ -152,7 +152,7 @@ def _present_activity(job: cluster.Outcome, ready: int) -> Activity:
     threshold = active_threshold(
         settings.min_scale, settings.initial_scale, plan.life.initialized, settings.reachable
     )
-    return next_activity(plan.life.activity, plan.wanted, ready, threshold)
+    return next_activity(plan.life.activity, plan.requested, ready, threshold)
 
 
 @lru_cache(maxsize=4096)  # revisions have much in common, and each is asked for many times

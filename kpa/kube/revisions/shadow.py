@@ -53,7 +53,7 @@ class Account:
         kept longer than the other counts until our own plan ends it.
     begin : float
         Unix seconds from which time counts: then our windows and delays know what theirs know.
-    wanted : int
+    requested : int
         What we want; -1 if that is nothing.
     seen : bool
         Pods are ready, and what they say was decided on.
@@ -70,7 +70,7 @@ class Account:
     at: float
     replicas: int
     begin: float = math.inf
-    wanted: int = UNKNOWN
+    requested: int = UNKNOWN
     seen: bool = False
     differ_since: float | None = None
     told: int | None = None
@@ -82,7 +82,7 @@ class Account:
     @property
     def comparable(self) -> bool:
         """Both have said what they want."""
-        return self.seen and self.wanted >= 0 and self.theirs >= 0
+        return self.seen and self.requested >= 0 and self.theirs >= 0
 
     def count_until(self, now: float) -> None:
         """Count the time for which everything has been as it is."""
@@ -92,20 +92,20 @@ class Account:
         self.their_pods += seconds * self.revision.replicas
         if self.comparable:
             self.compared += seconds
-            self.differed += seconds * (self.wanted != self.theirs)
+            self.differed += seconds * (self.requested != self.theirs)
 
     def note(self, outcome: Outcome, now: float) -> None:
         """Take what we decided."""
         plan, settings, ready = outcome.plan, outcome.settings, len(self.revision.ready_pods)
         if self.begin == math.inf:
             self.begin = now + settings.stable_window + settings.scale_down_delay
-        decided = outcome.decision.desired >= 0
-        self.wanted, self.seen = plan.wanted, ready > 0 and decided
-        if not decided or plan.wanted < 0:
+        decided = outcome.decision.recommended >= 0
+        self.requested, self.seen = plan.requested, ready > 0 and decided
+        if not decided or plan.requested < 0:
             self.replicas = self.revision.replicas
         elif plan.replicas is not None:
             self.replicas = plan.replicas
-        if not self.comparable or self.wanted == self.theirs:
+        if not self.comparable or self.requested == self.theirs:
             self.differ_since = None
         elif self.differ_since is None:
             self.differ_since = now
@@ -115,7 +115,7 @@ class Account:
         since = None if self.differ_since is None else max(self.differ_since, self.begin)
         begun = self.comparable and now >= self.begin
         return Comparison(
-            ours=self.wanted if begun else None,
+            ours=self.requested if begun else None,
             theirs=self.theirs if self.theirs >= 0 else None,
             since=since if begun else None,
             compared=self.compared,
@@ -181,14 +181,14 @@ class Shadow:
 
     def _tell(self, key: Key, account: Account) -> None:
         """Log what we would scale, each number once."""
-        present, wanted = account.revision.replicas, account.replicas
-        if wanted == present:
+        present, requested = account.revision.replicas, account.replicas
+        if requested == present:
             account.told = None
-        elif wanted != account.told:
-            account.told = wanted
+        elif requested != account.told:
+            account.told = requested
             names = {"namespace": key.namespace, "name": key.name}
-            _log.info("would scale %s %d -> %d", key, present, wanted, extra={"fields": names})
-            self._scaled(present, wanted)
+            _log.info("would scale %s %d -> %d", key, present, requested, extra={"fields": names})
+            self._scaled(present, requested)
 
     def _wakes(self, key: Key, revision: Revision) -> bool:
         """Take a new state; tells whether the other wakes a revision that we have at zero."""
@@ -198,7 +198,7 @@ class Shadow:
             self._accounts[key] = Account(revision, theirs, now, revision.replicas)
             return False
         account.count_until(now)
-        woken = account.theirs <= 0 < theirs and account.wanted == 0 and not revision.ready_pods
+        woken = account.theirs <= 0 < theirs and account.requested == 0 and not revision.ready_pods
         account.revision, account.theirs = revision, theirs
         return woken
 

@@ -25,7 +25,7 @@ PATIENCE = 30.0
 """Seconds in which a page must take in an event: minutes of silence from a closed laptop cost us looks."""
 
 COLUMNS = (
-    "namespace", "name", "service", "mode", "activity", "rule", "metric", "wanted", "replicas", "ready",
+    "namespace", "name", "service", "mode", "activity", "rule", "metric", "requested", "replicas", "ready",
     "stable", "target", "next", "next_at",
 )  # fmt: skip
 
@@ -39,7 +39,7 @@ def row_of(status: RevisionStatus) -> Row:
     event = status.next_event
     return (
         status.key.namespace, status.key.name, status.service, status.mode, status.activity, str(status.rule),
-        status.metric, status.wanted, status.replicas, status.ready, _short(status.stable),
+        status.metric, status.requested, status.replicas, status.ready, _short(status.stable),
         _short(status.target), event.what if event else None, round(event.at, 1) if event else None,
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ def app_image() -> str:
 class Replicas(NamedTuple):
     """Of a revision's Deployment."""
 
-    wanted: int
+    requested: int
     ready: int
 
 

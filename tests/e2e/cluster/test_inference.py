@@ -45,9 +45,9 @@ async def test_an_inference_service_from_zero_to_many_to_zero(namespace: str, ks
         seen = await follow(revision.replicas, 6)
     ended = time.monotonic()
     assert set(statuses) == {200}
-    assert max(replicas.wanted for replicas in seen) == 4, "maxReplicas"
+    assert max(replicas.requested for replicas in seen) == 4, "maxReplicas"
     await asyncio.sleep(10)
-    assert (await revision.replicas()).wanted >= 1
+    assert (await revision.replicas()).requested >= 1
     await revision.at_zero()
     took = time.monotonic() - ended
     print(f"to zero: {took:.1f} s after the last request", flush=True)

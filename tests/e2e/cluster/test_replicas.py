@@ -27,10 +27,10 @@ async def test_the_leader_is_killed_under_load_and_nothing_is_lost(namespace: st
         await kubectl("-n", SYSTEM, "delete", "pod", first, "--grace-period=0", "--force")
         following = asyncio.create_task(follow(revision.replicas, 20))
         await until("another leader", leader, lambda name: name not in ("", first))
-        wanted = {replicas.wanted for replicas in await following}
+        requested = {replicas.requested for replicas in await following}
         async with revision.load(15):
             await revision.reaches(5)
-    assert wanted == {3}
+    assert requested == {3}
     assert set(statuses) == {200}
     await revision.at_zero()
     await rolled_out("autoscaler")
@@ -44,8 +44,8 @@ async def test_settings_and_scale_survive_a_rollout(namespace: str) -> None:
         following = asyncio.create_task(follow(revision.replicas, 40))
         await kubectl("-n", SYSTEM, "rollout", "restart", "deployment/autoscaler")
         await rolled_out("autoscaler")
-        wanted = {replicas.wanted for replicas in await following}
-    assert wanted == {3}
+        requested = {replicas.requested for replicas in await following}
+    assert requested == {3}
     assert set(statuses) == {200}
 
 
@@ -58,10 +58,10 @@ async def test_the_way_back_and_forth_under_load(namespace: str, knatives_own: I
         assert container["image"] != image()
         await until("Knative leads", leader, lambda name: name != "")
         await asyncio.sleep(10)
-        assert (await revision.replicas()).wanted in (3, 4)
+        assert (await revision.replicas()).requested in (3, 4)
         await knatives_own.replace()
         await until("we lead", leader, lambda name: name != "")
         await asyncio.sleep(10)
-        assert (await revision.replicas()).wanted in (3, 4)
+        assert (await revision.replicas()).requested in (3, 4)
     assert set(statuses) == {200}
     await revision.at_zero()

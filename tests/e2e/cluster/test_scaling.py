@@ -25,12 +25,12 @@ async def test_from_zero_to_one_to_many_to_zero(namespace: str) -> None:
     assert conditions["Active"] == "False"
 
     assert await revision.ask() == 200
-    assert (await revision.replicas()).wanted == 1
+    assert (await revision.replicas()).requested == 1
     async with revision.load(40) as statuses:
         await revision.reaches(5)
         seen = await follow(revision.replicas, 8)
     assert set(statuses) == {200}
-    assert max(replicas.wanted for replicas in seen) <= 7, "40 in flight, 7 for each pod"
+    assert max(replicas.requested for replicas in seen) <= 7, "40 in flight, 7 for each pod"
     await revision.at_zero()
     assert await revision.ask() == 200
 

@@ -82,7 +82,15 @@ async def start(*arguments: str) -> asyncio.subprocess.Process:
 
 async def test_the_table_has_a_line_a_revision_in_order(service: Service) -> None:
     idle = named(
-        "b", desired=0, wanted=-1, replicas=1, ready=1, stable=None, panic=None, mode="no data", service=""
+        "b",
+        recommended=0,
+        requested=1,
+        replicas=1,
+        ready=1,
+        stable=None,
+        panic=None,
+        mode="no data",
+        service="",
     )
     service.statuses = [idle, named("c", metric="rps", next_event=None), named("a", next_event=None)]
     result = await run("--url", service.url)

@@ -52,7 +52,7 @@ class Service:
         self.world.now += 1.0
         await self.take(frames)
         await self.world.step()
-        self.decisions.append((self.world.status(KEY).desired, self.world.status(OTHER).desired))
+        self.decisions.append((self.world.status(KEY).recommended, self.world.status(OTHER).recommended))
 
     @property
     def next(self) -> int:

@@ -191,7 +191,7 @@ async def test_load_is_answered_with_replicas_at_the_next_tick(world: World) -> 
     await world.step()
     await world.run(4, 42.0)
     assert world.cluster.asked[-1] == (KEY, 5)
-    assert world.status().desired == world.status().wanted == world.status().replicas == 5
+    assert world.status().recommended == world.status().requested == world.status().replicas == 5
     assert world.scales[-1][1] == 5
 
 
@@ -219,9 +219,9 @@ async def test_a_removed_revision_can_come_back(world: World) -> None:
     await world.run(4, 42.0)
     world.cluster.remove(KEY)
     world.revision(ready=1)
-    assert world.status().desired == -1
+    assert world.status().recommended == -1
     await world.run(4, 12.0)
-    assert world.status().desired == 2
+    assert world.status().recommended == 2
 
 
 async def test_ready_pods_are_followed(world: World) -> None:
@@ -287,7 +287,7 @@ async def test_reports_about_revisions_that_do_not_exist_are_counted(world: Worl
 async def test_load_at_zero_is_decided_on_between_ticks(world: World) -> None:
     world.revision(annotations={"autoscaling.knative.dev/initial-scale": "0"})
     await world.run(2)
-    assert world.status().desired == 0
+    assert world.status().recommended == 0
     await world.step(1.0)
     ticks = len(world.ticks)
     world.load(1.0)
@@ -304,9 +304,9 @@ async def test_others_are_not_decided_on_between_ticks(world: World) -> None:
     world.load(1.0)
     world.load(95.0, OTHER)
     await world.step(0.01)
-    assert world.status(OTHER).desired == 1
+    assert world.status(OTHER).recommended == 1
     await world.step(2.0)
-    assert world.status(OTHER).desired > 1
+    assert world.status(OTHER).recommended > 1
 
 
 async def test_load_of_a_revision_that_was_removed_meanwhile_is_forgotten(world: World) -> None:
@@ -326,7 +326,7 @@ async def test_without_data_everything_stays(world: World) -> None:
     for _ in range(60):
         await world.step(2.0)
     status = world.status()
-    assert (status.replicas, status.desired, status.mode) == (5, 5, "no data")
+    assert (status.replicas, status.recommended, status.mode) == (5, 5, "no data")
     assert status.stable is None
     assert status.panic is None
 
@@ -400,12 +400,12 @@ async def test_a_revision_at_zero_with_load_is_looked_at_before_all_others(world
 async def test_other_settings_apply_to_live_revisions(world: World) -> None:
     world.revision(ready=2)
     await world.run(10, 18.0)
-    assert world.status().desired == 2
+    assert world.status().recommended == 2
     world.reconciler.apply_config(CONFIG.model_copy(update={"container_concurrency_target_percentage": 50.0}))
     await world.step()
     assert world.status().target == 5.0
     await world.run(2, 18.0)
-    assert world.status().desired == 4
+    assert world.status().recommended == 4
 
 
 async def test_a_new_minimum_of_the_cluster_needs_no_tick(world: World) -> None:
@@ -424,9 +424,9 @@ async def test_a_scale_down_delay_applies_to_live_revisions(world: World) -> Non
     world.ready(5)
     world.reconciler.apply_config(CONFIG.model_copy(update={"scale_down_delay": 30.0}))
     await world.run(24, 5.0)
-    assert world.status().desired == 5
+    assert world.status().recommended == 5
     await world.run(24, 5.0)
-    assert world.status().desired == 1
+    assert world.status().recommended == 1
 
 
 async def test_pods_are_scraped_unless_activators_see_everything(world: World) -> None:
@@ -477,13 +477,13 @@ async def test_who_looks_on_takes_all_load_from_pods() -> None:
     for second in range(10):
         world.reconciler._record_scrape(KEY, Stat("pod", 42.0, 40.0), int(START) - 9 + second)
     await world.step()
-    assert world.status().desired == 5
+    assert world.status().recommended == 5
     world.ready(0)
     await world.step(60.0)
-    assert (world.status().desired, world.status().mode) == (0, "stable")
+    assert (world.status().recommended, world.status().mode) == (0, "stable")
     world.ready(1)
     await world.step(2.0)
-    assert (world.status().desired, world.status().mode) == (0, "no data")
+    assert (world.status().recommended, world.status().mode) == (0, "no data")
     await world.reconciler.collector.close()
 
 
@@ -512,7 +512,7 @@ async def test_without_load_a_revision_goes_to_zero_at_the_times_that_are_announ
     world.revision(ready=1)
     await world.run(12, 5.0)
     idle = world.now
-    while world.status().desired != 0:
+    while world.status().recommended != 0:
         await world.run(1)
     assert world.now - idle <= 10 + CONFIG.tick_interval + 1
     assert world.status().activity == "inactive"
@@ -530,8 +530,8 @@ async def test_a_revision_stays_active_for_a_window_at_least(world: World) -> No
     world.revision(ready=1)
     await world.step()
     await world.run(4)
-    assert world.status().desired == 0
-    assert world.status().wanted == 1
+    assert world.status().recommended == 0
+    assert world.status().requested == 1
     assert world.status().next_event == NextEvent("become inactive", START + 10.0)
 
 
@@ -579,7 +579,7 @@ async def test_a_scale_of_zero_that_followed_from_no_decision_stays_known(world:
     await world.step(71.0)
     await world.step(1.0)
     plan = world.reconciler._members[KEY].plan
-    assert (world.status().replicas, plan.wanted, plan.known) == (0, -1, 0)
+    assert (world.status().replicas, plan.requested, plan.known) == (0, -1, 0)
 
 
 # What is told.
@@ -623,7 +623,7 @@ async def test_a_status_has_the_numbers_of_the_decision(world: World) -> None:
     status = world.status()
     assert (status.stable, status.panic) == (42.0, 42.0)
     assert (status.target, status.total) == (10.0, 10.0)
-    assert (status.desired, status.wanted, status.replicas) == (5, 3, 3)
+    assert (status.recommended, status.requested, status.replicas) == (5, 3, 3)
     assert (status.min_scale, status.max_scale) == (0, 3)
     assert status.excess_burst_capacity == 10 - 211 - 42
 
@@ -642,9 +642,9 @@ async def test_a_changed_decision_is_logged_once_with_its_numbers(
     world.revision(ready=1)
     await world.run(10, 42.0)
     lines = [record for record in caplog.records if record.getMessage().endswith("-> 5")]
-    assert [record.getMessage() for record in lines] == ["desired 1 -> 5", "replicas 1 -> 5"] or [
+    assert [record.getMessage() for record in lines] == ["recommended 1 -> 5", "replicas 1 -> 5"] or [
         record.getMessage() for record in lines
-    ] == ["desired -1 -> 5", "replicas 1 -> 5"]
+    ] == ["recommended -1 -> 5", "replicas 1 -> 5"]
     assert lines[0].__dict__["fields"]["stable"] == 42.0
 
 
@@ -790,19 +790,19 @@ async def test_the_loop_survives_a_cluster_that_fails(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("activity", "desired"),
+    ("activity", "recommended"),
     [(Activity.ACTIVE, 1), (Activity.NO_TRAFFIC, 0)],
     ids=["it served", "it was idle"],
 )
 async def test_a_pod_that_served_before_a_restart_is_held_for_a_stable_window(
-    world: World, activity: Activity, desired: int
+    world: World, activity: Activity, recommended: int
 ) -> None:
     world.revision(ready=1, life=Life(activity, START - 500.0, True, None))
     for _ in range(5):
         world.now += 1.0
         world.load(0.0)
         await world.step()
-    assert world.status().desired == desired
+    assert world.status().recommended == recommended
 
 
 async def test_what_the_cluster_says_of_the_path_counts(world: World) -> None:
@@ -815,14 +815,15 @@ async def test_what_the_cluster_says_of_the_path_counts(world: World) -> None:
 async def test_a_revision_without_pods_and_without_data_has_no_traffic(world: World) -> None:
     world.revision(ready=1)
     await world.run(20, 45.0)
-    assert world.status().wanted == 5
+    assert world.status().requested == 5
     world.revision(ready=0, replicas=5)
-    wanted = []
+    requested = []
     for _ in range(24):
         await world.step(1.0)
-        wanted.append(world.status().wanted)
-    assert wanted[9] == 5
-    assert wanted[-1] in (-1, 0)
+        requested.append(world.reconciler._members[KEY].plan.requested)
+    assert requested[9] == 5
+    assert requested[-1] == -1
+    assert world.status().requested == 5  # keeps its value while nothing is known
 
 
 async def test_a_revision_whose_pods_do_not_start_is_left_alone_once_it_has_no_traffic(world: World) -> None:
@@ -839,7 +840,7 @@ async def test_a_revision_without_pods_keeps_its_scale_while_requests_wait(world
     await world.run(20, 45.0)
     world.revision(ready=0, replicas=5)
     await world.run(40, 45.0)
-    assert world.status().wanted == 5
+    assert world.status().requested == 5
 
 
 async def test_one_scaling_is_counted_once_however_late_the_cluster_confirms_it(world: World) -> None:

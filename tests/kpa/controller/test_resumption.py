@@ -62,7 +62,11 @@ async def test_a_successor_knows_at_once_what_its_predecessor_knew(gap: float) -
     for _ in range(3):
         await after.step()
         known, knows = (next(iter(world.reconciler.statuses())) for world in (before, after))
-        assert (knows.stable, knows.panic, knows.desired) == (known.stable, known.panic, known.desired)
+        assert (knows.stable, knows.panic, knows.recommended) == (
+            known.stable,
+            known.panic,
+            known.recommended,
+        )
         await after.run(2, 35.0)
     assert after.cluster.asked == []
 
@@ -98,7 +102,7 @@ async def test_an_offer_has_an_end() -> None:
     await after.run(70)
     assert not after.reconciler.resumption._offered
     after.cluster.put(before.cluster.revisions[KEY])
-    assert next(iter(after.reconciler.statuses())).desired == -1
+    assert next(iter(after.reconciler.statuses())).recommended == -1
 
 
 async def test_reports_go_through_a_bridge_for_a_while_only() -> None:

@@ -44,8 +44,13 @@ class Service:
     async def revisions(self, request: web.Request) -> web.Response:
         if BEHAVIOUR != "stuck" and not self.in_flight and time.time() > self.changed_at + 2.0:
             self.ready = 0
-        wanted = self.ready or (1 if self.in_flight else 0)
-        counts = {"desired": wanted, "wanted": wanted, "ready": self.ready, "not_ready": wanted - self.ready}
+        requested = self.ready or (1 if self.in_flight else 0)
+        counts = {
+            "recommended": requested,
+            "requested": requested,
+            "ready": self.ready,
+            "not_ready": requested - self.ready,
+        }
         status = sample(key=Key("default", "model-00001"), service="model", mode="stable", **counts)
         return web.Response(text=fleet_to_json(time.time(), "inference", [status]))
 

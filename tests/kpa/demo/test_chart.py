@@ -1,6 +1,6 @@
 """Charts of characters.
 
-Covered: replicas ready, wanted, zero, unknown; panic marks; sparks of any height; arrivals from totals.
+Covered: replicas ready, requested, zero, unknown; panic marks; sparks of any height; arrivals from totals.
 """
 
 from hypothesis import given
@@ -10,14 +10,14 @@ from kpa.demo.chart import EIGHTHS, arrivals, panic_row, replica_rows, spark
 from kpa.demo.history import Sample
 
 
-def test_replicas_are_columns_of_ready_and_wanted_ones() -> None:
+def test_replicas_are_columns_of_ready_and_requested_ones() -> None:
     samples = [
         None,
-        Sample(0.0, wanted=0),
-        Sample(1.0, wanted=2),
-        Sample(2.0, ready=1, wanted=3),
-        Sample(3.0, ready=3, wanted=1),
-        Sample(4.0, ready=9, wanted=9),
+        Sample(0.0, requested=0),
+        Sample(1.0, requested=2),
+        Sample(2.0, ready=1, requested=3),
+        Sample(3.0, ready=3, requested=1),
+        Sample(4.0, ready=9, requested=9),
     ]
     assert [row.plain for row in replica_rows(samples, 3)] == [
         "   ░██",
@@ -26,8 +26,8 @@ def test_replicas_are_columns_of_ready_and_wanted_ones() -> None:
     ]
 
 
-def test_ready_and_wanted_differ_in_colour_too() -> None:
-    (row,) = replica_rows([Sample(0.0, ready=1), Sample(1.0, wanted=1)], 1)
+def test_ready_and_requested_differ_in_colour_too() -> None:
+    (row,) = replica_rows([Sample(0.0, ready=1), Sample(1.0, requested=1)], 1)
     assert [(span.start, span.end, span.style) for span in row.spans] == [(0, 1, "green"), (1, 2, "yellow")]
 
 

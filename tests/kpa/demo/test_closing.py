@@ -26,7 +26,7 @@ def story(*ready: int) -> ServiceHistory:
     history = ServiceHistory()
     for tens, n in enumerate(ready):
         mode = "panic" if n > 3 else "stable"
-        history.add(Sample(10.0 * tens, ready=n, pods=n, wanted=n, mode=mode))
+        history.add(Sample(10.0 * tens, ready=n, pods=n, requested=n, mode=mode))
     return history
 
 

@@ -22,8 +22,8 @@ def history(*samples: Sample) -> ServiceHistory:
 
 
 def story(*ready: int, mode: str = "stable") -> ServiceHistory:
-    """One sample a second; what is ready runs and is wanted."""
-    samples = (Sample(float(at), ready=n, pods=n, wanted=n, mode=mode) for at, n in enumerate(ready))
+    """One sample a second; what is ready runs and is requested."""
+    samples = (Sample(float(at), ready=n, pods=n, requested=n, mode=mode) for at, n in enumerate(ready))
     return history(*samples)
 
 
@@ -33,8 +33,8 @@ def test_a_sample_is_taken_from_the_named_service() -> None:
         at=2.5,
         in_flight=7,
         sent=9,
-        desired=5,
-        wanted=4,
+        recommended=5,
+        requested=4,
         ready=2,
         pods=8,
         stable=12.5,
@@ -77,14 +77,14 @@ def test_what_is_paid_lies_between_nothing_and_the_peak_all_the_time(ready: list
 @pytest.mark.parametrize(
     ("last", "at_zero"),
     [
-        (Sample(1.0, wanted=0), True),
-        (Sample(1.0, wanted=-1), True),
-        (Sample(1.0, wanted=0, pods=1), False),
-        (Sample(1.0, wanted=1), False),
+        (Sample(1.0, requested=0), True),
+        (Sample(1.0, requested=-1), True),
+        (Sample(1.0, requested=0, pods=1), False),
+        (Sample(1.0, requested=1), False),
     ],
-    ids=["nothing wanted", "nothing known", "one still stops", "one is wanted"],
+    ids=["nothing requested", "nothing known", "one still stops", "one is requested"],
 )
-def test_zero_is_nothing_running_and_nothing_wanted(last: Sample, at_zero: bool) -> None:
+def test_zero_is_nothing_running_and_nothing_requested(last: Sample, at_zero: bool) -> None:
     assert history(last).is_at_zero is at_zero
 
 

@@ -18,8 +18,8 @@ PANIC = Sample(
     at=72.5,
     in_flight=24,
     sent=120,
-    desired=12,
-    wanted=8,
+    recommended=12,
+    requested=8,
     ready=3,
     pods=8,
     stable=8.25,
@@ -105,7 +105,7 @@ def test_a_silent_service_is_said_to_be_silent() -> None:
 
 
 def test_replicas_that_stop_are_named() -> None:
-    text = " ".join(drawn(frame(Sample(1.0, ready=2, wanted=2, pods=5))))
+    text = " ".join(drawn(frame(Sample(1.0, ready=2, requested=2, pods=5))))
     assert "2 ready, 2 requested, 3 stopping" in text
 
 
@@ -146,10 +146,10 @@ def test_plain_lines_come_on_changes_and_every_five_seconds() -> None:
         for sample in [
             Sample(0.0, mode="stable"),
             Sample(0.5, mode="stable", in_flight=1),  # no change of replicas or mode
-            Sample(1.0, mode="stable", wanted=1),
-            Sample(1.5, mode="panic", wanted=1),
-            Sample(6.0, mode="panic", wanted=1),
-            Sample(6.5, mode="panic", wanted=1),
+            Sample(1.0, mode="stable", requested=1),
+            Sample(1.5, mode="panic", requested=1),
+            Sample(6.0, mode="panic", requested=1),
+            Sample(6.5, mode="panic", requested=1),
         ]:
             history.add(sample)
             view.show(ViewFrame(DemoScenario(), "trace", "", history, []))

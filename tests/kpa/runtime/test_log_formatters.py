@@ -22,18 +22,18 @@ def record(message: str, *arguments: object, **fields: object) -> logging.LogRec
 
 def test_text_is_one_line_of_words_and_pairs() -> None:
     pairs = {"name": "hello", "stable": 12.3456789, "mode": "no data", "panic": None}
-    line = TextFormatter().format(record("desired %d", 3, **pairs))
-    head = "2026-08-21T10:00:00.123Z info kpa.test: desired 3"
+    line = TextFormatter().format(record("recommended %d", 3, **pairs))
+    head = "2026-08-21T10:00:00.123Z info kpa.test: recommended 3"
     assert line == f'{head} name=hello stable=12.3457 mode="no data" panic=None'
 
 
 def test_json_is_one_object_with_every_number_in_full() -> None:
-    line = JsonFormatter().format(record("desired %d", 3, name="hello", stable=12.3456789, panic=None))
+    line = JsonFormatter().format(record("recommended %d", 3, name="hello", stable=12.3456789, panic=None))
     assert json.loads(line) == {
         "time": "2026-08-21T10:00:00.123Z",
         "level": "info",
         "logger": "kpa.test",
-        "message": "desired 3",
+        "message": "recommended 3",
         "name": "hello",
         "stable": 12.3456789,
         "panic": None,

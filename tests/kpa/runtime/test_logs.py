@@ -99,14 +99,14 @@ def test_a_closed_stream_is_no_error() -> None:
 
 
 def test_a_changed_decision_comes_with_every_number_that_led_to_it() -> None:
-    old = sample(desired=2, wanted=2)
+    old = sample(recommended=2, requested=2)
     assert decision_fields(old, SAMPLE) == {
         "namespace": "shop",
         "name": "cart-00002",
-        "desired_before": 2,
-        "desired": 5,
-        "wanted_before": 2,
-        "wanted": 4,
+        "recommended_before": 2,
+        "recommended": 5,
+        "requested_before": 2,
+        "requested": 4,
         "replicas": 3,
         "ready": 2,
         "metric": "concurrency",
@@ -126,15 +126,15 @@ def test_a_changed_decision_comes_with_every_number_that_led_to_it() -> None:
 @pytest.mark.parametrize(
     ("change", "is_a_decision"),
     [
-        ({"desired": 4}, True),
-        ({"wanted": 3}, True),
+        ({"recommended": 4}, True),
+        ({"requested": 3}, True),
         ({"mode": "stable"}, True),
         ({"activity": "inactive"}, True),
         ({"ready": 0}, False),
         ({"stable": 0.0, "panic": None}, False),
         ({"excess_burst_capacity": 1.0}, False),
     ],
-    ids=["desired", "wanted", "mode", "activity", "ready", "load", "capacity"],
+    ids=["recommended", "requested", "mode", "activity", "ready", "load", "capacity"],
 )
 def test_only_a_changed_decision_is_logged(
     caplog: pytest.LogCaptureFixture, change: dict[str, object], is_a_decision: bool
@@ -147,8 +147,8 @@ def test_only_a_changed_decision_is_logged(
 def test_a_decision_reads_as_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         log_decision(logging.getLogger("kpa.test"), None, SAMPLE)
-        log_decision(logging.getLogger("kpa.test"), sample(wanted=1), SAMPLE)
-    assert caplog.messages == ["desired -1 -> 5", "desired 5"]
+        log_decision(logging.getLogger("kpa.test"), sample(requested=1), SAMPLE)
+    assert caplog.messages == ["recommended -1 -> 5", "recommended 5"]
 
 
 def test_a_config_map_is_followed_while_the_process_runs_and_what_it_leaves_out_is_as_before(

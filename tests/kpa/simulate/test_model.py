@@ -156,9 +156,9 @@ def test_a_service_that_ran_before_keeps_its_pods_for_a_stable_window(
 
 def test_the_load_of_many_pods_is_known_from_a_sample_of_them() -> None:
     results = simulate(phases("hold 60 5m"), scenario({}, {**PAST, "min-scale": 12, "max-scale": 30}))
-    wanted = results.series("wanted", np.arange(60.0, 300.0))
-    assert wanted.min() >= 12
-    assert wanted.max() <= 14  # 30 in flight, 3.5 a pod: 9, and what samples of 8 of 12 stray
+    requested = results.series("requested", np.arange(60.0, 300.0))
+    assert requested.min() >= 12
+    assert requested.max() <= 14  # 30 in flight, 3.5 a pod: 9, and what samples of 8 of 12 stray
 
 
 def test_start_up_times_vary_by_seed_only() -> None:

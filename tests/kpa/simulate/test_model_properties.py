@@ -87,7 +87,7 @@ def test_every_request_has_one_outcome_and_its_times_are_in_order(load: Load, gi
 def test_pods_keep_their_bounds_and_their_capacity(load: Load, given: Scenario) -> None:
     results = simulate(load, given)
     assert all(0 <= state.ready <= state.pods for state in results.states)
-    assert all(state.ready <= MOST and state.wanted <= MOST for state in results.states)
+    assert all(state.ready <= MOST and state.requested <= MOST for state in results.states)
     if given.container_concurrency:
         most = max(state.pods for state in results.states) * given.container_concurrency
         assert most_at_work(results) <= most

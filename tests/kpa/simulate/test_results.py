@@ -47,7 +47,7 @@ def test_an_integral_may_be_of_a_part() -> None:
 
 
 def test_a_series_holds_until_the_next_state() -> None:
-    assert RESULTS.series("wanted", np.array([0.0, 3.9, 4.0, 7.9, 20.0])).tolist() == [-1, -1, 3, 3, 1]
+    assert RESULTS.series("requested", np.array([0.0, 3.9, 4.0, 7.9, 20.0])).tolist() == [-1, -1, 3, 3, 1]
 
 
 def test_requests_are_in_flight_from_their_arrival_to_their_end() -> None:

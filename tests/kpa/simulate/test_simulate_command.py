@@ -37,7 +37,7 @@ def test_json_has_numbers_assumptions_and_states() -> None:
     assert told["summary"]["requests"] == told["summary"]["answered"] + told["summary"]["in_flight"]
     assert told["assumptions"]["start-up time"] == "10s, and 1s until it is known"
     assert told["states"][0] == {
-        "at": 0.0, "wanted": -1, "ready": 1, "pods": 1, "panicking": False, "proxied": True,
+        "at": 0.0, "requested": -1, "ready": 1, "pods": 1, "panicking": False, "proxied": True,
     }  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def test_pictures_are_written(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert png.read_bytes().startswith(b"\x89PNG")
     text = html.read_text()
-    for word in ("requests in flight", "ready", "wanted", "panic", "p95", "replica-minutes", "start-up time"):
+    for word in ("in flight", "ready", "requested", "panic", "p95", "replica-minutes", "start-up time"):
         assert word in text, word
     for outside in ("src=", "@import", "<script", "<link"):
         assert outside not in text

@@ -137,15 +137,10 @@ def test_a_service_without_name_is_empty_now_and_was_unknown_then() -> None:
 
 
 def test_what_is_not_known_yet_reads_zero() -> None:
-    fresh = sample(desired=-1, wanted=-1, replicas=0, stable=None, panic=None, panicking=False)
+    fresh = sample(recommended=-1, requested=0, replicas=0, stable=None, panic=None, panicking=False)
     found = values(samples(families(Telemetry(), fresh), "kn_revision_"))
     unknown = ("pods_desired", "pods_requested", "concurrency_stable", "concurrency_panic", "panic_mode")
     assert {found[f"kn_revision_{name}"] for name in unknown} == {0}
-
-
-def test_requested_pods_stay_while_nothing_is_asked() -> None:
-    found = values(samples(families(Telemetry(), sample(wanted=-1, replicas=3)), "kn_revision_"))
-    assert found["kn_revision_pods_requested"] == 3
 
 
 @pytest.mark.parametrize(
@@ -349,8 +344,8 @@ def test_whatever_the_states_are_both_parsers_read_every_sample(
         families(telemetry, *statuses).values(),
         openmetrics.text_string_to_metric_families(strict),
     ):
-        desired = next(family for family in parsed if family.name == "kn_revision_pods_desired")
-        assert sorted(one.labels["kn_revision_name"] for one in desired.samples) == names
+        recommended = next(family for family in parsed if family.name == "kn_revision_pods_desired")
+        assert sorted(one.labels["kn_revision_name"] for one in recommended.samples) == names
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan], ids=str)

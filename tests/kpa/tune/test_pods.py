@@ -42,10 +42,10 @@ def test_a_stopped_pod_costs_until_it_has_drained() -> None:
 
 
 @given(st.lists(st.integers(0, 8), min_size=1, max_size=40), st.integers(1, 6))
-def test_pods_are_those_of_a_list_of_single_ones(wanted: list[int], start_up: int) -> None:
+def test_pods_are_those_of_a_list_of_single_ones(requested: list[int], start_up: int) -> None:
     pods = Pods(np.array([1]), start_up, 0.0)
     ready, starting = 1, []
-    for index, replicas in enumerate(wanted):
+    for index, replicas in enumerate(requested):
         pods.advance(index)
         ready += starting.count(index)
         starting = [due for due in starting if due > index]

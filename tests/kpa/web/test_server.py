@@ -151,7 +151,7 @@ async def test_revisions_are_json(running: Running, client: aiohttp.ClientSessio
 
 async def test_one_revision_is_found_by_name(client: aiohttp.ClientSession) -> None:
     async with client.get("/api/revisions/shop/cart-00002") as answer:
-        assert (answer.status, (await answer.json())["desired"]) == (200, 5)
+        assert (answer.status, (await answer.json())["recommended"]) == (200, 5)
     async with client.get("/api/revisions/shop/other") as answer:
         assert (answer.status, await answer.json()) == (404, {"error": "no revision shop/other"})
 

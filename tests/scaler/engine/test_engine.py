@@ -26,7 +26,7 @@ def test_nothing_is_desired_before_there_is_data() -> None:
     engine = engine_with("a")
     assert engine.tick(START) == []
     decision = engine.decision("a")
-    assert (decision.valid, decision.desired) == (False, -1)
+    assert (decision.valid, decision.recommended) == (False, -1)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_tick_reports_those_whose_answer_changed() -> None:
     for key, concurrency in (("a", 7.0), ("b", 70.0)):
         load(engine, key, concurrency, range(10))
     assert set(engine.tick(START + 9)) == {"a", "b"}
-    assert engine.decision("b").desired == 10
+    assert engine.decision("b").recommended == 10
     load(engine, "a", 7.0, range(10, 12))
     load(engine, "b", 140.0, range(10, 12))
     assert engine.tick(START + 11) == ["b"]
@@ -59,7 +59,7 @@ def test_a_tick_reports_an_excess_that_changed_its_sign() -> None:
     assert engine.decision("a").excess == 10 - 5 - 4
     load(engine, "a", 6.9, range(10, 20))
     assert engine.tick(START + 19) == ["a"]
-    assert engine.decision("a").desired == 1
+    assert engine.decision("a").recommended == 1
 
 
 def test_some_can_be_decided_on_alone() -> None:
@@ -67,18 +67,18 @@ def test_some_can_be_decided_on_alone() -> None:
     for key in ("a", "b"):
         load(engine, key, 70.0, range(10))
     assert engine.tick(START + 9, ["a", "unknown", "a"]) == ["a"]
-    assert engine.decision("b").desired == -1
+    assert engine.decision("b").recommended == -1
 
 
 def test_load_at_zero_asks_for_a_decision_at_once() -> None:
     engine = engine_with("a", ready_pods=0)
     load(engine, "a", 0.0, range(60))
     engine.tick(START + 59)
-    assert engine.decision("a").desired == 0
+    assert engine.decision("a").recommended == 0
     assert not engine.record("a", int(START) + 60, 0.0, 1.0)
     assert engine.record("a", int(START) + 61, 1.0, 1.0)
     engine.tick(START + 61, ["a"])
-    assert engine.decision("a").desired == 1
+    assert engine.decision("a").recommended == 1
     assert not engine.record("a", int(START) + 62, 1.0, 1.0)
 
 
@@ -95,7 +95,7 @@ def test_a_removed_revision_leaves_nothing_to_its_successor() -> None:
     engine.add("c", PLAIN, START + 10, ready_pods=1)
     assert "a" not in engine
     assert engine.tick(START + 10) == []
-    assert engine.decision("c").desired == -1
+    assert engine.decision("c").recommended == -1
     engine.check_valid()
 
 
@@ -116,12 +116,12 @@ def test_a_recycled_column_remembers_nothing_of_the_revision_before(
     engine.add("old", replace(PLAIN, **memory), START, pods_before)
     load(engine, "old", 7.0 * pods_before, range(10))
     engine.tick(START + 9)
-    assert engine.decision("old").desired == pods_before
+    assert engine.decision("old").recommended == pods_before
     engine.remove("old")
     engine.add("new", replace(PLAIN, **memory), START + 10, ready_pods=5)
     load(engine, "new", 70.0, range(10, 20))
     engine.tick(START + 19)
-    assert engine.decision("new").desired == 10
+    assert engine.decision("new").recommended == 10
 
 
 def test_a_revision_cannot_be_added_twice() -> None:
@@ -140,7 +140,7 @@ def test_a_fleet_beyond_one_block_is_one_fleet() -> None:
     for number, key in enumerate(keys):
         load(engine, key, 7.0 * number, range(10))
     engine.tick(START + 9)
-    assert [engine.decision(key).desired for key in keys] == list(range(11))
+    assert [engine.decision(key).recommended for key in keys] == list(range(11))
     assert len(engine) == 11
 
 
@@ -149,10 +149,10 @@ def test_more_than_one_ready_pod_begins_in_panic_and_is_held() -> None:
     load(engine, "a", 0.0, range(62))
     engine.tick(START + 60)
     assert engine.decision("a").panic_since == START
-    assert engine.decision("a").desired == 5
+    assert engine.decision("a").recommended == 5
     engine.tick(START + 61)
     assert engine.decision("a").panic_since is None
-    assert engine.decision("a").desired == 2
+    assert engine.decision("a").recommended == 2
 
 
 def test_data_that_is_no_longer_true_keeps_the_answer() -> None:
@@ -162,7 +162,7 @@ def test_data_that_is_no_longer_true_keeps_the_answer() -> None:
     engine.forget_data("a")
     assert engine.tick(START + 11) == []
     decision = engine.decision("a")
-    assert (decision.valid, decision.desired) == (False, 10)
+    assert (decision.valid, decision.recommended) == (False, 10)
 
 
 def test_a_changed_window_keeps_its_newest_data_and_the_decider_its_memory() -> None:
@@ -212,7 +212,7 @@ def test_a_longer_delay_holds_from_the_next_decision_on(before: float) -> None:
     decided = {}
     for second in range(61, 171, 2):
         engine.tick(START + second)
-        decided[second] = engine.decision("a").desired
+        decided[second] = engine.decision("a").recommended
     assert decided[157] == 10
     assert decided[161] < 10
 
@@ -225,18 +225,20 @@ def test_a_shorter_delay_lets_go_at_the_next_decision() -> None:
     engine.tick(START + 59)
     load(engine, "a", 0.0, range(60, 130))
     engine.tick(START + 129)
-    assert engine.decision("a").desired == 10
+    assert engine.decision("a").recommended == 10
     engine.update("a", replace(delayed, scale_down_delay=0.0), START + 130)
     engine.tick(START + 130)
-    assert engine.decision("a").desired == 0
+    assert engine.decision("a").recommended == 0
 
 
-@pytest.mark.parametrize(("hold", "desired"), [(True, 1), (False, 0)])
-def test_a_pod_that_served_before_us_is_held_until_the_windows_know_enough(hold: bool, desired: int) -> None:
+@pytest.mark.parametrize(("hold", "recommended"), [(True, 1), (False, 0)])
+def test_a_pod_that_served_before_us_is_held_until_the_windows_know_enough(
+    hold: bool, recommended: int
+) -> None:
     engine = Engine()
     engine.add("a", PLAIN, START, ready_pods=1, hold=hold)
     load(engine, "a", 0.0, range(62))
     engine.tick(START + 59)
-    assert engine.decision("a").desired == desired
+    assert engine.decision("a").recommended == recommended
     engine.tick(START + 61)
-    assert engine.decision("a").desired == 0
+    assert engine.decision("a").recommended == 0

@@ -23,14 +23,14 @@ def test_a_sample_has_windows_pods_and_limits() -> None:
     engine.add("one", PLAIN, START, ready_pods=1)
     engine.add("silent", PLAIN, START, ready_pods=3)
     engine.record("one", int(START), 7.0, 0.0)
-    engine.note_wanted("one", 5)
+    engine.note_requested("one", 5)
     sampled(engine, 1)
     samples, decision = engine.history("one"), engine.decision("one")
     assert samples is not None
     assert decision.way is not None
     assert samples.at.tolist() == [START]
     assert samples.stable.tolist() == [7.0]
-    assert (samples.desired[0], samples.wanted[0], samples.ready[0]) == (decision.desired, 5, 1)
+    assert (samples.recommended[0], samples.requested[0], samples.ready[0]) == (decision.recommended, 5, 1)
     assert (samples.lower[0], samples.upper[0]) == (decision.way.lower, decision.way.upper)
     silent = engine.history("silent")
     assert silent is not None
@@ -95,7 +95,7 @@ def test_columns_keep_to_themselves_however_they_lie_in_memory() -> None:
     history, other = History(columns, times), History(columns, times)
     for column in range(columns):
         history.begin(column, 900.0)
-    names = ("stable", "panic", "desired", "wanted", "ready", "lower", "upper", "held")
+    names = ("stable", "panic", "recommended", "requested", "ready", "lower", "upper", "held")
     for step in range(3):
         times.begin_row(1000.0 + step)
         values = {name: np.arange(used) + 1000.0 * number + 200 * step for number, name in enumerate(names)}

@@ -86,7 +86,7 @@ class Compared:
         assert made.valid == (expected is not None)
         assume(not edge)
         if expected is not None:
-            assert (made.desired, made.excess) == expected
+            assert (made.recommended, made.excess) == expected
             assert made.panic_since == self.naive.decider.panic_since
 
 
@@ -110,7 +110,7 @@ def test_a_fleet_decides_as_each_revision_would_alone(
 
 
 def run(chosen: RevisionSettings, happenings: list[Step], factor: float = 1.0) -> list[tuple[int, int]]:
-    """Return ready pods and desired scale at each decision."""
+    """Return ready pods and recommended scale at each decision."""
     engine = Engine(block_columns=1)
     engine.add(0, chosen, START, 0)
     now, made = START, []
@@ -122,7 +122,7 @@ def run(chosen: RevisionSettings, happenings: list[Step], factor: float = 1.0) -
         if ticks:
             engine.tick(float(now))
             if engine.decision(0).valid:
-                made.append((ready, engine.decision(0).desired))
+                made.append((ready, engine.decision(0).recommended))
     return made
 
 
@@ -132,10 +132,10 @@ def test_rates_hold_for_each_decision(chosen: RevisionSettings, happenings: list
     free = replace(
         chosen, scale_rate_period=0.0, scale_down_delay=0.0, activation_scale=0, panic_threshold=1e12
     )
-    for ready, desired in run(free, happenings):
+    for ready, recommended in run(free, happenings):
         lower = max(1, ready) / free.max_scale_down_rate if free.reachable else 0
-        assert desired <= max(1, ready) * free.max_scale_up_rate + 1
-        assert desired >= lower - 1
+        assert recommended <= max(1, ready) * free.max_scale_up_rate + 1
+        assert recommended >= lower - 1
 
 
 @given(settings(), steps, st.floats(1, 50))
@@ -161,8 +161,8 @@ def test_nothing_is_taken_away_in_panic(happenings: list[Step]) -> None:
         engine.tick(float(now))
         decision = engine.decision(0)
         if was_panicking and decision.panic_since is not None:
-            assert decision.desired >= before
-        before = decision.desired
+            assert decision.recommended >= before
+        before = decision.recommended
 
 
 changes = st.lists(
@@ -212,12 +212,12 @@ def test_the_scale_rate_period_shares_the_rates() -> None:
         engine.set_ready("a", ready)
         engine.tick(float(START + 59 + second))
         engine.record("a", START + 60 + second, 1e6, 0.0)
-        made.append(engine.decision("a").desired)
+        made.append(engine.decision("a").recommended)
     assert made == [20, 20, 20, 400]
 
 
-@pytest.mark.parametrize(("ready", "second", "desired"), [(91, 14, 90), (91, 15, 82)])
-def test_the_scale_rate_period_bounds_the_way_down(ready: int, second: int, desired: int) -> None:
+@pytest.mark.parametrize(("ready", "second", "recommended"), [(91, 14, 90), (91, 15, 82)])
+def test_the_scale_rate_period_bounds_the_way_down(ready: int, second: int, recommended: int) -> None:
     engine = Engine()
     chosen = replace(
         PLAIN, max_scale_down_rate=1.1, scale_rate_period=15.0, stable_window=6.0, panic_window=1.0
@@ -226,9 +226,9 @@ def test_the_scale_rate_period_bounds_the_way_down(ready: int, second: int, desi
     engine.set_ready("a", 100)
     engine.record("a", START, 0.0, 0.0)
     engine.tick(float(START))
-    assert engine.decision("a").desired == 90
+    assert engine.decision("a").recommended == 90
     for later in range(1, second + 1):
         engine.record("a", START + later, 0.0, 0.0)
     engine.set_ready("a", ready)
     engine.tick(float(START + second))
-    assert engine.decision("a").desired == desired
+    assert engine.decision("a").recommended == recommended

@@ -34,7 +34,7 @@ def test_the_initial_scale_is_a_minimum_until_it_was_reached(
 
 
 @pytest.mark.parametrize(
-    ("within", "desired", "expected"),
+    ("within", "recommended", "expected"),
     [
         (Bounds(2, 5), 1, 2),
         (Bounds(2, 5), 2, 2),
@@ -45,9 +45,9 @@ def test_the_initial_scale_is_a_minimum_until_it_was_reached(
     ],
 )
 def test_a_scale_is_kept_within_its_bounds_and_the_minimum_wins(
-    within: Bounds, desired: int, expected: int
+    within: Bounds, recommended: int, expected: int
 ) -> None:
-    assert within.apply(desired) == expected
+    assert within.apply(recommended) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ class Story:
         self.pods = settings.initial_scale
         self.life = Life(Activity.ACTIVATING, START)
 
-    def at(self, second: float, desired: int, excess: int = 0, answers: bool = True) -> Plan:
+    def at(self, second: float, recommended: int, excess: int = 0, answers: bool = True) -> Plan:
         self.now = START + second
-        made = plan(self.settings, self.life, desired, excess, self.pods, answers, self.now)
+        made = plan(self.settings, self.life, recommended, excess, self.pods, answers, self.now)
         self.life = made.life
         if made.replicas is not None:
             self.pods = made.replicas
@@ -85,7 +85,7 @@ def test_from_the_first_pod_to_zero_and_back() -> None:
     assert story.at(2, 4).replicas == 4
     assert story.at(100, 1).replicas == 1
     idle = story.at(200, 0)
-    assert (idle.wanted, idle.replicas, idle.again_at) == (0, None, START + 230)
+    assert (idle.requested, idle.replicas, idle.again_at) == (0, None, START + 230)
     assert idle.life.activity is Activity.NO_TRAFFIC
     assert story.at(229, 0).replicas is None
     assert story.at(230, 0).replicas == 0
@@ -131,7 +131,7 @@ def test_an_initial_scale_is_reached_before_the_load_counts() -> None:
 def test_a_revision_may_begin_at_zero() -> None:
     story = Story(replace(SETTINGS, initial_scale=0))
     first = story.at(0, -1)
-    assert (first.wanted, first.life.activity) == (-1, Activity.NO_TRAFFIC)
+    assert (first.requested, first.life.activity) == (-1, Activity.NO_TRAFFIC)
     assert story.at(2, 0).replicas is None
     assert story.at(4, 1).replicas == 1
 
@@ -139,7 +139,7 @@ def test_a_revision_may_begin_at_zero() -> None:
 def test_a_revision_that_never_gets_ready_is_given_up() -> None:
     story = Story(SETTINGS)
     story.pods = 0
-    assert story.at(0, 0).wanted == -1
+    assert story.at(0, 0).requested == -1
     assert story.at(629, 0).replicas is None
     last = story.at(630, 0)
     assert last.replicas == 0
@@ -178,9 +178,9 @@ def test_bounds_hold_whatever_happens(
     most = max_scale and max(min_scale, max_scale)
     settings = replace(SETTINGS, min_scale=min_scale, max_scale=most, reachable=reachable)
     story, now = Story(settings), 0.0
-    for passed, desired, answers in happenings:
+    for passed, recommended, answers in happenings:
         now += passed
-        made = story.at(now, desired, answers=answers)
+        made = story.at(now, recommended, answers=answers)
         if made.replicas is not None:
             assert made.replicas >= (min_scale if reachable else 0)
             if most:

@@ -114,7 +114,7 @@ QUEUED, ACTIVE, IDLE, LATE = Activity.ACTIVATING, Activity.ACTIVE, Activity.NO_T
 
 
 @pytest.mark.parametrize(
-    ("before", "wanted", "ready", "threshold", "after"),
+    ("before", "requested", "ready", "threshold", "after"),
     [
         (QUEUED, 0, 0, 1, LATE),
         (QUEUED, 0, 0, 0, IDLE),
@@ -135,6 +135,6 @@ QUEUED, ACTIVE, IDLE, LATE = Activity.ACTIVATING, Activity.ACTIVE, Activity.NO_T
     ],
 )
 def test_the_condition_follows_what_is_wanted_and_what_is_ready(
-    before: Activity, wanted: int, ready: int, threshold: int, after: Activity
+    before: Activity, requested: int, ready: int, threshold: int, after: Activity
 ) -> None:
-    assert next_activity(before, wanted, ready, threshold) is after
+    assert next_activity(before, requested, ready, threshold) is after

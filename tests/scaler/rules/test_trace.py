@@ -44,7 +44,7 @@ def decided(loads: list[float], ready: int, settings: RevisionSettings = SETTING
 
 
 @pytest.mark.parametrize(
-    ("loads", "ready", "settings", "rule", "desired"),
+    ("loads", "ready", "settings", "rule", "recommended"),
     [
         ([5.0] * 60, 5, SETTINGS, Rule.LOAD, 5),
         ([5.0] * 60, 12, SETTINGS, Rule.MAX_SCALE_DOWN_RATE, 6),
@@ -58,10 +58,10 @@ def decided(loads: list[float], ready: int, settings: RevisionSettings = SETTING
     ids=["load", "down rate", "panic", "up rate", "calm", "panic hold", "delay", "activation scale"],
 )
 def test_a_decision_names_what_bound_it(
-    loads: list[float], ready: int, settings: RevisionSettings, rule: Rule, desired: int
+    loads: list[float], ready: int, settings: RevisionSettings, rule: Rule, recommended: int
 ) -> None:
     found, way = decided(loads, ready, settings)
-    assert (found, way.desired) == (rule, desired)
+    assert (found, way.recommended) == (rule, recommended)
 
 
 def test_a_decision_without_data_names_that() -> None:
@@ -89,7 +89,7 @@ def test_a_decision_about_one_revision_alone_is_kept_until_the_next_tick() -> No
     three = engine.decision("three")
     assert three.at == START + 2.0
     assert three.way is not None
-    assert three.way.desired == three.desired == 10
+    assert three.way.recommended == three.recommended == 10
     engine.tick(START + 3.0)
     assert engine.decision("three").at == START + 3.0
 
@@ -113,18 +113,18 @@ def test_a_delayed_answer_tells_when_it_is_let_go() -> None:
             engine.tick(second + 1.0)
     until = engine.held_until("one")
     assert until is not None
-    before = engine.decision("one").desired
+    before = engine.decision("one").recommended
     engine.tick(until - 2.0)
-    assert engine.decision("one").desired == before
+    assert engine.decision("one").recommended == before
     engine.tick(until)
-    assert engine.decision("one").desired < before
+    assert engine.decision("one").recommended < before
 
 
 ACTIVE = Life(Activity.ACTIVE, START - 1e6, initialized=True)
 
 
 @pytest.mark.parametrize(
-    ("settings", "life", "desired", "rule"),
+    ("settings", "life", "recommended", "rule"),
     [
         (replace(SETTINGS, min_scale=3), ACTIVE, 2, Rule.MIN_SCALE),
         (replace(SETTINGS, max_scale=3), ACTIVE, 4, Rule.MAX_SCALE),
@@ -137,7 +137,7 @@ ACTIVE = Life(Activity.ACTIVE, START - 1e6, initialized=True)
     ids=["min", "max", "within", "initial", "no scale to zero", "active for a while", "unknown"],
 )
 def test_a_plan_names_what_bound_it(
-    settings: RevisionSettings, life: Life, desired: int, rule: Rule | None
+    settings: RevisionSettings, life: Life, recommended: int, rule: Rule | None
 ) -> None:
-    made = plan(settings, life, desired, 1, ready_pods=4, activator_answers=True, now=float(START))
+    made = plan(settings, life, recommended, 1, ready_pods=4, activator_answers=True, now=float(START))
     assert made.rule is rule

@@ -82,7 +82,7 @@ def test_a_takeover_is_no_falling_load(settings: RevisionSettings, gap: int, scr
         assert decision.valid
         assert decision.stable == pytest.approx(51.0, abs=1e-5)
         assert decision.panic == pytest.approx(51.0, abs=1e-5)
-        assert (decision.desired, decision.excess) == (last.desired, last.excess)
+        assert (decision.recommended, decision.excess) == (last.recommended, last.excess)
 
 
 @pytest.mark.parametrize("gap", [30, 50])
@@ -126,12 +126,12 @@ def test_beyond_a_stable_window_only_answers_are_remembered() -> None:
     settings = replace(PLAIN, scale_down_delay=600.0)
     successor = Successor(saved(led(settings, 51.0)), settings, START + 361.0, ready=3)
     decision = successor.tick(START + 361.92)
-    assert (successor.hold, successor.bridge, decision.valid, decision.desired) == (True, None, False, -1)
+    assert (successor.hold, successor.bridge, decision.valid, decision.recommended) == (True, None, False, -1)
     told = {}
     for second in range(362, 1000):
         successor.report(START + second, 0.0)
         if second % 2:
-            told[second] = successor.tick(START + second + 0.92).desired
+            told[second] = successor.tick(START + second + 0.92).recommended
     assert (told[499], told[895]) == (8, 8), "for ten minutes from the last answer"
     assert told[903] == 3, "held since the takeover"
 
@@ -187,7 +187,7 @@ def test_an_outage_before_the_takeover_stays_one() -> None:
     engine.forget_data("a")
     successor = Successor(saved(engine, START + 310.3), PLAIN, START + 312.0)
     decision = successor.tick(START + 312.92)
-    assert (decision.valid, decision.desired, successor.bridge) == (False, 8, None)
+    assert (decision.valid, decision.recommended, successor.bridge) == (False, 8, None)
 
 
 def test_a_bridge_gives_only_what_is_more_than_known() -> None:

@@ -162,9 +162,9 @@ def test_a_panic_in_progress_stays_the_same_panic() -> None:
     other.add(key, PLAIN, START + 200.0, 3, hold=True)
     other.restore(key, saved, START + 200.0)
     after = other.decision(key)
-    assert (after.panic_since, after.desired, after.excess) == (
+    assert (after.panic_since, after.recommended, after.excess) == (
         before.panic_since,
-        before.desired,
+        before.recommended,
         before.excess,
     )
 
@@ -198,7 +198,7 @@ def test_a_delay_that_there_was_not_holds_the_last_answer() -> None:
     for second in range(200, 270):
         other.record(key, START + second, 0.0, 0.0)
     other.tick(START + 270)
-    assert other.decision(key).desired == 10
+    assert other.decision(key).recommended == 10
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -250,7 +250,7 @@ def test_a_step_of_the_delay_that_has_begun_keeps_its_largest_answer() -> None:
     for second in (199, 200, 250):
         other.record(key, START + second, 7.0, 0.0)
         other.tick(START + second + 0.92)
-        assert other.decision(key).desired == 10
+        assert other.decision(key).recommended == 10
 
 
 def totals(engine: Engine) -> list[float]:

@@ -26,7 +26,7 @@ steps = st.lists(
     ),
     max_size=25,
 )
-COMPARED = ("valid", "stable", "panic", "desired", "excess", "panic_since", "ready")
+COMPARED = ("valid", "stable", "panic", "recommended", "excess", "panic_since", "ready")
 Step = tuple[int, list[tuple[int, float, float]], int, str, bool]
 changes = st.fixed_dictionaries(
     {},

@@ -46,13 +46,13 @@ export class Charts {
   #data() {
     const s = this.samples;
     const capacity = s.ready.map((ready) => ready * this.target);
-    const most = Math.max(...s.desired, ...s.wanted, ...s.ready, 2) * 1.5; // far limits would flatten the rest
+    const most = Math.max(...s.recommended, ...s.requested, ...s.ready, 2) * 1.5; // far limits would flatten the rest
     const limited = s.upper.map((pods) => (pods ? Math.min(pods, most) : null));
     const least = s.upper.map((pods, place) => (pods ? s.lower[place] : null));
     this.limits = s.upper;
     return [
       [s.at, s.stable, s.panic, capacity],
-      [s.at, limited, least, s.held, s.desired, s.ready, s.wanted],
+      [s.at, limited, least, s.held, s.recommended, s.ready, s.requested],
     ];
   }
 
@@ -72,9 +72,9 @@ export class Charts {
       this.#line("most by rate", "blue", { ...limit, width: 1, dash: [1, 3] }),
       this.#line("least by rate", "blue", { ...whole, width: 1, dash: [1, 3] }),
       this.#line("before delay", "violet", { ...whole, dash: [6, 3] }),
-      this.#line("desired", "orange", { ...whole, dash: [3, 2] }),
+      this.#line("recommended", "orange", { ...whole, dash: [3, 2] }),
       this.#line("ready", "green", { ...whole, width: 3.5, fill: this.colour("green-soft") }),
-      this.#line("wanted", "blue", whole),
+      this.#line("requested", "blue", whole),
     ];
   }
 

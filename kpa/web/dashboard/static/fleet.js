@@ -92,7 +92,7 @@ export class FleetPage {
   /** Find and order the rows, and sum up all of them: one pass and a sort. */
   #arrange() {
     const words = element("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const totals = { ready: 0, wanted: 0, flight: 0, rate: 0, panic: 0, zero: 0 };
+    const totals = { ready: 0, requested: 0, flight: 0, rate: 0, panic: 0, zero: 0 };
     const { column, down } = this.sort;
     const found = [];
     for (const row of this.fleet.rows.values()) {
@@ -195,7 +195,7 @@ export class FleetPage {
 function showTotals(totals, revisions) {
   text(element("total-revisions"), count(revisions));
   text(element("total-ready"), count(totals.ready));
-  text(element("total-wanted"), count(totals.wanted));
+  text(element("total-requested"), count(totals.requested));
   text(element("total-flight"), short(totals.flight));
   text(element("total-rate"), short(totals.rate));
   element("total-rate").parentElement.hidden = !totals.rate;

@@ -32,24 +32,24 @@ export class Fleet extends EventTarget {
     this.heard = Date.now() / 1000;
     this.source = new EventSource("/api/stream");
     this.source.addEventListener("fleet", (event) => {
-      const told = JSON.parse(event.data);
-      this.columns = told.columns;
-      this.rows = new Map(told.rows.map((row) => [keyOf(row), this.#named(row)]));
+      const message = JSON.parse(event.data);
+      this.columns = message.columns;
+      this.rows = new Map(message.rows.map((row) => [keyOf(row), this.#named(row)]));
       this.#rank();
-      this.#hear(told);
+      this.#hear(message);
     });
     this.source.addEventListener("change", (event) => {
-      const told = JSON.parse(event.data);
+      const message = JSON.parse(event.data);
       const before = this.rows.size;
-      for (const [namespace, name] of told.gone) this.rows.delete(`${namespace}/${name}`);
+      for (const [namespace, name] of message.gone) this.rows.delete(`${namespace}/${name}`);
       let added = 0;
-      for (const row of told.rows) {
+      for (const row of message.rows) {
         const old = this.rows.get(keyOf(row));
         this.rows.set(keyOf(row), this.#named(row, old?.rank));
         added += old ? 0 : 1;
       }
       if (added) this.#rank();
-      this.#hear(told, told.rows.length || told.gone.length || !before);
+      this.#hear(message, message.rows.length || message.gone.length || !before);
     });
     this.source.addEventListener("error", () => this.#connected(false));
   }
@@ -69,10 +69,10 @@ export class Fleet extends EventTarget {
     rows.forEach((row, place) => (row.rank = place));
   }
 
-  #hear(told, changed = true) {
-    this.profile = told.profile;
+  #hear(message, changed = true) {
+    this.profile = message.profile;
     this.heard = Date.now() / 1000;
-    this.offset = told.time - this.heard;
+    this.offset = message.time - this.heard;
     this.#connected(true);
     if (changed) this.dispatchEvent(new Event("change"));
   }

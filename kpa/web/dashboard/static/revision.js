@@ -4,12 +4,11 @@ import { Charts } from "./charts.js";
 import { element, text } from "./dom.js";
 import { clock, dayAndClock, load, localTimes } from "./format.js";
 import { ask } from "./live.js";
-import { wanted } from "./rows.js";
 
 const EVERY = 2000; // milliseconds between two looks
 const SAMPLED = 20; // seconds between two samples of the history
 const HALF_A_DAY = 43200; // seconds
-const COLUMNS = ["at", "stable", "panic", "desired", "wanted", "ready", "lower", "upper", "held", "panicking"];
+const COLUMNS = ["at", "stable", "panic", "recommended", "requested", "ready", "lower", "upper", "held", "panicking"];
 
 export class RevisionPage {
   constructor(fleet) {
@@ -38,7 +37,7 @@ export class RevisionPage {
   close() {
     clearInterval(this.timer);
     this.key = null;
-    this.told = null;
+    this.status = null;
     this.charts?.destroy();
     this.charts = null;
   }
@@ -49,10 +48,10 @@ export class RevisionPage {
     this.looking = key;
     try {
       const gone = this.fleet.connected && !this.fleet.rows.has(key);
-      const told = gone ? null : await ask(this.path);
+      const status = gone ? null : await ask(this.path);
       const again = Date.now() / 1000 - this.sampled > SAMPLED;
-      const history = told && again ? await ask(`${this.path}/history`) : null;
-      if (key === this.key) this.#show(told, history);
+      const history = status && again ? await ask(`${this.path}/history`) : null;
+      if (key === this.key) this.#show(status, history);
     } catch {
       // the header says that there is no connection
     } finally {
@@ -60,8 +59,8 @@ export class RevisionPage {
     }
   }
 
-  #show(told, history) {
-    if (told === null) {
+  #show(status, history) {
+    if (status === null) {
       text(element("summary"), "There is no such revision: it is gone, or not known yet.");
       text(element("next"), "");
       return; // the last that was known of it stays
@@ -70,35 +69,35 @@ export class RevisionPage {
       this.samples = history;
       this.sampled = Date.now() / 1000;
     }
-    this.told = told;
+    this.status = status;
     element("known").hidden = false;
-    explain(told.explanation);
-    this.#add(told);
-    if (this.charts) this.charts.update(this.samples, told.target);
+    explain(status.explanation);
+    this.#add(status);
+    if (this.charts) this.charts.update(this.samples, status.target);
     else this.#draw();
   }
 
   /** Put what is so now behind the samples; the next history has it exactly. */
-  #add(told) {
+  #add(status) {
     this.samples ??= Object.fromEntries(COLUMNS.map((name) => [name, []]));
     const samples = this.samples;
     const before = (name) => samples[name].at(-1) ?? 0;
-    if (before("at") >= told.explanation.time) return;
+    if (before("at") >= status.explanation.time) return;
     const present = {
-      at: told.explanation.time, stable: told.stable, panic: told.panic, desired: Math.max(0, told.desired),
-      wanted: wanted(told), ready: told.ready, lower: before("lower"), upper: before("upper"), held: null, panicking: told.panicking,
+      at: status.explanation.time, stable: status.stable, panic: status.panic, recommended: Math.max(0, status.recommended),
+      requested: status.requested, ready: status.ready, lower: before("lower"), upper: before("upper"), held: null, panicking: status.panicking,
     };
     for (const [name, value] of Object.entries(present)) samples[name].push(value);
-    text(element("load-words"), `Now ${load(told.stable)} over the stable window, ${load(told.panic)} over the panic window.`);
-    text(element("pods-words"), `Now ${told.ready} ready, ${present.wanted} wanted, ${told.desired} desired.`);
+    text(element("load-words"), `Now ${load(status.stable)} over the stable window, ${load(status.panic)} over the panic window.`);
+    text(element("pods-words"), `Now ${status.ready} ready, ${present.requested} requested, ${status.recommended} recommended.`);
   }
 
   #draw() {
-    if (!this.told) return;
+    if (!this.status) return;
     this.charts?.destroy();
-    const unit = this.told.metric === "rps" ? "requests a second" : "requests in flight";
-    const told = { target: this.told.target, unit };
-    this.charts = new Charts(element("load-chart"), element("pods-chart"), this.samples, told);
+    const unit = this.status.metric === "rps" ? "requests a second" : "requests in flight";
+    const limits = { target: this.status.target, unit };
+    this.charts = new Charts(element("load-chart"), element("pods-chart"), this.samples, limits);
   }
 }
 
@@ -109,10 +108,10 @@ function explain(explanation) {
   list(explanation.steps.map(({ rule, text, pods }) => [rule, localTimes(text, now), pods < 0 ? "" : `→ ${pods}`]));
   table(
     "past",
-    ["at", "wanted#", "ready#", "stable#", "panic#", "mode", "bound by"],
+    ["at", "requested#", "ready#", "stable#", "panic#", "mode", "bound by"],
     explanation.past.map((past) => [
       now - past.at < HALF_A_DAY ? clock(past.at) : dayAndClock(past.at),
-      past.wanted < 0 ? "–" : past.wanted,
+      past.requested,
       past.ready,
       load(past.stable),
       load(past.panic),

@@ -5,7 +5,7 @@ import { load, next } from "./format.js";
 
 export const COLUMNS = [
   { id: "name", title: "Revision", value: (row) => row.rank },
-  { id: "pods", title: "Ready / wanted", value: (row) => row.ready, number: true },
+  { id: "pods", title: "Ready / requested", value: (row) => row.ready, number: true },
   { id: "load", title: "Load, last hour", value: null },
   { id: "bar", title: "Load / target", value: (row) => share(row) ?? -1, number: true },
   { id: "stable", title: "Load", value: (row) => row.stable ?? -1, number: true },
@@ -16,9 +16,6 @@ export const COLUMNS = [
 
 /** Load per ready pod as a part of its target. */
 const share = (row) => (row.stable === null || !row.ready ? null : row.stable / row.ready / row.target);
-
-/** Pods asked for; where nothing is asked now, what was asked last stays. */
-export const wanted = (row) => (row.wanted >= 0 ? row.wanted : row.replicas);
 
 const addressOf = (key) => `#/revisions/${key.split("/").map(encodeURIComponent).join("/")}`;
 
@@ -51,7 +48,7 @@ export function newLine(key) {
 
 /** Write values into a row. */
 export function fill({ cells }, row, now) {
-  text(cells.pods, `${row.ready} / ${wanted(row)}`);
+  text(cells.pods, `${row.ready} / ${row.requested}`);
   const rate = row.metric === "rps";
   text(cells.stable, load(row.stable) + (row.stable !== null && rate ? "/s" : ""));
   cells.stable.dataset.unit = row.stable !== null && !rate ? "in flight" : "";
@@ -68,8 +65,8 @@ export function fill({ cells }, row, now) {
 /** Add a row to the totals. */
 export function add(totals, row) {
   totals.ready += row.ready;
-  totals.wanted += wanted(row);
+  totals.requested += row.requested;
   totals[row.metric === "rps" ? "rate" : "flight"] += row.stable ?? 0;
   totals.panic += row.mode === "panic" ? 1 : 0;
-  totals.zero += wanted(row) === 0 ? 1 : 0;
+  totals.zero += row.requested === 0 ? 1 : 0;
 }

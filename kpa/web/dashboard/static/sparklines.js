@@ -33,9 +33,9 @@ export class Sparklines {
   async #ask() {
     for (const query of queries(this.#stale())) {
       const at = Date.now() / 1000;
-      const told = await ask(`/api/sparklines?${query}`).catch(() => null);
+      const response = await ask(`/api/sparklines?${query}`).catch(() => null);
       for (const name of new URLSearchParams(query).getAll("of")) {
-        const values = told?.[name] ?? this.lines.get(name)?.values;
+        const values = response?.[name] ?? this.lines.get(name)?.values;
         this.lines.delete(name); // to be the youngest
         this.lines.set(name, { at, values });
         const canvas = this.shown.get(name);

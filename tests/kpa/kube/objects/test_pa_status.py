@@ -62,21 +62,21 @@ def after(pa: PodAutoscaler, status: PodAutoscalerStatus) -> PodAutoscaler:
     return replace(pa, status=status)
 
 
-def outcome(pa: PodAutoscaler, wanted: int, ready: int, threshold: int = 1) -> Outcome:
+def outcome(pa: PodAutoscaler, requested: int, ready: int, threshold: int = 1) -> Outcome:
     """What one pass of the peer would come to."""
     activity = life_from_status(pa, None, T0).activity
-    return Outcome(wanted, ready, threshold, next_activity(activity, wanted, ready, threshold))
+    return Outcome(requested, ready, threshold, next_activity(activity, requested, ready, threshold))
 
 
 def one_pass(
     pa: PodAutoscaler,
-    wanted: int,
+    requested: int,
     ready: int,
     threshold: int = 1,
     sks: ServerlessService = SKS,
     now: float = T0,
 ) -> PodAutoscalerStatus:
-    return pa_status(pa, outcome(pa, wanted, ready, threshold), sks, now)
+    return pa_status(pa, outcome(pa, requested, ready, threshold), sks, now)
 
 
 def told(status: PodAutoscalerStatus, type_: str) -> tuple[str, str, str]:
@@ -98,7 +98,7 @@ IDLE, LATE = (FALSE, *NO_TRAFFIC), (FALSE, *TIMED_OUT)
 
 
 @pytest.mark.parametrize(
-    ("before", "wanted", "ready", "threshold", "active"),
+    ("before", "requested", "ready", "threshold", "active"),
     [
         # Wanted 0, or no pod needed.
         ("activating", 0, 0, 1, LATE),
@@ -139,10 +139,10 @@ IDLE, LATE = (FALSE, *NO_TRAFFIC), (FALSE, *TIMED_OUT)
     ],
 )
 def test_active_follows_the_table(
-    before: str, wanted: int, ready: int, threshold: int, active: tuple[str, str, str]
+    before: str, requested: int, ready: int, threshold: int, active: tuple[str, str, str]
 ) -> None:
     pa = stored(before)
-    status = one_pass(pa, wanted, ready, threshold)
+    status = one_pass(pa, requested, ready, threshold)
     assert told(status, "Active") == active
     assert told(status, "Ready") == active
     unchanged = told(pa.status, "Active") == active
@@ -226,21 +226,24 @@ def test_a_revision_at_zero_is_not_ready_for_want_of_traffic() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "wanted", "desired"),
+    ("before", "requested", "desired"),
     [(None, -1, -1), (-1, -1, -1), (0, -1, 0), (5, -1, 5), (None, 0, 0), (5, 0, 0), (-1, 3, 3), (5, 3, 3)],
 )
-def test_an_unknown_scale_does_not_replace_a_known_one(before: int | None, wanted: int, desired: int) -> None:
-    assert one_pass(stored("active", desired_scale=before), wanted, 1).desired_scale == desired
+def test_an_unknown_scale_does_not_replace_a_known_one(
+    before: int | None, requested: int, desired: int
+) -> None:
+    assert one_pass(stored("active", desired_scale=before), requested, 1).desired_scale == desired
 
 
 @pytest.mark.parametrize(
-    ("before", "wanted", "known", "desired"), [(-1, -1, 0, 0), (None, -1, 0, 0), (5, -1, 3, 3), (5, 2, 3, 2)]
+    ("before", "requested", "known", "desired"),
+    [(-1, -1, 0, 0), (None, -1, 0, 0), (5, -1, 3, 3), (5, 2, 3, 2)],
 )
 def test_a_scale_that_was_known_but_never_written_replaces_the_stored_one(
-    before: int | None, wanted: int, known: int, desired: int
+    before: int | None, requested: int, known: int, desired: int
 ) -> None:
     """A newer pass, which knows none, may come before the status of the older one is written."""
-    result = Outcome(wanted, 0, 1, Activity.NO_TRAFFIC, known=known)
+    result = Outcome(requested, 0, 1, Activity.NO_TRAFFIC, known=known)
     status = pa_status(stored("no traffic", desired_scale=before), result, SKS, T0)
     assert status.desired_scale == desired
 
@@ -427,8 +430,8 @@ def test_a_revision_goes_to_zero_and_back_with_the_times_of_each_turn() -> None:
         (T0 + 500, 1, 0, "Unknown Queued", T0 + 500),
         (T0 + 502, 1, 1, "True", T0 + 502),
     ]
-    for now, wanted, ready, active, began in steps:
-        pa = after(pa, one_pass(pa, wanted, ready, now=now))
+    for now, requested, ready, active, began in steps:
+        pa = after(pa, one_pass(pa, requested, ready, now=now))
         shown = condition(pa.status.conditions, "Active")
         assert shown is not None
         assert f"{shown.status} {shown.reason}".strip() == active
@@ -449,13 +452,13 @@ History = list[tuple[int, int, int, ServerlessService, int]]
 @given(passes)
 def test_the_same_outcome_again_writes_nothing(history: History) -> None:
     pa = pod_autoscaler()
-    for wanted, ready, threshold, sks, generation in history:
+    for requested, ready, threshold, sks, generation in history:
         pa = replace(pa, generation=generation)
-        made = outcome(pa, wanted, ready, threshold)
+        made = outcome(pa, requested, ready, threshold)
         first = pa_status(pa, made, sks, T0)
         second = pa_status(after(pa, first), replace(made, activity=settled(first, made)), sks, T0 + 10)
         pa = after(pa, first)
-        if told(first, "Active") == LATE and wanted >= 0:
+        if told(first, "Active") == LATE and requested >= 0:
             assert told(second, "Active") == IDLE  # a time-out is said once
         else:
             assert second == first
@@ -464,15 +467,15 @@ def test_the_same_outcome_again_writes_nothing(history: History) -> None:
 
 def settled(status: PodAutoscalerStatus, made: Outcome) -> Activity:
     activity = life_from_status(after(pod_autoscaler(), status), None, T0).activity
-    return next_activity(activity, made.wanted, made.ready, made.threshold)
+    return next_activity(activity, made.requested, made.ready, made.threshold)
 
 
 @given(passes)
 def test_times_move_with_what_is_said_and_ready_agrees_with_the_rest(history: History) -> None:
     pa = pod_autoscaler()
-    for number, (wanted, ready, threshold, sks, generation) in enumerate(history):
+    for number, (requested, ready, threshold, sks, generation) in enumerate(history):
         pa = replace(pa, generation=generation)
-        status = one_pass(pa, wanted, ready, threshold, sks, T0 + number)
+        status = one_pass(pa, requested, ready, threshold, sks, T0 + number)
         for each in status.conditions:
             before = condition(pa.status.conditions, each.type)
             same = before is not None and each.says(before)
@@ -486,6 +489,6 @@ def test_times_move_with_what_is_said_and_ready_agrees_with_the_rest(history: Hi
 @given(passes)
 def test_a_status_that_is_read_back_is_the_one_that_was_written(history: History) -> None:
     pa = pod_autoscaler()
-    for number, (wanted, ready, threshold, sks, _) in enumerate(history):
-        pa = after(pa, one_pass(pa, wanted, ready, threshold, sks, T0 + number + 0.25))
+    for number, (requested, ready, threshold, sks, _) in enumerate(history):
+        pa = after(pa, one_pass(pa, requested, ready, threshold, sks, T0 + number + 0.25))
         assert PodAutoscalerStatus.from_json(pa.status.to_json()) == pa.status

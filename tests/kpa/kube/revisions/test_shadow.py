@@ -161,7 +161,7 @@ async def test_at_zero_nothing_is_seen_and_a_wake_is_followed(world: World) -> N
     assert (before.ours, before.theirs, before.difference) == (None, 0, 0)
     world.cluster(theirs=2, ready=0, active="Unknown", replicas=2)
     world.go(30)
-    assert world.reconciler.engine.decision(KEY).desired == 0
+    assert world.reconciler.engine.decision(KEY).recommended == 0
     waiting = world.comparison
     assert (waiting.ours, waiting.theirs, waiting.compared) == (None, 2, before.compared)
     world.cluster(theirs=2, ready=2)
@@ -210,13 +210,13 @@ async def test_a_wake_forgets_nothing_that_is_still_known(world: World) -> None:
     world.cluster(theirs=0, ready=0, active="False", replicas=0)
     world.go(2)
     world.cluster(theirs=1, ready=0, active="Unknown", replicas=1)
-    assert world.reconciler.engine.decision(KEY).desired > 0
+    assert world.reconciler.engine.decision(KEY).recommended > 0
     world.cluster(theirs=1, ready=1)
     world.go(60, load=0.0)
     world.cluster(theirs=0, ready=1, active="False")
     world.go(3, load=0.0)
     world.cluster(theirs=1, ready=1, active="True")
-    assert world.reconciler.engine.decision(KEY).desired == 0
+    assert world.reconciler.engine.decision(KEY).recommended == 0
 
 
 async def test_a_pod_that_we_would_keep_longer_is_counted_until_we_would_let_it_go(world: World) -> None:
@@ -275,8 +275,8 @@ steps = st.lists(
 )
 
 
-def outcome(wanted: int, desired: int, replicas: int | None) -> Outcome:
-    plan = Plan(wanted, replicas, None, True, Life(Activity.ACTIVE, 0.0))
+def outcome(requested: int, desired: int, replicas: int | None) -> Outcome:
+    plan = Plan(requested, replicas, None, True, Life(Activity.ACTIVE, 0.0))
     return Outcome(plan, Decision(True, 0.0, 0.0, desired, 0, None, 1), SETTINGS)
 
 
@@ -292,15 +292,15 @@ def test_time_is_counted_where_both_are_known_and_pods_always(
     account = Account(revision(1, 1), 1, 0.0, 1)
     account.note(outcome(1, 1, 1), 0.0)
     now, compared, differed, theirs_sum, ours_sum = 0, 0, 0, 0, 0
-    for seconds, wanted, theirs, ready, replicas in steps:
+    for seconds, requested, theirs, ready, replicas in steps:
         account.revision, account.theirs = revision(ready, max(theirs, 0)), theirs
-        account.note(outcome(wanted, 1, replicas), now)
+        account.note(outcome(requested, 1, replicas), now)
         held = account.replicas
         for second in range(now, now + seconds):
             if second < WINDOW:
                 continue
-            known = ready > 0 and wanted >= 0 and theirs >= 0
-            compared, differed = compared + known, differed + (known and wanted != theirs)
+            known = ready > 0 and requested >= 0 and theirs >= 0
+            compared, differed = compared + known, differed + (known and requested != theirs)
             theirs_sum, ours_sum = theirs_sum + max(theirs, 0), ours_sum + held
         now += seconds
         account.count_until(now)
