@@ -41,7 +41,7 @@ class Player:
     Parameters
     ----------
     url : str
-        Where requests go; only this machine is allowed, for nobody else has asked for the load.
+        Where requests go; only this machine is allowed.
     host : str
         The Host header that names the service.
     bound : int

@@ -1,4 +1,4 @@
-"""What the sample model is told to do: its settings from the environment, a request's work from its query."""
+"""Settings of the sample model from the environment, and the work of a request from its query."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

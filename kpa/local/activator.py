@@ -70,7 +70,7 @@ class ActivatorChild:
                 self.connected = False
             if not self.listening.is_set():
                 raise OSError(f"the activator cannot take requests at {self.host}:{self.port}")
-            log.warning("the activator ended with %d; it is started again", code)
+            log.warning("activator exited with code %d; restarting", code)
             await asyncio.sleep(_PAUSE)
 
     def _start(self, events: int) -> Process:
@@ -95,4 +95,4 @@ class ActivatorChild:
             else:
                 self.connected = {"connected": True, "disconnected": False}[event["event"]]
         except (ValueError, KeyError, TypeError):
-            log.warning("the activator sent an event that cannot be read: %.200s", line)
+            log.warning("unreadable event from the activator: %.200s", line)

@@ -156,10 +156,10 @@ class LocalApp:
     async def _announce(self, activator: ActivatorChild) -> None:
         """Say where requests are taken, once they are."""
         await activator.listening.wait()
-        log.info("requests are taken at http://%s:%d", activator.host, activator.port)
+        log.info("listening for requests at http://%s:%d", activator.host, activator.port)
         for spec in self._cluster.services:
             for name in spec.host_names:
-                log.info("%s answers at http://%s.localhost:%d", spec.name, name, activator.port)
+                log.info("service %s: http://%s.localhost:%d", spec.name, name, activator.port)
         log.info("telemetry and API: http://%s:%d", LOOPBACK, self._telemetry_port)
         if self._options.ready_file is not None:
             ports = {"port": activator.port, "telemetry_port": self._telemetry_port}
@@ -173,11 +173,11 @@ class LocalApp:
 
     def _files_changed(self, paths: tuple[Path, ...]) -> None:
         if apply_files(self._cluster, paths, self.reconciler.config):
-            log.info("manifests were read again")
+            log.info("manifests reloaded")
 
     def _config_changed(self, paths: tuple[Path, ...]) -> None:
         if not paths:
-            log.warning("%s is gone; its settings stay in force", self._options.config)
+            log.warning("%s is missing; its last settings stay in force", self._options.config)
             return
         try:
             config = read_config(self._options.config)
@@ -190,7 +190,7 @@ class LocalApp:
         self._heartbeat.interval = config.tick_interval
         self._cluster.config = config
         self.reconciler.apply_config(config)
-        log.info("%s was read again", self._options.config)
+        log.info("%s reloaded", self._options.config)
 
     # What others ask.
 

@@ -129,7 +129,7 @@ class LocalCluster:
         return [workload for service in self._services.values() for workload in service.workloads]
 
     def _changed(self, workload: Workload) -> None:
-        """Publish soon: many changes of one moment are told as one."""
+        """Publish soon: many changes of one moment are published as one."""
         if workload.empty:
             self._departing.discard(workload)
         if not self._publishing:
@@ -137,11 +137,11 @@ class LocalCluster:
             asyncio.get_running_loop().call_soon(self._publish)
 
     def _publish(self) -> None:
-        """Move hosts that can move, tell listeners what changed, make the new routing table."""
+        """Move hosts that can move, notify listeners of changes, make the new routing table."""
         self._publishing = False
         for service in self._services.values():
             if service.settle():
-                log.info("%s: requests go to %s now", service.spec.name, service.routed.key)
+                log.info("service %s: traffic moved to %s", service.spec.name, service.routed.key)
             service.drop_empty()
         self._tell()
         table = routing_table(self._services.values())

@@ -27,7 +27,7 @@ def apply_files(cluster: LocalCluster, paths: Sequence[Path], config: Autoscaler
     except DocumentsError as error:
         for problem in error.problems:
             log.error("%s", problem)
-        log.error("services stay as they were until %d problem(s) are solved", len(error.problems))
+        log.error("manifests rejected with %d problem(s); services unchanged", len(error.problems))
         return False
     for warning in documents.warnings:
         log.warning("%s", warning)

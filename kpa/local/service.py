@@ -10,7 +10,7 @@ WorkloadMaker = Callable[[ServiceSpec, str], Workload]
 
 
 class Service:
-    """Rolls a service from revision to revision without a moment in which nobody answers.
+    """Rolls a service from revision to revision without a moment in which no replica answers.
 
     A changed template makes a new revision beside the old one; the hosts move to it when it has got its first
     replicas ready. Until then, and for ever if that never happens, the old one serves. Changed annotations

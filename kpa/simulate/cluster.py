@@ -35,7 +35,7 @@ class SimulatedCluster:
     replicas, requested : int
         Asked for; requested by the last plan (-1 is unknown).
     changed : bool
-        The reconciler was told of something since this was last set to False.
+        The reconciler was notified since this was last set to False.
     """
 
     def __init__(

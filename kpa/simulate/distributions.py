@@ -56,7 +56,7 @@ def parse_times(text: str, option: str) -> TimeDistribution:
     Raises
     ------
     InputError
-        It is none.
+        The text is no distribution.
 
     Examples
     --------

@@ -29,7 +29,7 @@ class Load:
     arrivals, service : ndarray, shape (n,), float64
         Seconds from the start, seconds of work.
     length : float
-        Seconds that the load lasts; nobody comes after its last request.
+        Seconds that the load lasts; no request comes after it.
     """
 
     name: str

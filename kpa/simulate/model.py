@@ -123,7 +123,7 @@ class Model:
                 if cluster.changed:
                     self._step(at)
 
-    # What the reconciler is told.
+    # Hooks of the reconciler.
 
     def _announce(self, now: float, message: StatMessage) -> None:
         self._tell(now, [message])

@@ -135,7 +135,7 @@ def read_seconds(text: str, option: str, above: float = -1.0) -> float:
     Raises
     ------
     InputError
-        It is none, or not more than `above` seconds.
+        The text is no duration, or not more than `above` seconds.
     """
     try:
         seconds = parse_duration(text)

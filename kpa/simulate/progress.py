@@ -14,7 +14,7 @@ def stages() -> Iterator[Callable[[str, float], None]]:
     Yields
     ------
     callable (str, float)
-        To be told what goes on, and which part of it is done (0..1).
+        Called with what goes on and which part of it is done (0..1).
     """
     console = Console(stderr=True)
     with Progress(

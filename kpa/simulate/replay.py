@@ -189,7 +189,7 @@ def _play(batch: list[_Run]) -> None:
 
 
 def _apply(engine: Engine, index: int, run: _Run, now: float) -> bool:
-    """Bring the engine to one step of a trace and tell whether it decides there."""
+    """Bring the engine to one step of a trace; returns whether it decides there."""
     step = run.trace.steps[run.next_step]
     if step.ready is not None:
         engine.set_ready(index, step.ready)

@@ -33,7 +33,7 @@ def finalists(metrics: Metrics, objective: Objective) -> list[int]:
 
 
 def choose(
-    told: Sequence[Verdict], judge: Judge, objective: Objective, progress: Callable[[float], None]
+    verdicts: Sequence[Verdict], judge: Judge, objective: Objective, progress: Callable[[float], None]
 ) -> tuple[Verdict, float]:
     """Return the first finalist, best first, that keeps its limits in all variants; else the nearest one.
 
@@ -41,16 +41,17 @@ def choose(
     -------
     Verdict
     float
-        By which part limits are exceeded in its worst variant; infinity where nobody keeps them even without.
+        By which part limits are exceeded in its worst variant; infinity where no
+        candidate keeps them even without variation.
     """
-    seen = columns([one.seen for one in told])
+    seen = columns([one.seen for one in verdicts])
     order = [place for place in objective.order(seen).tolist() if not objective.excess(seen)[place]]
-    best, least = told[int(objective.order(seen)[0])], np.inf
+    best, least = verdicts[int(objective.order(seen)[0])], np.inf
     for number, place in enumerate(order[:_TRIES]):
         progress(number / _TRIES)
-        excess = judge.excess(told[place].candidate, objective, least)
+        excess = judge.excess(verdicts[place].candidate, objective, least)
         if excess < least:
-            best, least = told[place], excess
+            best, least = verdicts[place], excess
         if not excess:
             break
     return best, least

@@ -107,7 +107,7 @@ class CandidateFleet:
         self._scalings_before = np.zeros(count, np.int64)
 
     def run(self, progress: Callable[[float], None]) -> FleetFigures:
-        """Play the load from start to end; `progress` is told the seconds that have passed."""
+        """Play the load from start to end; `progress` is called with the seconds that have passed."""
         per_second = round(1.0 / self._step)
         requests_before = 0
         for second in range(math.ceil(self._load.length)):

@@ -45,13 +45,13 @@ class Judge:
         self._variants = [[varied(load, random) for load in task.loads] for _ in range(_VARIANTS)]
 
     def verdict(self, candidate: Candidate) -> Verdict:
-        """Simulate a candidate over the whole loads, and tell the parts apart."""
+        """Simulate a candidate over the whole loads, and split the results by part."""
         begin = self._task.warm_up
-        told = [
+        results = [
             self._simulate(candidate, load, [Part(begin, split), Part(split, load.length)])
             for load, split in zip(self._loads, self._splits, strict=True)
         ]
-        seen, unseen = (_joined([parts[which] for parts in told]) for which in (0, 1))
+        seen, unseen = (_joined([parts[which] for parts in results]) for which in (0, 1))
         return Verdict(candidate, seen, unseen)
 
     def excess(self, candidate: Candidate, objective: Objective, enough: float) -> float:
@@ -62,8 +62,8 @@ class Judge:
         begin = self._task.warm_up
         worst = 0.0
         for loads in self._variants:
-            told = [self._simulate(candidate, load, [Part(begin, load.length)])[0] for load in loads]
-            worst = max(worst, float(objective.excess(columns([_joined(told)]))[0]))
+            results = [self._simulate(candidate, load, [Part(begin, load.length)])[0] for load in loads]
+            worst = max(worst, float(objective.excess(columns([_joined(results)]))[0]))
             if worst > enough:
                 break
         return worst

@@ -38,14 +38,14 @@ _HEADINGS = {
 def verdicts(tuning: Tuning) -> Table:
     """Lay out what was recommended beside today's settings and the profiles, on both parts of the load."""
     objective = tuning.task.objective
-    told = [tuning.chosen, *tuning.named]
+    judged = [tuning.chosen, *tuning.named]
     grid = Table(box=None, pad_edge=False)
     grid.add_column("")
     for heading in ("recommended", *(one.candidate.name for one in tuning.named)):
         grid.add_column(heading, justify="right")
     for title, parts in (
-        ("the part that the search saw", [one.seen for one in told]),
-        ("the later part, not seen", [one.unseen for one in told]),
+        ("the part that the search saw", [one.seen for one in judged]),
+        ("the later part, not seen", [one.unseen for one in judged]),
     ):
         grid.add_row(f"[b]{title}[/b]")
         for name in columns(objective):
@@ -132,14 +132,16 @@ def sentence(tuning: Tuning) -> str:
 
 def document(tuning: Tuning) -> str:
     """Write everything as JSON; nan becomes null."""
-    told = [("recommended", tuning.chosen), *((one.candidate.name, one) for one in tuning.named)]
+    judged = [("recommended", tuning.chosen), *((one.candidate.name, one) for one in tuning.named)]
     everything: dict[str, Any] = {
         "objective": str(tuning.task.objective),
         "holds": tuning.holds,
         "disagreement": round(tuning.disagreement, 6),
         "config_map": {knob.key: after for knob, _, after in tuning.changes()},
         "annotations": yaml.safe_load(annotations(tuning)),
-        "verdicts": {name: {"seen": _plain(one.seen), "not_seen": _plain(one.unseen)} for name, one in told},
+        "verdicts": {
+            name: {"seen": _plain(one.seen), "not_seen": _plain(one.unseen)} for name, one in judged
+        },
         "front": [{"settings": dict(one.candidate.data), **_plain(one.seen)} for one in front_of(tuning)],
         "candidates": len(tuning.tried),
     }

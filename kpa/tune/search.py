@@ -135,7 +135,7 @@ def latin_hypercube(count: int, knobs: int, random: np.random.Generator) -> NDAr
 
 
 def _within(progress: Progress, base: float, share: float) -> Progress:
-    """Return what tells of a part of the work as of the whole."""
+    """Return figures of a part that compare with those of the whole."""
     return lambda part: progress(min(1.0, base + share * part))
 
 
@@ -159,7 +159,7 @@ def _children(
 
 
 def _metrics(figures: FleetFigures) -> dict[str, NDArray[np.float64]]:
-    """Name the figures; what the time-stepped model does not know is none."""
+    """Name the figures; figures that the time-stepped model lacks are left out."""
     return {
         "p50": figures.latency(0.50),
         "p95": figures.latency(0.95),

@@ -110,18 +110,18 @@ def tune(
     tried, metrics = search(task, effort.candidates, named[:1], lambda part: progress("searching", part))
     judge = Judge(task, loads)
     places = finalists(metrics, objective)
-    told = []
+    verdicts = []
     for number, place in enumerate(places):
         progress("simulating the best exactly", number / len(places))
-        told.append(judge.verdict(tried[place]))
-    best, excess = choose(told, judge, objective, lambda part: progress("varying the load", part))
+        verdicts.append(judge.verdict(tried[place]))
+    best, excess = choose(verdicts, judge, objective, lambda part: progress("varying the load", part))
     chosen = simplify(best, excess, task, judge, lambda part: progress("dropping needless changes", part))
-    exact = np.array([one.seen[objective.goal] for one in told])
+    exact = np.array([one.seen[objective.goal] for one in verdicts])
     return Tuning(
         task=task,
         tried=tried,
         metrics=metrics,
-        finalists=told,
+        finalists=verdicts,
         named=[judge.verdict(one) for one in named],
         chosen=chosen,
         disagreement=_disagreement(metrics[objective.goal][places], exact),

@@ -42,7 +42,7 @@ class Editor:
     def set(self, **changed: str) -> None:
         """Change settings, keys in snake case."""
         self.settings |= {key.replace("_", "-"): value for key, value in changed.items()}
-        read = f"{self.kpa.config} was read again"
+        read = f"{self.kpa.config} reloaded"
         before = self.kpa.log.count(read)
         self.kpa.configure(self.settings)
         self.kpa.wait(lambda: self.kpa.log.count(read) > before, "the settings are read")
@@ -107,7 +107,7 @@ def test_a_manifest_that_is_no_yaml_is_reported_and_changes_nothing(editor: Edit
     editor.wait_log(str(editor.kpa.manifest), "cannot be read")
     assert editor.kpa.get("spoiled")[0] == 200
     editor.kpa.write(editor.documents.values())
-    editor.wait_log("manifests were read again")
+    editor.wait_log("manifests reloaded")
 
 
 def test_a_bad_setting_is_reported_and_the_last_good_ones_hold(editor: Editor) -> None:

@@ -135,7 +135,7 @@ def _stop_signals() -> asyncio.Queue[None]:
 def _emitter(descriptor: int | None) -> Callable[[dict[str, object]], None]:
     def emit(event: dict[str, object]) -> None:
         if descriptor is not None:
-            with suppress(BrokenPipeError):  # whoever listened has gone
+            with suppress(BrokenPipeError):  # the reader has gone
                 os.write(descriptor, json.dumps(event).encode() + b"\n")
 
     return emit

@@ -1,4 +1,4 @@
-"""What an activator tells of its requests, waiting or forwarded: a value that changes with each of them."""
+"""The load that an activator reports: its requests, waiting or forwarded."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from metrics.stat import Stat, StatMessage
 class _RevisionLoad:
     """Load of one revision since its last report.
 
-    `announced` and `announced_count` were told ahead of the report and are taken out of it again.
+    `announced` and `announced_count` were sent ahead of the report and are subtracted from it.
     """
 
     since: float
@@ -68,7 +68,7 @@ class RequestLoad:
         self._loads: dict[Key, _RevisionLoad] = {}
 
     def arrived(self, key: Key, now: float) -> StatMessage | None:
-        """Count a request in; returns what must be told at once, None for a revision that is not idle.
+        """Count a request in; returns what must be sent at once, None for a revision that is not idle.
 
         Parameters
         ----------

@@ -32,12 +32,12 @@ Outbox = asyncio.Queue[tuple[float, list[StatMessage]]]
 
 
 class Reporter:
-    """Counts the requests of all revisions and tells the autoscaler, as long as it is there to listen.
+    """Counts the requests of all revisions and reports them to the autoscaler while it is connected.
 
     A stat is worth something only in its own second: the receiver stamps it on arrival, so one that comes
     late would count as load of a time that had none. Hence nothing is kept for an autoscaler that is away.
-    Once it is back, the requests in flight at that moment are announced at once, and the log says how long
-    nobody listened.
+    Once it is back, the requests in flight at that moment are announced at once, and the log says for how
+    long nothing was reported.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Reporter:
         return self._outbox is not None
 
     def arrived(self, key: Key) -> None:
-        """A request of this revision has come; the first one to an idle revision is told at once."""
+        """A request of this revision has come; the first one to an idle revision is reported at once."""
         now = asyncio.get_running_loop().time()
         message = self._load.arrived(key, now)
         if message is not None and self._outbox is not None:

@@ -89,7 +89,10 @@ class Activator:
                 refused = True
                 throttle.set_aside(place)
                 fields = {"namespace": route.namespace, "name": route.name, "backend": place.backend.name}
-                log.info(f"backend set aside: {error}", extra={"fields": fields})
+                log.info(
+                    f"backend refused a connection; pausing it: {error}",
+                    extra={"fields": fields},
+                )
             finally:
                 throttle.give_back(place)
 
@@ -102,7 +105,7 @@ class Activator:
         )
 
     def _answer_kubelet(self, request: Request) -> None:
-        """Ready is an activator that the autoscaler hears; another one takes requests that wake nobody."""
+        """Ready while the autoscaler is connected: otherwise a request at zero starts no pod."""
         if self._reporter.connected:
             request.respond(200)
         else:

@@ -133,7 +133,7 @@ class RevisionThrottle(Generic[U]):
         RevisionGone
             The revision left the table meanwhile.
         """
-        tracker = self._pick()  # there is none while others wait, see check_valid
+        tracker = self._pick()  # None while others wait, see check_valid
         if tracker is not None:
             tracker.in_flight += 1
             return tracker

@@ -101,7 +101,7 @@ class Breaker:
         return self._concurrency == 0 or self._active < self._concurrency
 
     def _admit(self) -> None:
-        """Give room to those who wait, in their order, so that nobody waits while there is room."""
+        """Give room to those who wait, in their order, so that no request waits while there is room."""
         while self._queue and self._has_room():
             turn = next(iter(self._queue))
             del self._queue[turn]

@@ -138,7 +138,7 @@ class UpstreamConnection(Flow):
         self._keep_alive = False
         if not self._response.done():
             self._response.set_exception(error)
-            self._response.exception()  # nobody may be waiting
+            self._response.exception()  # there may be no waiter
         if self._body is not None:
             self._body.fail(error)
 

@@ -237,5 +237,5 @@ class Flow(asyncio.Protocol):
         self._lost = True
         if self._drained is not None and not self._drained.done():
             self._drained.set_exception(error or ConnectionResetError("connection lost"))
-            self._drained.exception()  # nobody may be waiting
+            self._drained.exception()  # there may be no waiter
         self._drained = None

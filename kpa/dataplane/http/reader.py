@@ -147,7 +147,7 @@ class RequestReader:
         request.http11 = self._parser.get_http_version() != "1.0"
         if self._parser.should_upgrade():
             # Clients that offer HTTP/2 with every request (h2c), even with a body, are answered in HTTP/1.1.
-            # The parser stops at such a head; another one, told to expect just that body, goes on.
+            # The parser stops at such a head; a second parser that expects just that body goes on.
             request.upgrade = body.length == 0 and b"h2c" not in tokens(headers.get(b"upgrade"))
             if not request.upgrade:
                 framing = (

@@ -45,7 +45,7 @@ class Request:
     headers : Headers
         The fields as sent.
     body : Body
-        What the client sends after the head; taken by whoever reads it.
+        What the client sends after the head; the reader consumes it.
     upgrade : bool
         Whether the client wants to leave HTTP (a websocket, for one).
     started : bool

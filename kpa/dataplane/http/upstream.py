@@ -49,7 +49,7 @@ class Upstream:
         Raises
         ------
         UpstreamUnreachable
-            There is none and none can be made.
+            No idle connection exists and a new one fails.
         """
         loop = asyncio.get_running_loop()
         while self._idle and not fresh:
@@ -103,7 +103,7 @@ def refuse_self(transport: asyncio.BaseTransport) -> None:
     """Break a connection that ended up at itself, and leave its port free at once.
 
     Ports for servers are often taken from the range of those for clients. Who asks such a port again and
-    again while nobody listens there is given it as its own in the end; the connection is made, and the server
+    again while it is free is given it as its own in the end; the connection is made, and the server
     can start no more.
 
     Raises

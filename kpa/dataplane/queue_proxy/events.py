@@ -1,4 +1,4 @@
-"""What a queue-proxy tells the process that started it: JSON objects, a line each."""
+"""Events of a queue-proxy for the process that started it: one JSON object per line."""
 
 import json
 import os

@@ -166,7 +166,7 @@ class QueueProxy:
             due = max(due + PERIOD, now)
 
     async def _until_quiet(self) -> None:
-        """Wait until no request has come for a while since the drain began, so that nobody sends any more."""
+        """Wait until no request has come for a while since the drain began: routers send no more then."""
         self._serving.stop_keeping_alive()
         self._last_request = self._loop.time()
         left = self._settings.drain_quiet_seconds

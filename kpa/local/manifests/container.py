@@ -37,7 +37,7 @@ def read_template(pod: Fields, container: Fields, timeout_key: str) -> Template:
         idle_timeout=float(pod.whole("idleTimeoutSeconds") or 0),
         grace=DEFAULT_GRACE if grace is None else float(grace),
     )
-    container.skip("ports")  # the process is told its port by PORT
+    container.skip("ports")  # the process reads its port from PORT
     container.ignore_unread()
     return template
 

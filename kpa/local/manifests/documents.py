@@ -104,7 +104,7 @@ def _read_document(
 
 
 def _unknown_kind(kind: tuple[str, str], metadata: Fields | None, report: Report) -> str:
-    """Warning for a kind that is none of ours; a version we do not read of a kind we do is a problem."""
+    """Warn of a kind that kpa does not read; an unknown version of a kind that it reads is a problem."""
     known = [
         version
         for version, name in READERS

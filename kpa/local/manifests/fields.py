@@ -1,4 +1,4 @@
-"""Reading of untyped manifests: each value is checked where it is read, what nobody read can be named."""
+"""Reading of untyped manifests: each value is checked where it is read, and unread keys can be named."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -136,7 +136,7 @@ class Fields:
         return [Fields(item, f"{self.at(key)}[{number}]", self.report) for number, item in enumerate(value)]
 
     def ignore_unread(self) -> None:
-        """Name every key that nobody read as something that a process cannot honour."""
+        """Name every unread key as something that a process cannot honour."""
         self.report.ignored += [self.at(key) for key in self._data if key not in self._read]
 
     def __contains__(self, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the two processes of a replica are told: command lines and environment variables."""
+"""Command lines and environment variables of the two processes of a replica."""
 
 import os
 import random
@@ -16,7 +16,7 @@ activator has dropped the replica from its table before the drain begins."""
 
 PORTS = range(20000, 32000)
 """Ports for processes: below those that Linux gives to clients, and to servers that ask for any port (from
-32768), so that nobody takes one between our look and the process's bind."""
+32768), so that no other process takes one between the check and the bind."""
 
 QUEUE_PROXY = (sys.executable, "-m", "kpa.dataplane.queue_proxy")
 
@@ -33,7 +33,7 @@ class Identity:
 
 
 def free_port(ports: range = PORTS) -> int:
-    """Find a port on which nobody listens, at random.
+    """Find a free port at random.
 
     Raises
     ------

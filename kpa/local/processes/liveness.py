@@ -18,7 +18,7 @@ _QUESTION = b"GET / HTTP/1.1\r\nHost: queue\r\nUser-Agent: kube-probe/kpa\r\nK-N
 async def until_silent(host: str, port: int, interval: float = INTERVAL, seconds: float = TIMEOUT) -> None:
     """Ask the health check of a queue-proxy again and again; returns once it hangs.
 
-    Any answer will do: whether the replica is ready, the queue-proxy tells by itself.
+    Any answer counts; the queue-proxy reports readiness by itself.
     """
     failures = 0
     while failures < FAILURES:

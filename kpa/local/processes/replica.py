@@ -181,7 +181,7 @@ class Replica:
     def _crash(self, reason: str, ran: float) -> None:
         """Count a crash and say so; a good run before it makes it the first."""
         self.crashes = 1 if ran > BACK_OFF_CAP else self.crashes + 1
-        log.warning("%s: %s; next start in %g s", self.name, reason, back_off(self.crashes))
+        log.warning("%s: %s; restarting in %g s", self.name, reason, back_off(self.crashes))
         self._on_change()
 
 

@@ -147,7 +147,7 @@ class Attempt:
                 self.ports = Ports(int(event["serving"]), int(event["metrics"]))
                 self._listening.set()
         except (ValueError, KeyError, TypeError):
-            log.warning("%s: queue-proxy sent an event that cannot be read: %.200s", self._identity.pod, line)
+            log.warning("%s: unreadable event from the queue-proxy: %.200s", self._identity.pod, line)
             return
         if kind in ("ready", "unready"):
             self._proxy_ready = kind == "ready"
