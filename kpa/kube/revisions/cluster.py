@@ -1,7 +1,7 @@
 """Kubernetes as a place where pods run: what its objects say becomes revisions, outcomes become writes.
 
 informers ──> caches ──> revisions ──> listener (the reconciler)
-└──────> Passes <── carry_out
+└──────> RevisionReconciler <── carry_out
 """
 
 import asyncio
@@ -36,9 +36,9 @@ from kpa.kube.objects.kinds import (
     resource_of,
 )
 from kpa.kube.revisions.desired import Job
-from kpa.kube.revisions.reconcile import Passes
+from kpa.kube.revisions.reconcile import RevisionReconciler
 from kpa.kube.revisions.revision_view import RevisionPods, revision_of
-from kpa.kube.revisions.work_queue import Latest
+from kpa.kube.revisions.work_queue import WorkQueue
 from kpa.runtime.time_budget import LENGTH, Slice
 from metrics.key import Key
 
@@ -78,12 +78,12 @@ class KubernetesCluster:
         self._owns = owns
         self._clock = clock
         self._listeners: list[Listener] = []
-        self._told: dict[Key, Revision] = {}
+        self._reported: dict[Key, Revision] = {}
         self._dirty: set[Key] = set()
         self._due: deque[Key] = deque()  # the same, in order
         self._pods_of = RevisionPods(self.touch)
-        self._passes = Passes(client, self, instance, clock)
-        self._jobs: Latest[Job] = Latest(self._passes.work)
+        self._reconciler = RevisionReconciler(client, self, instance, clock)
+        self._queue: WorkQueue[Job] = WorkQueue(self._reconciler.reconcile)
         self._pas = Informer(client, PODAUTOSCALERS, _ours, on_change=self.touch)
         self._skses = Informer(client, SERVERLESSSERVICES, ServerlessService.from_json, on_change=self.touch)
         self._metrics = Informer(client, METRICS, Metric.from_json, on_change=self.touch)
@@ -142,7 +142,7 @@ class KubernetesCluster:
         finally:
             self._group = None
             self._due.clear()  # nobody listens any more
-            await self._jobs.close()
+            await self._queue.close()
 
     async def wait_synced(self) -> None:
         """Wait until all caches hold what the cluster had when we began."""
@@ -153,24 +153,24 @@ class KubernetesCluster:
     def watch(self, listener: Listener) -> None:
         """Tell `listener` of all revisions that exist now, then of every change of one."""
         self._listeners.append(listener)
-        for key, revision in self._told.items():
+        for key, revision in self._reported.items():
             listener(key, revision)
 
     def carry_out(self, key: Key, outcome: cluster.Outcome) -> None:
         """Write what an outcome asks for and what is not so yet."""
-        if key in self._told and self._owns(key):
+        if key in self._reported and self._owns(key):
             self._submit(key, outcome)
 
     def touch_all(self) -> None:
         """Look at all revisions again: ownership or settings have changed."""
-        for key in [*self._pas.cache, *self._told]:
+        for key in [*self._pas.cache, *self._reported]:
             self.touch(key)
 
     def _submit(self, key: Key, job: Job) -> None:
-        if self._in_charge and self._passes.needed(key, job):
-            self._jobs.submit(key, job)
+        if self._in_charge and self._reconciler.needed(key, job):
+            self._queue.submit(key, job)
         else:
-            self._jobs.forget(key)
+            self._queue.forget(key)
 
     def _follow(self, resource: Resource) -> Informer[ScaleTarget]:
         """Return the informer of a kind of scale targets; starts one for a new kind."""
@@ -215,9 +215,9 @@ class KubernetesCluster:
                 asyncio.get_running_loop().call_soon(self._look)
 
     def _forget(self, key: Key) -> None:
-        self._jobs.drop(key)
+        self._queue.drop(key)
         self._pods_of.forget(key)
-        if self._told.pop(key, None) is not None:
+        if self._reported.pop(key, None) is not None:
             for listener in self._listeners:
                 listener(key, None)
 
@@ -227,7 +227,7 @@ class KubernetesCluster:
         if sks is None or not sks.private_service_name:
             self._submit(key, self._settings(pa))
         elif target is not None:
-            revision = self._told[key] = revision_of(pa, sks, target, self._pods_of.of(pa), self._clock())
+            revision = self._reported[key] = revision_of(pa, sks, target, self._pods_of.of(pa), self._clock())
             for listener in self._listeners:
                 listener(key, revision)
 

@@ -1,4 +1,4 @@
-"""What the objects of a revision should be, by what was decided and by what is known of the cluster.
+"""The objects of a revision as they should be, by the decision and by what is known of the cluster.
 
 Source: `knative/serving pkg/reconciler/autoscaling/kpa/kpa.go`.
 """
@@ -35,7 +35,7 @@ from scaler.rules.burst import number_of_activators
 from scaler.rules.scale_to_zero import Activity, next_activity
 
 
-class Objects(Protocol):
+class ObjectCache(Protocol):
     """What is known of the cluster's objects."""
 
     @property
@@ -61,47 +61,47 @@ Job = cluster.Outcome | RevisionSettings
 """An outcome to carry out, or the settings of a revision whose services do not exist yet."""
 
 
-class Wanted:
-    """Says what is to be written.
+class DesiredObjects:
+    """Tells what to write so that the objects of a revision are as they should be.
 
     Parameters
     ----------
-    objects : Objects
+    cache : ObjectCache
     clock : callable
         Unix time in seconds.
     """
 
-    def __init__(self, objects: Objects, clock: Callable[[], float] = time.time) -> None:
-        self._objects = objects
+    def __init__(self, cache: ObjectCache, clock: Callable[[], float] = time.time) -> None:
+        self._cache = cache
         self._clock = clock
 
     def needed(self, key: Key, job: Job) -> bool:
         """Tell whether anything has to be written for a job, by what is known now."""
-        pa = self._objects.podautoscalers.get(key)
+        pa = self._cache.podautoscalers.get(key)
         if pa is None or pa.deleted:
             return False
         try:
-            if any(body is not None for body in self.children(pa, job)):
+            if any(body is not None for body in self.owned(pa, job)):
                 return True
             return self.metric_status(pa, job) is not None or self._status_differs(pa, job)
         except NotOwned:
             return True
 
-    def children(self, pa: PodAutoscaler, job: Job) -> tuple[Any, Any, Any]:
+    def owned(self, pa: PodAutoscaler, job: Job) -> tuple[Any, Any, Any]:
         """Return what to write to the Metric, the scale target and the ServerlessService; None is nothing."""
-        sks = self._objects.serverlessservices.get(pa.key)
+        sks = self._cache.serverlessservices.get(pa.key)
         if isinstance(job, RevisionSettings) or sks is None or not sks.private_service_name:
             return None, None, sks_body(pa, sks, sks_spec(pa, proxied=True))
         spec = self._sks_spec(pa, job)
-        known = self._objects.metrics.get(pa.key)
+        known = self._cache.metrics.get(pa.key)
         metric = metric_body(pa, known, metric_spec(job.settings, sks.private_service_name))
-        target, replicas = self._objects.scale_target(pa), job.plan.replicas
+        target, replicas = self._cache.scale_target(pa), job.plan.replicas
         there = target is not None and target.replicas == replicas
         return metric, None if there else replicas, sks_body(pa, sks, spec)
 
     def metric_status(self, pa: PodAutoscaler, job: Job) -> dict[str, Any] | None:
         """Return the status to write to the Metric, if it is ours and collected for; None is nothing."""
-        known = self._objects.metrics.get(pa.key)
+        known = self._cache.metrics.get(pa.key)
         if known is None or known.owner != pa.uid or isinstance(job, RevisionSettings):
             return None
         return metric_status_body(known, job.problem, self._clock())
@@ -109,7 +109,7 @@ class Wanted:
     def _sks_spec(self, pa: PodAutoscaler, job: cluster.Outcome) -> ServerlessServiceSpec:
         settings = job.settings
         activators = _activators(
-            float(self._objects.ready_pods(pa)),
+            float(self._cache.ready_pods(pa)),
             settings.total_value,
             settings.target_burst_capacity,
             settings.activator_capacity,
@@ -118,7 +118,7 @@ class Wanted:
 
     def _proxied(self, pa: PodAutoscaler, job: cluster.Outcome) -> bool:
         """Return whether activators belong in the path; while nothing is known it stays as it is."""
-        known = self._objects.serverlessservices.get(pa.key)
+        known = self._cache.serverlessservices.get(pa.key)
         if job.plan.proxied is None:
             return known is None or known.spec.mode != "Serve"
         return job.plan.proxied
@@ -133,14 +133,14 @@ class Wanted:
         )
         if isinstance(job, RevisionSettings) or sks is None or not sks.private_service_name:
             return pa_status_waiting(pa, threshold, now)
-        ready, life = self._objects.ready_pods(pa), job.plan.life
+        ready, life = self._cache.ready_pods(pa), job.plan.life
         activity = _present_activity(job, ready)
         plan = job.plan
         outcome = Outcome(plan.requested, ready, threshold, activity, life.initialized, plan.known)
         return pa_status(pa, outcome, sks, now)
 
     def _status_differs(self, pa: PodAutoscaler, job: Job) -> bool:
-        sks = self._objects.serverlessservices.get(pa.key)
+        sks = self._cache.serverlessservices.get(pa.key)
         return not equal_but_for_times(pa.status, self.status(pa, job, sks))
 
 

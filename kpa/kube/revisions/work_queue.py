@@ -1,4 +1,4 @@
-"""Work by key: one at a time for each, the newest wins, what fails is tried again."""
+"""Work queue by key: one job at a time for each key, the newest wins, failures are retried."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from kpa.kube.api.errors import Conflict
-from kpa.kube.revisions.priority_limiter import Superseded, Turn, Turns
+from kpa.kube.revisions.priority_limiter import Permit, PriorityLimiter, Superseded
 from kpa.runtime.backoff import backoff
 from metrics.key import Key
 
@@ -15,51 +15,52 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _FIRST_RETRY, _LAST_RETRY = 0.05, 30.0
-"""Seconds before a failed job is tried again: doubled each time."""
+"""Seconds before a failed job is retried: doubled each time."""
 
 
-class Latest(Generic[T]):
-    """Runs jobs, each in a task of its own that exists only while there is something to do.
+class WorkQueue(Generic[T]):
+    """Runs jobs, each in a task of its own that exists only while its key has work.
 
     Parameters
     ----------
-    work : callable (key, job, turn)
-        Takes its turn before it writes. What it raises is logged, and the job is tried again unless a newer
-        one has come; a newer one also ends it while it waits for its turn.
-    turns : Turns, optional
-        No more requests are in flight than an API server likes, so that none waits for others until its
-        deadline.
+    work : callable (key, job, permit)
+        Acquires the permit before it writes. What it raises is logged, and the job is retried unless a newer
+        one has come; a newer one also ends it while it waits for the permit.
+    limiter : PriorityLimiter, optional
+        Keeps the requests in flight so few that none waits for others until its deadline.
     """
 
-    def __init__(self, work: Callable[[Key, T, Turn], Awaitable[None]], turns: Turns | None = None) -> None:
+    def __init__(
+        self, work: Callable[[Key, T, Permit], Awaitable[None]], limiter: PriorityLimiter | None = None
+    ) -> None:
         self._work = work
-        self._turns = turns or Turns()
-        self._turn_of: dict[Key, Turn] = {}
+        self._limiter = limiter or PriorityLimiter()
+        self._permits: dict[Key, Permit] = {}
         self._waiting: dict[Key, T] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._news: dict[Key, asyncio.Event] = {}
         self._forgotten: set[Key] = set()
 
     def submit(self, key: Key, job: T) -> None:
-        """Have a job done; one that waits for the same key is dropped."""
+        """Do a job; it replaces one that waits for the same key."""
         self._waiting[key] = job
         if key in self._tasks:
-            self._hear(key)
+            self._supersede(key)
         else:
             self._news[key] = asyncio.Event()
             self._tasks[key] = asyncio.create_task(self._run(key))
 
     def forget(self, key: Key) -> None:
-        """Drop a job that waits, also for its next try; one that is under way is not tried again."""
+        """Drop a job that waits, also for its retry; one that is under way is not retried."""
         self._waiting.pop(key, None)
         if key in self._tasks:
             self._forgotten.add(key)
-            self._hear(key)
+            self._supersede(key)
 
     def drop(self, key: Key) -> None:
-        """Forget a job that is no longer ours to do: one that is under way is broken off.
+        """Forget a job of a key that is no longer ours: one that is under way is cancelled.
 
-        A request of it would be repeated until its deadline, long after somebody else has begun to write.
+        Its requests would be repeated until their deadline, long after another replica has begun to write.
         """
         self._waiting.pop(key, None)
         self._forgotten.discard(key)
@@ -68,21 +69,21 @@ class Latest(Generic[T]):
             del self._news[key]
             task.cancel()
 
-    def _hear(self, key: Key) -> None:
-        """What is under way, or pauses, is of yesterday."""
+    def _supersede(self, key: Key) -> None:
+        """End the pause before a retry, and the job if it waits for its permit."""
         self._news[key].set()
-        if key in self._turn_of:
-            self._turn_of[key].supersede()
+        if key in self._permits:
+            self._permits[key].supersede()
 
     async def close(self) -> None:
-        """End all jobs."""
+        """Cancel all jobs."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, key: Key) -> None:
-        failures, number = 0, self._turns.number()
+        failures, number = 0, self._limiter.number()
         try:
             while key in self._waiting:
                 if await self._attempt(key, number):
@@ -97,13 +98,13 @@ class Latest(Generic[T]):
                 self._forgotten.discard(key)
 
     async def _attempt(self, key: Key, number: int) -> bool:
-        """Do the newest job and tell whether that went well; if not it waits, unless there is a newer one."""
+        """Do the newest job and tell whether it succeeded; if not it waits, unless there is a newer one."""
         job = self._waiting.pop(key)
         self._forgotten.discard(key)
         self._news[key].clear()
-        turn = self._turn_of[key] = Turn(self._turns, number)
+        permit = self._permits[key] = Permit(self._limiter, number)
         try:
-            await self._work(key, job, turn)
+            await self._work(key, job, permit)
         except Superseded:
             return True
         except Exception as error:
@@ -113,13 +114,13 @@ class Latest(Generic[T]):
                 self._waiting.setdefault(key, job)
             return False
         finally:
-            turn.end()
-            if self._turn_of.get(key) is turn:
-                del self._turn_of[key]
+            permit.release()
+            if self._permits.get(key) is permit:
+                del self._permits[key]
         return True
 
     async def _pause(self, key: Key, seconds: float) -> None:
-        """Wait before the next try, no longer than until there is a newer job."""
+        """Wait before a retry, until there is a newer job at the latest."""
         try:
             async with asyncio.timeout(seconds):
                 await self._news[key].wait()

@@ -1,6 +1,6 @@
 """Kubernetes as a place where pods run: what is told of revisions, and what becomes of outcomes.
 
-How an outcome is written is the matter of test_passes; how caches follow, of test_informer.
+How an outcome is written is the matter of test_reconcile; how caches follow, of test_informer.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ class World:
 
     async def quiet(self) -> None:
         """Wait until nothing is left to be written."""
-        await self.until(lambda: not self.cluster._jobs._tasks)
+        await self.until(lambda: not self.cluster._queue._tasks)
         await asyncio.sleep(0)
 
 

@@ -60,7 +60,7 @@ class World:
                 if self._dice.random() < 0.3:
                     await asyncio.sleep(0)
                 self.client.remove(resource, key)
-            await self._until(lambda: not self.known and not self.cluster._jobs._tasks)
+            await self._until(lambda: not self.known and not self.cluster._queue._tasks)
             self._collect_garbage()
             await self._until(lambda: not any(self._caches()))
             self.client.writes.clear()
@@ -111,7 +111,7 @@ class World:
     def _is_done(self, name: str) -> bool:
         pa = self.client.objects[PODAUTOSCALERS].get(Key("shop", name), {})
         scaled = self.client.objects[DEPLOYMENTS][Key("shop", f"{name}-deployment")]["spec"]["replicas"] == 3
-        return scaled and pa.get("status", {}).get("actualScale") == 2 and not self.cluster._jobs._tasks
+        return scaled and pa.get("status", {}).get("actualScale") == 2 and not self.cluster._queue._tasks
 
     async def _until(self, holds: Callable[[], Any]) -> None:
         async with asyncio.timeout(DEADLINE):

@@ -13,8 +13,8 @@ from kpa.controller.cluster import Outcome
 from kpa.kube.api.errors import AlreadyExists, Conflict, Forbidden, KubeError, NotFound, Unreachable
 from kpa.kube.api.resource import Resource
 from kpa.kube.objects import Metric, PodAutoscaler, ScaleTarget, ServerlessService
-from kpa.kube.revisions.priority_limiter import Superseded, Turn, Turns
-from kpa.kube.revisions.reconcile import Passes
+from kpa.kube.revisions.priority_limiter import Permit, PriorityLimiter, Superseded
+from kpa.kube.revisions.reconcile import RevisionReconciler
 from metrics.key import Key
 from metrics.sampling.failures import ScrapeProblem
 from scaler.rules.plan import Plan
@@ -81,7 +81,7 @@ class World:
         self.target: ScaleTarget | None = ScaleTarget(Key("shop", "cart-00002-deployment"), replicas)
         self.ready = ready
         self.learned: list[str] = []
-        self.passes = Passes(self.client, self, "autoscaler-1", lambda: samples.T0)  # type: ignore[arg-type]
+        self.reconciler = RevisionReconciler(self.client, self, "autoscaler-1", lambda: samples.T0)  # type: ignore[arg-type]
 
     def scale_target(self, pa: PodAutoscaler) -> ScaleTarget | None:
         return self.target
@@ -92,8 +92,8 @@ class World:
     def learn(self, resource: Resource, written: dict[str, Any]) -> None:
         self.learned.append(resource.plural)
 
-    async def work(self, job: Any) -> None:
-        await self.passes.work(KEY, job, Turn(Turns(), 0))
+    async def reconcile(self, job: Any) -> None:
+        await self.reconciler.reconcile(KEY, job, Permit(PriorityLimiter(), 0))
 
     @property
     def pa(self) -> PodAutoscaler:
@@ -136,16 +136,16 @@ def outcome(replicas: int | None = 2, proxied: bool = True) -> Outcome:
 async def settled(world: World, job: Any) -> None:
     """Carry a job out until nothing is left to write."""
     for _ in range(4):
-        if not world.passes.needed(KEY, job):
+        if not world.reconciler.needed(KEY, job):
             return
-        await world.work(job)
+        await world.reconcile(job)
         world.settle()
     raise AssertionError(f"something is always left to write: {world.client.requests}")
 
 
 async def test_a_first_pass_writes_scale_metric_services_and_status_in_this_order() -> None:
     world = World(replicas=1)
-    await world.work(outcome(replicas=3, proxied=False))
+    await world.reconcile(outcome(replicas=3, proxied=False))
     assert [what for _, what in world.client.requests] == [
         "deployments/scale=3",
         "metrics",
@@ -159,34 +159,34 @@ async def test_the_metric_says_once_that_its_load_cannot_be_collected_and_once_t
     await settled(world, job)
     failing = replace(job, problem=ScrapeProblem("CollectionFailed", "pods exhausted: connect"))
     for current, status, reason in [(failing, "False", "CollectionFailed"), (job, "True", "")]:
-        assert world.passes.needed(KEY, current)
-        await world.work(current)
+        assert world.reconciler.needed(KEY, current)
+        await world.reconcile(current)
         assert [what for _, what in world.client.requests] == ["metrics/status"]
         world.settle()
         (condition,) = world.metrics[KEY].conditions
         assert (condition.status, condition.reason) == (status, reason)
-        assert not world.passes.needed(KEY, current)
+        assert not world.reconciler.needed(KEY, current)
 
 
 async def test_what_is_as_it_should_be_stays_untouched() -> None:
     world, job = World(), outcome()
     await settled(world, job)
-    assert not world.passes.needed(KEY, job)
-    await world.work(job)
+    assert not world.reconciler.needed(KEY, job)
+    await world.reconcile(job)
     assert world.client.requests == []
 
 
 @pytest.mark.parametrize("replicas", [None, 2], ids=["not known", "as they are"])
 async def test_no_scale_is_asked_for_that_is_there_or_not_known(replicas: int | None) -> None:
     world = World(replicas=2)
-    await world.work(outcome(replicas))
+    await world.reconcile(outcome(replicas))
     assert not [what for _, what in world.client.requests if "/scale" in what]
 
 
 async def test_a_revision_without_services_gets_them_and_nothing_else() -> None:
     world = World()
     world.serverlessservices.clear()
-    await world.work(settings())
+    await world.reconcile(settings())
     assert world.client.requests == [("create", "serverlessservices"), ("replace", "podautoscalers/status")]
     assert world.client.bodies[0]["spec"]["mode"] == "Proxy"
     assert world.client.bodies[1]["status"]["desiredScale"] == -1
@@ -195,7 +195,7 @@ async def test_a_revision_without_services_gets_them_and_nothing_else() -> None:
 async def test_an_outcome_for_a_revision_that_lost_its_services_waits_for_new_ones() -> None:
     world, job = World(), outcome(replicas=5, proxied=False)
     world.serverlessservices.clear()
-    await world.work(job)
+    await world.reconcile(job)
     assert [what for _, what in world.client.requests] == ["serverlessservices", "podautoscalers/status"]
     assert world.client.bodies[0]["spec"]["mode"] == "Proxy"
     conditions = {each["type"]: each for each in world.client.bodies[1]["status"]["conditions"]}
@@ -207,7 +207,7 @@ async def test_services_that_the_cache_does_not_know_yet_are_read() -> None:
     world.serverlessservices.clear()
     world.client.stored["serverlessservices"] = samples.SERVERLESS_SERVICE
     world.client.fails["create", "serverlessservices"] = [AlreadyExists("there is one")]
-    await world.work(settings())
+    await world.reconcile(settings())
     assert world.client.requests[:2] == [("create", "serverlessservices"), ("get", "serverlessservices")]
 
 
@@ -215,7 +215,7 @@ async def test_a_failing_step_ends_the_pass_with_a_status_and_an_event() -> None
     world = World(replicas=1)
     world.client.fails["patch", "deployments/scale=3"] = [Forbidden("patch is forbidden", 403)]
     with pytest.raises(Forbidden):
-        await world.work(outcome(replicas=3, proxied=False))
+        await world.reconcile(outcome(replicas=3, proxied=False))
     assert [what for _, what in world.client.requests] == [
         "deployments/scale=3",
         "podautoscalers/status",
@@ -241,7 +241,7 @@ async def test_an_event_names_the_step_in_the_words_of_the_peer(what: str, said:
     verb = "create" if what == "metrics" else "replace"
     world.client.fails[verb, what] = [Forbidden(f"{verb} {what} x: no (403)", 403, said="no")]
     with pytest.raises(Forbidden):
-        await world.work(outcome(proxied=False))
+        await world.reconcile(outcome(proxied=False))
     assert world.client.requests[-1] == ("create", "events")
     assert world.client.bodies[-1]["message"] == said
     assert world.client.bodies[-1]["source"] == {"component": "podautoscaler-controller"}
@@ -249,11 +249,11 @@ async def test_an_event_names_the_step_in_the_words_of_the_peer(what: str, said:
 
 async def test_a_metric_whose_status_cannot_be_written_hinders_nothing() -> None:
     world, job = World(), outcome()
-    await world.work(job)
+    await world.reconcile(job)
     world.settle()
     world.client.fails["replace", "metrics/status"] = [Forbidden("no", 403)]
     with pytest.raises(Forbidden):
-        await world.work(outcome(replicas=7, proxied=False))
+        await world.reconcile(outcome(replicas=7, proxied=False))
     assert [what for _, what in world.client.requests] == [
         "deployments/scale=7",
         "serverlessservices",
@@ -272,7 +272,7 @@ async def test_a_revision_that_fails_again_and_again_has_one_event_that_counts()
     world.client.fails["patch", "deployments/scale=3"] = [Forbidden("no", 403) for _ in range(3)]
     for _ in range(3):
         with pytest.raises(Forbidden):
-            await world.work(outcome(replicas=3))
+            await world.reconcile(outcome(replicas=3))
     told = [request for request in world.client.requests if request[1] == "events"]
     assert told == [("create", "events"), ("patch", "events"), ("patch", "events")]
     assert world.client.bodies[-1]["count"] == 3
@@ -281,7 +281,7 @@ async def test_a_revision_that_fails_again_and_again_has_one_event_that_counts()
 async def test_one_that_goes_in_the_middle_of_a_pass_is_complained_about_to_nobody() -> None:
     world = World(replicas=1)
     world.client.fails["replace", "podautoscalers/status"] = [NotFound("not found", 404)]
-    await world.work(outcome(replicas=3))
+    await world.reconcile(outcome(replicas=3))
     assert world.client.requests[-1] == ("replace", "podautoscalers/status")
 
     async def go(*_: Any) -> dict[str, Any]:
@@ -291,7 +291,7 @@ async def test_one_that_goes_in_the_middle_of_a_pass_is_complained_about_to_nobo
     world.client.patch_replicas = go  # type: ignore[assignment, method-assign]
     world.client.requests.clear()
     with pytest.raises(NotFound):
-        await world.work(outcome(replicas=4))
+        await world.reconcile(outcome(replicas=4))
     assert not [what for _, what in world.client.requests if what != "metrics"]
 
 
@@ -300,7 +300,7 @@ async def test_what_failed_is_raised_even_if_it_cannot_be_said() -> None:
     world.client.fails["patch", "deployments/scale=3"] = [Forbidden("patch is forbidden", 403)]
     world.client.fails["replace", "podautoscalers/status"] = [Forbidden("neither is this", 403)]
     with pytest.raises(Forbidden, match="patch is forbidden"):
-        await world.work(outcome(replicas=3))
+        await world.reconcile(outcome(replicas=3))
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ async def test_a_conflict_and_an_absent_server_are_told_to_nobody(error: KubeErr
     world = World(replicas=1)
     world.client.fails["patch", "deployments/scale=3"] = [error]
     with pytest.raises(type(error)):
-        await world.work(outcome(replicas=3))
+        await world.reconcile(outcome(replicas=3))
     assert [what for _, what in world.client.requests] == ["deployments/scale=3"]
 
 
@@ -318,9 +318,9 @@ async def test_a_child_of_another_owner_is_left_alone() -> None:
     world = World()
     foreign = {**samples.SERVERLESS_SERVICE, "metadata": {"namespace": "shop", "name": "cart-00002"}}
     world.serverlessservices[KEY] = ServerlessService.from_json(foreign)
-    assert world.passes.needed(KEY, outcome())
+    assert world.reconciler.needed(KEY, outcome())
     with pytest.raises(Exception, match="does not own SKS"):
-        await world.work(outcome())
+        await world.reconcile(outcome())
     assert [what for _, what in world.client.requests] == ["podautoscalers/status", "events"]
     conditions = {each["type"]: each for each in world.client.bodies[0]["status"]["conditions"]}
     assert (conditions["Active"]["status"], conditions["Active"]["reason"]) == ("False", "NotOwned")
@@ -331,11 +331,11 @@ async def test_a_metric_of_another_owner_is_left_alone_also_while_services_are_m
     foreign = {**samples.METRIC, "metadata": {"namespace": "shop", "name": "cart-00002"}}
     world.metrics[KEY] = Metric.from_json(foreign)
     with pytest.raises(Exception, match="does not own Metric"):
-        await world.work(outcome())
+        await world.reconcile(outcome())
     assert [what for _, what in world.client.requests] == ["podautoscalers/status", "events"]
     world.serverlessservices.clear()
     world.client.requests.clear()
-    await world.work(settings())
+    await world.reconcile(settings())
     assert "metrics/status" not in [what for _, what in world.client.requests]
 
 
@@ -347,7 +347,7 @@ async def test_a_status_is_written_on_what_somebody_else_stored_meanwhile() -> N
     }
     world.client.stored["podautoscalers"] = newer
     world.client.fails["replace", "podautoscalers/status"] = [Conflict("it changed")] * 2
-    await world.work(settings())
+    await world.reconcile(settings())
     statuses = [
         body
         for (_, what), body in zip(world.client.requests, world.client.bodies, strict=True)
@@ -361,7 +361,7 @@ async def test_a_status_is_given_up_after_five_conflicts() -> None:
     world.client.stored["podautoscalers"] = samples.POD_AUTOSCALER
     world.client.fails["replace", "podautoscalers/status"] = [Conflict("it changed")] * 5
     with pytest.raises(Conflict):
-        await world.work(settings())
+        await world.reconcile(settings())
     assert world.client.requests.count(("replace", "podautoscalers/status")) == 5
 
 
@@ -374,8 +374,8 @@ async def test_nothing_is_done_about_one_that_goes(gone: str) -> None:
         metadata = {**samples.POD_AUTOSCALER["metadata"], "deletionTimestamp": "2023-11-14T22:13:20Z"}
         leaving = {**samples.POD_AUTOSCALER, "metadata": metadata}
         world.podautoscalers[KEY] = PodAutoscaler.from_json(leaving)
-    assert not world.passes.needed(KEY, outcome(replicas=9))
-    await world.work(outcome(replicas=9))
+    assert not world.reconciler.needed(KEY, outcome(replicas=9))
+    await world.reconcile(outcome(replicas=9))
     assert world.client.requests == []
 
 
@@ -386,7 +386,7 @@ def conditions_written(world: World) -> dict[str, str]:
 
 async def test_an_initial_scale_that_was_reached_counts_even_if_pods_went_before_that_was_written() -> None:
     world = World(ready=0)
-    await world.work(outcome(replicas=1))  # three were ready when this was decided
+    await world.reconcile(outcome(replicas=1))  # three were ready when this was decided
     assert conditions_written(world)["ScaleTargetInitialized"] == "True"
 
 
@@ -399,17 +399,17 @@ async def test_a_status_fits_the_pods_that_it_counts(decided: Activity, ready: i
     world = World(ready=ready)
     job = outcome()
     plan = replace(job.plan, life=replace(ACTIVE, activity=decided))
-    await world.work(replace(job, plan=plan))
+    await world.reconcile(replace(job, plan=plan))
     assert world.client.bodies[-1]["status"]["actualScale"] == ready
     assert conditions_written(world)["Active"] == written
 
 
 async def test_what_each_write_was_answered_with_is_learned() -> None:
     world = World(replicas=1)
-    await world.work(outcome(replicas=3, proxied=False))
+    await world.reconcile(outcome(replicas=3, proxied=False))
     world.settle()
     world.target = ScaleTarget(Key("shop", "cart-00002-deployment"), 3)
-    await world.work(outcome(replicas=3, proxied=False))
+    await world.reconcile(outcome(replicas=3, proxied=False))
     assert world.learned == ["deployments", "metrics", "serverlessservices", "podautoscalers", "metrics"]
 
 
@@ -428,14 +428,14 @@ async def test_what_each_write_was_answered_with_is_learned() -> None:
 async def test_statuses_come_after_what_others_need_and_fall_to_a_newer_job(
     limits: tuple[int, ...], before: str, written: list[str]
 ) -> None:
-    world, turns = World(replicas=3), Turns(limits)
+    world, limiter = World(replicas=3), PriorityLimiter(limits)
     await settled(world, outcome(replicas=3))
     world.target, world.ready = ScaleTarget(Key("shop", "cart-00002-deployment"), 1), 1
     failing = replace(outcome(replicas=3, proxied=False), problem=ScrapeProblem("CollectionFailed", "no pod"))
-    turn = Turn(turns, turns.number())
-    working = asyncio.create_task(world.passes.work(KEY, failing, turn))
+    permit = Permit(limiter, limiter.number())
+    working = asyncio.create_task(world.reconciler.reconcile(KEY, failing, permit))
     await until(lambda: len(world.client.requests) == len(written), f"all but {before}")
-    turn.supersede()
+    permit.supersede()
     with pytest.raises(Superseded):
         await working
     assert [what for _, what in world.client.requests] == written
