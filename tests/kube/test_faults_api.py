@@ -149,7 +149,7 @@ async def test_a_leader_that_lost_its_lease_keeps_no_series_no_connection_and_wr
     follower = await autoscaler.start()
     with proxy.away():
         await follower.logs("we lead")
-        assert "we do not lead any more" in spoiled.log.read_text(), "before another one leads"
+        assert "we no longer lead" in spoiled.log.read_text(), "before another one leads"
         assert await spoiled.revision("hello-00001") == {}
         assert not any("hello-00001" in name for name in await spoiled.telemetry())
         await follower.decided("hello-00001", 1)
@@ -194,7 +194,7 @@ async def test_a_leader_that_slept_through_its_lease_does_no_harm_when_it_wakes(
         asked = [(list(each.replicas_seen), list(each.modes_seen)) for each in revisions]
     finally:
         sleeper.process.send_signal(signal.SIGCONT)
-    await sleeper.logs("we do not lead any more")
+    await sleeper.logs("we no longer lead")
     await asyncio.sleep(4.5)  # two ticks
     assert [(each.replicas_seen, each.modes_seen) for each in revisions] == asked
     assert min(each.replicas for each in revisions) >= 5

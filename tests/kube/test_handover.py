@@ -217,7 +217,7 @@ async def test_a_pod_that_is_deleted_waits_for_the_one_that_replaces_it(
     await leader.logs("we lead")
     played = await falling(knative, leader)
     ending = asyncio.create_task(leader.stop())
-    await leader.logs("we do not lead any more")
+    await leader.logs("we no longer lead")
     lease = await knative.api.get(path("leases", SYSTEM, BUCKET))
     assert lease["metadata"]["annotations"]["kpa.dev/handover"] == "autoscaler-5d4f-00001_192.0.2.1"
     successor = await autoscaler.start()

@@ -59,7 +59,7 @@ async def test_a_minute_without_the_api_server_while_pods_hang_and_replicas_come
         starting, ending = await autoscaler.start(ready=False), await autoscaler.start(ready=False)
         assert await starting.readiness() == await ending.readiness() == 503
         await ending.stop()
-        await leader.logs("we do not lead any more", 60)
+        await leader.logs("we no longer lead", 60)
         given_up = time.monotonic() - began
         await decides_nothing(leader)
         await asyncio.sleep(began + 60.0 - time.monotonic())

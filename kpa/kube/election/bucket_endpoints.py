@@ -1,7 +1,7 @@
-"""The Service of each bucket that we hold leads to us.
+"""Points the Service of each bucket that we hold to our pod.
 
 Peers use it where a mesh keeps them from reaching a pod by its address. Knative ends the process if the
-objects cannot be written within 3 s; here all else goes on, and it is tried until it succeeds.
+objects cannot be written within 3 s; kpa goes on and retries until it succeeds.
 
 Source: `knative/serving pkg/autoscaler/statforwarder/leases.go`. Knative before 1.22 wrote Endpoints, which a
 cluster mirrors to an EndpointSlice of another name, and its roles allow nothing else: then we do so too.
@@ -58,7 +58,7 @@ class BucketEndpoints:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def hold(self, bucket: str) -> None:
-        """Begin to lead the Service of a bucket to us."""
+        """Begin to point the Service of a bucket to our pod."""
         if bucket not in self._tasks:
             self._tasks[bucket] = asyncio.create_task(self._keep(bucket))
 
@@ -97,7 +97,7 @@ class BucketEndpoints:
                 return
 
     async def _create_service(self, bucket: str) -> None:
-        """Create the Service, which we may not read: that it exists is said by the refusal."""
+        """Create the Service. We may not read it: AlreadyExists says that it is there."""
         service = {
             "apiVersion": api_version(SERVICES),
             "kind": "Service",
@@ -121,20 +121,20 @@ class BucketEndpoints:
         resource: Resource,
         bucket: str,
         make: Callable[[Json], Json],
-        as_wanted: Callable[[Json, Json], bool],
+        is_as_desired: Callable[[Json, Json], bool],
     ) -> None:
         try:
             present = await self._client.get(resource, self._namespace, bucket)
         except NotFound:
             await self._client.create(resource, self._namespace, make({"name": bucket}))
             return
-        wanted = make(present["metadata"])
-        if not as_wanted(present, wanted):
-            await self._client.replace(resource, self._namespace, bucket, wanted)
-            _log.info("the Service of bucket %s leads to us", bucket)
+        desired = make(present["metadata"])
+        if not is_as_desired(present, desired):
+            await self._client.replace(resource, self._namespace, bucket, desired)
+            _log.info("bucket %s: Service points to this pod", bucket)
 
     def _endpoints(self, metadata: Json) -> Json:
-        """Return Endpoints that lead to us."""
+        """Return Endpoints with our address."""
         return {
             "apiVersion": api_version(ENDPOINTS),
             "kind": "Endpoints",
@@ -143,7 +143,7 @@ class BucketEndpoints:
         }
 
     def _slice(self, metadata: Json) -> Json:
-        """Return an EndpointSlice that leads to us."""
+        """Return an EndpointSlice with our address."""
         labels = (metadata.get("labels") or {}) | {_SERVICE_NAME: metadata["name"]}
         return {
             "apiVersion": api_version(ENDPOINTSLICES),
@@ -155,18 +155,18 @@ class BucketEndpoints:
         }
 
 
-def _leads(present: Json, wanted: Json) -> bool:
+def _leads(present: Json, desired: Json) -> bool:
     """Tell whether an EndpointSlice is as it should be; conditions that others may have set are theirs."""
     endpoints = present.get("endpoints") or []
     return (
-        present["metadata"].get("labels") == wanted["metadata"]["labels"]
-        and present["addressType"] == wanted["addressType"]
-        and [endpoint["addresses"] for endpoint in endpoints] == [wanted["endpoints"][0]["addresses"]]
+        present["metadata"].get("labels") == desired["metadata"]["labels"]
+        and present["addressType"] == desired["addressType"]
+        and [endpoint["addresses"] for endpoint in endpoints] == [desired["endpoints"][0]["addresses"]]
         and (endpoints[0].get("conditions") or {}).get("ready") is not False
-        and present.get("ports") == wanted["ports"]
+        and present.get("ports") == desired["ports"]
     )
 
 
-def _has_subsets(present: Json, wanted: Json) -> bool:
+def _has_subsets(present: Json, desired: Json) -> bool:
     """Tell whether Endpoints are as they should be."""
-    return bool(present.get("subsets") == wanted["subsets"])
+    return bool(present.get("subsets") == desired["subsets"])

@@ -1,8 +1,7 @@
 """Leader election: who owns a bucket, agreed on by a Lease that its holder renews.
 
-A lease counts as expired when nobody was seen to renew it for its duration. A released lease (no holder) is
-free at once. Who does not lead asks the API server nothing as long as a watch tells that the lease is renewed
-(`observe`).
+A lease counts as expired when no renewal was observed for its duration. A released lease (no holder) is free
+at once. A standby sends no requests as long as a watch delivers renewals (`observe`).
 
 A holder may give its lease to another replica, which is then the holder before it knows.
 
@@ -19,9 +18,9 @@ from typing import Any
 
 from config.leader_election import Timing
 from kpa.kube.api.errors import Conflict, KubeError, NotFound
-from kpa.kube.election.lease import HANDOVER, Json, annotation, claimed, given, holder_of, wanted
+from kpa.kube.election.lease import HANDOVER, Json, annotation, claimed, given, holder_of, requested
 from kpa.kube.election.lease_store import LeaseStore
-from kpa.kube.election.observed_lease import SeenLease
+from kpa.kube.election.observed_lease import ObservedLease
 from kpa.runtime.outage_logger import OutageLogger
 
 _log = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ _RELEASE_DEADLINE = 3.0
 """Seconds; without an API server others wait for the lease's end anyway."""
 
 _LOOK_SHARE = 0.1
-"""Part of the retry period after which a free lease is looked at again that is somebody else's turn."""
+"""Part of the retry period after which a free lease that is assigned to another replica is checked again."""
 
 
 class Elector:
@@ -43,7 +42,7 @@ class Elector:
         The lease's name, and ours: `<POD_NAME>_<POD_IP>`.
     timing : Timing
     on_change : callable (bool)
-        Told that we lead, or no longer do.
+        Called when we begin to lead, or stop.
     clock : callable
         Seconds that only go forward.
     patience : callable
@@ -52,9 +51,9 @@ class Elector:
     Attributes
     ----------
     predecessor : str
-        Who held the lease before us, as far as we know; empty if nobody did.
-    seen : SeenLease
-        The lease as far as we saw.
+        Who held the lease before us, as far as we know; empty if there was no holder.
+    observed : ObservedLease
+        The lease as we saw it last.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class Elector:
         self._on_change = on_change
         self._clock = clock
         self._patience = patience
-        self.seen = SeenLease(clock)
+        self.observed = ObservedLease(clock)
         self._renewed_at = 0.0
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()  # one that writes
@@ -84,16 +83,16 @@ class Elector:
 
     @property
     def leading(self) -> bool:
-        """We hold the lease, and nobody else can: it has not run out while this process slept."""
+        """We hold the lease, and no other replica can: it has not expired while this process slept."""
         return self._leading and self._clock() - self._renewed_at < self._timing.lease_duration
 
     def observe(self, lease: Json | None) -> None:
-        """Take what a watch says of the lease; one that is ours to take is tried for at once."""
+        """Take a state of the lease from a watch; a lease that is ours to take is tried for at once."""
         if self._leading:
             if holder_of(lease) != self._identity:
                 self._wake.set()
             return
-        self.seen.see(lease, self._clock())
+        self.observed.update(lease, self._clock())
         if not holder_of(lease) or self._is_ours:
             self._wake.set()
 
@@ -120,7 +119,7 @@ class Elector:
         Returns
         -------
         bool
-            The API server answered, or there was nothing to ask.
+            The API server answered, or no request was needed.
         """
         async with self._lock:
             if self._leading and self._left() <= 0:
@@ -140,12 +139,12 @@ class Elector:
                 self._set_leading(held)
             return reached
 
-    async def ask(self) -> None:
-        """Note on the lease that we want it; its holder may renew it meanwhile."""
+    async def request(self) -> None:
+        """Write on the lease that we request it; retried while its holder renews it."""
         while True:
             lease = await self._store.get(self.name)
             with contextlib.suppress(Conflict):
-                await self._store.replace(self.name, wanted(lease, self._identity))
+                await self._store.replace(self.name, requested(lease, self._identity))
                 return
 
     async def give(self, heir: str) -> None:
@@ -166,24 +165,24 @@ class Elector:
 
     @property
     def _is_ours(self) -> bool:
-        return self.seen.holder == self._identity
+        return self.observed.holder == self._identity
 
     def _may_take(self) -> bool:
-        """Tell whether the lease is ours to take, as far as we saw."""
+        """Tell whether the lease is ours to take, by what we observed."""
         now = self._clock()
-        return self._is_ours or (self.seen.free and now >= self.seen.free_from + self._patience())
+        return self._is_ours or (self.observed.free and now >= self.observed.free_from + self._patience())
 
     async def _take_or_renew(self) -> bool:
-        if self._leading and self.seen.lease is not None:  # as it was when we wrote it, most likely
+        if self._leading and self.observed.lease is not None:  # as it was when we wrote it, most likely
             with contextlib.suppress(NotFound):
-                if await self._written(self._store.replace(self.name, self._claim(self.seen.lease))):
+                if await self._written(self._store.replace(self.name, self._claim(self.observed.lease))):
                     return True
         now = self._clock()
         try:
             lease = await self._store.get(self.name)
         except NotFound:
             return await self._written(self._store.create(self._claim(None)))
-        self.seen.see(lease, now)
+        self.observed.update(lease, now)
         if not self._may_take():
             return False
         if not self._leading:
@@ -192,17 +191,17 @@ class Elector:
         return await self._written(self._store.replace(self.name, self._claim(lease)))
 
     async def _written(self, writing: Any) -> bool:
-        """Await a write; somebody who was faster than we has the lease."""
+        """Await a write; if another replica was faster, it has the lease."""
         began = self._clock()
         try:
-            self.seen.change(await writing, began)
+            self.observed.change(await writing, began)
         except Conflict:
             return False
         self._renewed_at = began
         return True
 
     async def _release(self) -> None:
-        """Let the lease go, so that another replica takes it at once."""
+        """Release the lease, so that another replica takes it at once."""
         if self._leading:
             self._set_leading(False)
         await self._let_go("")
@@ -212,18 +211,18 @@ class Elector:
             async with asyncio.timeout(_RELEASE_DEADLINE):
                 await self._write_released(heir)
         except (KubeError, TimeoutError) as error:
-            _log.warning("lease %s could not be released: %s", self.name, error or "no answer in time")
+            _log.warning("lease %s could not be released: %s", self.name, error or "request timed out")
 
     async def _write_released(self, heir: str) -> None:
-        """Write until it is written: somebody may note that he wants the lease meanwhile."""
+        """Write and retry on conflicts: a replica may request the lease meanwhile."""
         while holder_of(lease := await self._store.get(self.name)) == self._identity:
             with contextlib.suppress(Conflict):
                 released = given(lease, heir, self._identity, self._timing)
-                self.seen.change(await self._store.replace(self.name, released), self._clock())
+                self.observed.change(await self._store.replace(self.name, released), self._clock())
                 return
 
     def _set_leading(self, leading: bool) -> None:
-        _log.info("lease %s: %s", self.name, "we lead" if leading else "we do not lead any more")
+        _log.info("lease %s: %s", self.name, "we lead" if leading else "we no longer lead")
         self._leading = leading
         self._on_change(leading)
 
@@ -234,7 +233,7 @@ class Elector:
             return min(period, max(self._left(), 0.0))
         if self._is_ours or not reached:
             return period
-        return max(self.seen.free_from - self._clock(), _LOOK_SHARE * period)
+        return max(self.observed.free_from - self._clock(), _LOOK_SHARE * period)
 
     async def _sleep(self, seconds: float) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Which buckets are ours: an elector for each lease, who holds the others, and whose turn a free one is."""
+"""Which buckets are ours: an elector for each lease, the holders of the others, and who takes a free one."""
 
 import asyncio
 import logging
@@ -14,24 +14,24 @@ from kpa.kube.api.errors import KubeError
 from kpa.kube.api.informer import Informer
 from kpa.kube.election.buckets import BucketSet, bucket_names
 from kpa.kube.election.elector import Elector
-from kpa.kube.election.lease import WANTED, annotation, holder_of
+from kpa.kube.election.lease import WANTED_BY, annotation, holder_of
 from kpa.kube.election.lease_store import LeaseStore, StoredLeases
-from kpa.kube.election.rebalancing import gives, lender, turns
+from kpa.kube.election.rebalancing import assign, donor, evens_out
 from kpa.kube.objects.kinds import LEASES
 from metrics.key import Key
 
 _log = logging.getLogger(__name__)
 
-_CALM = 2.0
-"""Retry periods in which no replica may come or go before anybody asks for a bucket: in a rollout each new
-one is about to get what an old one releases."""
+_STABLE = 2.0
+"""Retry periods in which no replica may come or go before one requests a bucket: in a rollout each new one
+is about to get what an old one releases."""
 
 _REPLACED = 0.1
-"""Retry periods for which a free bucket is left to one that may have come in the place of who is gone: while
-it leads nothing nobody knows of it."""
+"""Retry periods for which a free bucket is left to a replica that may have replaced the one that is gone: it
+is unknown while it leads nothing."""
 
-_DEAF = 10.0
-"""Lease durations for which a replica is not asked again that gave nothing: Knative's never does."""
+_REFUSING = 10.0
+"""Lease durations before the next request to a replica that gave nothing: Knative's never gives."""
 
 
 class Leadership:
@@ -48,9 +48,9 @@ class Leadership:
         How many share the revisions.
     timing : Timing
     on_change : callable (bucket, leading)
-        Told when a bucket has become ours, or no longer is.
+        Called when a bucket has become ours, or no longer is.
     on_holder : callable (bucket, identity)
-        Told who holds a bucket; empty if nobody does.
+        Called with the holder of a bucket; empty if there is none.
     before_giving : async callable (bucket)
         Awaited before a bucket of ours goes to a replica that leads fewer.
     clock : callable
@@ -78,7 +78,7 @@ class Leadership:
         self._clock = clock
         self._asked: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._moved = asyncio.Event()  # set when a bucket may have changed hands
-        self._deaf: dict[str, float] = {}  # replicas that gave nothing, and until when they are not asked
+        self._refusing: dict[str, float] = {}  # replicas that gave nothing, until when
         store = StoredLeases(client, namespace)
         self._electors = {name: self._elector(store, name) for name in self.buckets.names}
         self._informer = Informer(
@@ -90,7 +90,7 @@ class Leadership:
         return bucket in self._electors and self._electors[bucket].leading
 
     def predecessor(self, bucket: str) -> str:
-        """Return who held a bucket of ours before us; empty if nobody did."""
+        """Return the previous holder of a bucket of ours; empty if there was none."""
         return self._electors[bucket].predecessor
 
     async def run(self) -> None:
@@ -98,7 +98,7 @@ class Leadership:
         async with asyncio.TaskGroup() as group:  # a second cancellation would end the release
             for elector in self._electors.values():
                 group.create_task(elector.run())
-            for part in (self._informer.run(), self._give(), self._level()):
+            for part in (self._informer.run(), self._give(), self._rebalance()):
                 group.create_task(part)
 
     def _elector(self, store: LeaseStore, name: str) -> Elector:
@@ -121,84 +121,85 @@ class Leadership:
             elector.observe(lease)
             self._moved.set()
             self._on_holder(key.name, holder_of(lease))
-            asker = annotation(lease, WANTED)
+            asker = annotation(lease, WANTED_BY)
             if asker and elector.leading:
                 self._asked.put_nowait((key.name, asker))
 
-    # Shares.
+    # Rebalancing.
 
     def _count(self) -> dict[str, int]:
-        """Return how many buckets each replica leads that is there; who let one go is not."""
-        leases = [elector.seen for elector in self._electors.values()]
+        """Return how many buckets each live replica leads; one that released a lease is gone."""
+        leases = [elector.observed for elector in self._electors.values()]
         gone = {seen.last_holder for seen in leases if seen.free} - {self._identity}
         led = Counter(seen.last_holder for seen in leases if not seen.free)
         return {replica: led[replica] for replica in (led.keys() | {self._identity}) - gone}
 
     def _patience(self, bucket: str) -> float:
-        """Return the seconds for which a free bucket is left to the replica whose turn it is."""
-        free = [elector for elector in self._electors.values() if elector.seen.free]
-        free.sort(key=lambda elector: (elector.seen.free_from, elector.name))
+        """Return the seconds for which a free bucket is left to the replica that it is assigned to."""
+        free = [elector for elector in self._electors.values() if elector.observed.free]
+        free.sort(key=lambda elector: (elector.observed.free_from, elector.name))
         led = self._count()
-        if turns([elector.name for elector in free], led).get(bucket) != self._identity:
+        if assign([elector.name for elector in free], led).get(bucket) != self._identity:
             return self._timing.retry_period
-        gone = {elector.seen.last_holder for elector in free} - led.keys() - {""}
+        gone = {elector.observed.last_holder for elector in free} - led.keys() - {""}
         full = led[self._identity] * (len(led) + len(gone)) >= len(self._electors)
         return _REPLACED * self._timing.retry_period if full else 0.0
 
     async def _give(self) -> None:
-        """Give buckets to replicas that ask for them and lead fewer, one after the other."""
+        """Give buckets to replicas that request them and lead fewer, one after the other."""
         while True:
             bucket, asker = await self._asked.get()
-            if self.leads(bucket) and gives(self._count(), self._identity, asker):
+            if self.leads(bucket) and evens_out(self._count(), self._identity, asker):
                 _log.info("lease %s: given to %s, which leads fewer", bucket, asker)
                 try:
                     await self._before_giving(bucket)
                 except Exception:
-                    _log.exception("lease %s: given without what is known", bucket)
+                    _log.exception("lease %s: given without a snapshot", bucket)
                 await self._electors[bucket].give(asker)
 
-    async def _level(self) -> None:
-        """Whenever the replicas have been the same for a while, ask for our share."""
+    async def _rebalance(self) -> None:
+        """Request our share whenever the replicas have been the same for a while."""
         period = self._timing.retry_period
         present, since = frozenset[str](), self._clock()
         while True:
             await asyncio.sleep(period * random.uniform(0.4, 0.6))
             led, before = self._count(), present
             present = frozenset(led)
-            joined = present > before and led[self._identity]  # who leads nothing has yet to join itself
-            if joined or before - present or any(elector.seen.free for elector in self._electors.values()):
+            joined = present > before and led[self._identity]  # one that leads nothing has yet to join itself
+            free = any(elector.observed.free for elector in self._electors.values())
+            if joined or before - present or free:
                 since = self._clock()
-            elif self._clock() - since >= _CALM * period:
-                await self._ask_for_share()
+            elif self._clock() - since >= _STABLE * period:
+                await self._request_share()
                 since = self._clock()
 
-    async def _ask_for_share(self) -> None:
-        """Ask until we lead our share, or are given nothing; once if nobody can have known of us."""
+    async def _request_share(self) -> None:
+        """Request until we lead our share, or get nothing; once while we are unknown to the others."""
         now = self._clock()
-        self._deaf = {replica: until for replica, until in self._deaf.items() if until > now}
+        self._refusing = {replica: until for replica, until in self._refusing.items() if until > now}
         unknown = not self._count()[self._identity]
-        while giver := self._lender():
-            answered = await self._ask(giver)
+        while giver := self._donor():
+            answered = await self._request(giver)
             if not answered:
-                self._deaf[giver] = now + _DEAF * self._timing.lease_duration
+                self._refusing[giver] = now + _REFUSING * self._timing.lease_duration
             if unknown or not answered:
                 return
 
-    def _lender(self) -> str | None:
-        led = {replica: count for replica, count in self._count().items() if replica not in self._deaf}
-        return lender(led, self._identity)
+    def _donor(self) -> str | None:
+        led = {replica: count for replica, count in self._count().items() if replica not in self._refusing}
+        return donor(led, self._identity)
 
-    async def _ask(self, giver: str) -> bool:
-        """Ask for a bucket, and wait until somebody who asked has it; tells whether that may go on."""
+    async def _request(self, giver: str) -> bool:
+        """Request a bucket, and wait until a replica that requested it has it; tells whether to go on."""
         electors = self._electors.values()
-        theirs = [each for each in electors if each.seen.last_holder == giver and not each.seen.free]
+        theirs = [each for each in electors if each.observed.last_holder == giver and not each.observed.free]
         elector = random.choice(theirs)
         try:
             async with asyncio.timeout(self._timing.retry_period):
-                await elector.ask()
-                while not elector.leading and elector.seen.last_holder in (giver, self._identity):
+                await elector.request()
+                while not elector.leading and elector.observed.last_holder in (giver, self._identity):
                     self._moved.clear()
                     await self._moved.wait()
         except (KubeError, TimeoutError) as error:
-            _log.info("lease %s: not given by %s: %s", elector.name, giver, error or "no answer in time")
-        return elector.seen.last_holder != giver or self._lender() != giver
+            _log.info("lease %s: not given by %s: %s", elector.name, giver, error or "request timed out")
+        return elector.observed.last_holder != giver or self._donor() != giver

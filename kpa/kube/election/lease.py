@@ -1,4 +1,4 @@
-"""What a Lease says, and what it should say: documents made of documents.
+"""Builds and reads Lease objects.
 
 Source: `kubernetes/client-go tools/leaderelection`, whose replicas may share our leases.
 """
@@ -11,17 +11,17 @@ from config.leader_election import Timing
 Json = dict[str, Any]
 
 HANDOVER = "kpa.dev/handover"
-"""Annotation: who released or gave a lease, and will tell the next holder what it knew."""
+"""Annotation: who released or gave a lease, and hands its state over to the next holder."""
 
-WANTED = "kpa.dev/wanted-by"
-"""Annotation of a held lease: who asks its holder for it. Knative's electors let it be."""
+WANTED_BY = "kpa.dev/wanted-by"
+"""Annotation of a held lease: the replica that requests it. Knative's electors ignore it."""
 
 _RELEASED_SECONDS = 1
 """Duration that a released lease is left with, as client-go leaves it."""
 
 
 def holder_of(lease: Json | None) -> str:
-    """Return who holds a lease; empty if nobody does."""
+    """Return the holder of a lease; empty if there is none."""
     return str((lease or {}).get("spec", {}).get("holderIdentity") or "")
 
 
@@ -55,7 +55,7 @@ def claimed(lease: Json | None, name: str, identity: str, timing: Timing) -> Jso
 
 
 def given(lease: Json, heir: str, identity: str, timing: Timing) -> Json:
-    """Return a lease of ours as another replica's, or, without an heir, as nobody's."""
+    """Return a lease of ours with another replica as its holder, or with none without an heir."""
     transitions = int(lease["spec"].get("leaseTransitions") or 0)
     changed = {
         "holderIdentity": heir,
@@ -67,16 +67,16 @@ def given(lease: Json, heir: str, identity: str, timing: Timing) -> Json:
     return lease | {"metadata": _noted(lease, {HANDOVER: identity}), "spec": lease["spec"] | changed}
 
 
-def wanted(lease: Json, identity: str) -> Json:
-    """Return a lease of another replica's with the note that we want it."""
-    return lease | {"metadata": _noted(lease, {WANTED: identity})}
+def requested(lease: Json, identity: str) -> Json:
+    """Return a lease of another replica's with the annotation that we request it."""
+    return lease | {"metadata": _noted(lease, {WANTED_BY: identity})}
 
 
 def _noted(lease: Json, notes: dict[str, str] | None = None) -> Json:
     """Return the metadata with these notes and none from before."""
     metadata: Json = lease["metadata"]
     present = metadata.get("annotations") or {}
-    kept = {name: present[name] for name in present if name not in (HANDOVER, WANTED)}
+    kept = {name: present[name] for name in present if name not in (HANDOVER, WANTED_BY)}
     return metadata | {"annotations": kept | (notes or {})}
 
 

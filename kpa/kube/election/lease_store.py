@@ -1,4 +1,4 @@
-"""Where leases are kept: what an elector needs of it, and the API server as one."""
+"""The store of leases: what an elector needs, and the API server as one."""
 
 from typing import Protocol
 
@@ -14,14 +14,14 @@ class LeaseStore(Protocol):
         """Read a lease; raises NotFound."""
 
     async def create(self, lease: Json) -> Json:
-        """Make one that does not exist; raises Conflict if it does."""
+        """Create a lease; raises Conflict if it exists."""
 
     async def replace(self, name: str, lease: Json) -> Json:
-        """Write one that was read; raises Conflict if somebody else did meanwhile."""
+        """Replace a lease that was read; raises Conflict if it has changed meanwhile."""
 
 
 class StoredLeases:
-    """Those of an API server.
+    """Leases of an API server.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ class StoredLeases:
         return await self._client.get(LEASES, self._namespace, name)
 
     async def create(self, lease: Json) -> Json:
-        """Make one."""
+        """Create a lease."""
         return await self._client.create(LEASES, self._namespace, lease)
 
     async def replace(self, name: str, lease: Json) -> Json:
-        """Write one that was read."""
+        """Replace a lease that was read."""
         return await self._client.replace(LEASES, self._namespace, name, lease)

@@ -1,6 +1,6 @@
-"""A Lease as one replica saw it last: whose it is, and from when anybody may take it.
+"""A Lease as one replica observed it: its holder, and the time from which others may take it.
 
-By our own clock, from the moment we saw the last change: clocks of replicas need not agree.
+Times are by our own clock, from the moment we observed the last change: clocks of replicas need not agree.
 
 Source: `kubernetes/client-go tools/leaderelection`.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from kpa.kube.election.lease import HANDOVER, Json, annotation, duration_of, holder_of
 
 
-class SeenLease:
+class ObservedLease:
     """What is known of one lease.
 
     Parameters
@@ -21,7 +21,7 @@ class SeenLease:
     Attributes
     ----------
     lease : dict or None
-        As it was seen last; None if there is none.
+        As it was observed last; None if there is none.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -29,8 +29,8 @@ class SeenLease:
         self._clock = clock
         self._changed_at = float("-inf")
 
-    def see(self, lease: Json | None, at: float) -> None:
-        """Take what a read or a watch says; only what is new moves the time of the last change."""
+    def update(self, lease: Json | None, at: float) -> None:
+        """Take the lease from a read or a watch; only a new spec moves the time of the last change."""
         if self.lease is None or lease is None or lease["spec"] != self.lease["spec"]:
             self.change(lease, at)
 
@@ -40,17 +40,17 @@ class SeenLease:
 
     @property
     def holder(self) -> str:
-        """Who holds the lease; empty if nobody does."""
+        """The holder of the lease; empty if there is none."""
         return holder_of(self.lease)
 
     @property
     def last_holder(self) -> str:
-        """Who holds the lease, or held it last; empty if nobody did."""
+        """The holder of the lease, or its last one; empty if there was none."""
         return self.holder or annotation(self.lease, HANDOVER)
 
     @property
     def free(self) -> bool:
-        """Nobody holds the lease."""
+        """The lease has no holder, or has expired."""
         return not self.holder or self._clock() > self.free_from
 
     @property

@@ -10,7 +10,7 @@ from kpa.kube.objects.kinds import CONFIGMAPS
 from kpa.runtime.outage_logger import OutageLogger
 
 _RETRY = 1.0
-"""Seconds before the API server is asked again."""
+"""Seconds before a retry."""
 
 _log = logging.getLogger(__name__)
 

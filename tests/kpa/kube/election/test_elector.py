@@ -9,7 +9,7 @@ import pytest
 from config.leader_election import Timing
 from kpa.kube.api.errors import Conflict, NotFound, Unreachable
 from kpa.kube.election.elector import Elector
-from kpa.kube.election.lease import WANTED
+from kpa.kube.election.lease import WANTED_BY
 
 TIMING = Timing(lease_duration=60, renew_deadline=40, retry_period=10)
 
@@ -313,8 +313,8 @@ async def test_who_asks_for_a_lease_is_named_on_it_until_it_is_renewed() -> None
     replicas = Replicas(2)
     first, second = replicas.electors
     await first.attempt()
-    await second.ask()
-    assert replicas.store.leases["bucket"]["metadata"]["annotations"] == {WANTED: "pod-1_10.0.0.1"}
+    await second.request()
+    assert replicas.store.leases["bucket"]["metadata"]["annotations"] == {WANTED_BY: "pod-1_10.0.0.1"}
     replicas.now += 10
     await first.attempt()
     assert replicas.store.leases["bucket"]["metadata"]["annotations"] == {}

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpa.kube.election.rebalancing import gives, lender, turns
+from kpa.kube.election.rebalancing import assign, donor, evens_out
 
 fleets = st.dictionaries(st.text("abc", min_size=1, max_size=3), st.integers(0, 12), min_size=1, max_size=6)
 
@@ -15,7 +15,7 @@ def spread(led: dict[str, int]) -> int:
 @given(fleets, st.integers(0, 60))
 def test_free_buckets_make_a_level_fleet_no_less_level(led: dict[str, int], count: int) -> None:
     free = [f"bucket-{number}" for number in range(count)]
-    found = turns(free, led)
+    found = assign(free, led)
     assert list(found) == free
     after = led | {replica: led[replica] + list(found.values()).count(replica) for replica in led}
     assert spread(after) <= max(spread(led), 1)
@@ -28,10 +28,10 @@ def test_a_bucket_keeps_its_turn_when_others_become_free_after_it(
     led: dict[str, int], first: int, more: int
 ) -> None:
     names = [f"bucket-{number}" for number in range(first + more)]
-    before, after = turns(names[:first], led), turns(names, led)
+    before, after = assign(names[:first], led), assign(names, led)
     assert before.items() <= after.items()
     taken = led | {replica: led[replica] + list(before.values()).count(replica) for replica in led}
-    assert turns(names[first:], taken) == {name: after[name] for name in names[first:]}, "taken or not"
+    assert assign(names[first:], taken) == {name: after[name] for name in names[first:]}, "taken or not"
 
 
 @given(fleets, st.data())
@@ -44,11 +44,11 @@ def test_asking_makes_every_fleet_level_in_the_fewest_moves_and_then_nobody_asks
     goals = [share + (number < rest) for number in range(len(led))]
     fewest = sum(max(0, count - goal) for count, goal in zip(most_first, goals, strict=True))
     moves = 0
-    while askers := sorted(replica for replica in led if lender(led, replica) is not None):
+    while askers := sorted(replica for replica in led if donor(led, replica) is not None):
         asker = data.draw(st.sampled_from(askers))
-        giver = lender(led, asker)
+        giver = donor(led, asker)
         assert giver is not None
-        assert gives(led, giver, asker)
+        assert evens_out(led, giver, asker)
         led[giver] -= 1
         led[asker] += 1
         moves += 1
@@ -58,6 +58,6 @@ def test_asking_makes_every_fleet_level_in_the_fewest_moves_and_then_nobody_asks
 
 @given(fleets)
 def test_a_newcomer_asks_the_fullest_or_nobody(led: dict[str, int]) -> None:
-    giver = lender(led, "newcomer")
+    giver = donor(led, "newcomer")
     assert (giver is None) == (max(led.values()) < 2)
     assert giver is None or led[giver] == max(led.values())
