@@ -42,7 +42,7 @@ from metrics.stat_server import StatServer
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 50
-"""Revisions that are taken over in one go: some 20 ms."""
+"""Revisions that are taken over at a time: some 20 ms."""
 
 
 class ServeApp(FleetApp):
@@ -51,14 +51,14 @@ class ServeApp(FleetApp):
     def __init__(self, options: ServeOptions, client: KubeClient) -> None:
         self._leadership: Leadership | None = None
         self._config_map_events = ConfigMapEvents(client, options.namespace, options.pod_name)
-        self._ours: set[str] = set()  # buckets whose revisions we look after
-        self._changes: dict[str, asyncio.Task[None]] = {}  # of who looks after a bucket
+        self._ours: set[str] = set()  # buckets whose revisions we scale
+        self._changes: dict[str, asyncio.Task[None]] = {}  # take-overs and releases by bucket
         super().__init__(options, client)
         self._handover = Handover(
             self._reconciler,
             options.identity,
             self._bucket_of,
-            self._looks_after,
+            self._is_ours,
             options.state_folder,
             options.stat_port,
         )
@@ -84,9 +84,9 @@ class ServeApp(FleetApp):
         )
 
     async def _begin(self) -> None:
-        """Decide once everything is known; activators find us only from then on."""
+        """Decide once the caches have synced; activators find us only from then on."""
         self._leadership = await self._make_leadership()
-        await self._everything_known()
+        await self._wait_synced()
         await self._stat_server.start(self._options.host, self._options.stat_port)
         self._is_ready()
         parts = [
@@ -101,7 +101,7 @@ class ServeApp(FleetApp):
                 group.create_task(part)
 
     async def _before_end(self) -> None:
-        """Keep what a successor will ask for. After a signal from a terminal nobody will."""
+        """Make the last snapshot for a successor; after a signal from a terminal there will be none."""
         await super()._before_end()
         if self._signal == signal.SIGTERM:
             await self._handover.finish(list(self._ours))
@@ -138,7 +138,7 @@ class ServeApp(FleetApp):
             self._handover.pages.refresh,
         )
 
-    # What the parts ask and tell.
+    # Callbacks of the parts.
 
     def _settings_read(self, name: str, config_map: ConfigMap, problems: list[str]) -> None:
         super()._settings_read(name, config_map, problems)
@@ -147,19 +147,19 @@ class ServeApp(FleetApp):
     def _bucket_of(self, key: Key) -> str:
         return "" if self._leadership is None else self._leadership.buckets.owner(key)
 
-    def _looks_after(self, bucket: str) -> bool:
+    def _is_ours(self, bucket: str) -> bool:
         return self._leadership is not None and bucket in self._ours and self._leadership.leads(bucket)
 
     def _owns(self, key: Key) -> bool:
-        return self._looks_after(self._bucket_of(key))
+        return self._is_ours(self._bucket_of(key))
 
     def _held(self, bucket: str, identity: str) -> None:
-        """Take who holds a bucket: stats go there, and from there comes what we may have to know one day."""
+        """Take the holder of a bucket: stats go there, and snapshots come from there."""
         self._forwarder.set_holder(bucket, identity)
         self._handover.follower.set_holder(bucket, identity)
 
     def _led(self, bucket: str, leading: bool) -> None:
-        """Take a bucket over, or leave it."""
+        """Take a bucket over, or give it up."""
         change = self._changes.pop(bucket, None)
         if change is not None:
             change.cancel()
@@ -172,26 +172,26 @@ class ServeApp(FleetApp):
             self._changes[bucket] = asyncio.create_task(self._leave(bucket))
 
     async def _take_over(self, bucket: str) -> None:
-        """Look after other revisions, as far as others know them; stats that waited for that are ours."""
+        """Restore the revisions of a bucket and begin to scale them; stats that waited for it are ours."""
         assert self._leadership is not None
         try:
             await self._handover.inherit(bucket, self._leadership.predecessor(bucket))
         except Exception:
-            log.exception("bucket %s begins anew", bucket)
+            log.exception("bucket %s: no state restored; windows start empty", bucket)
         self._ours.add(bucket)
-        await self._look_at(bucket)
+        await self._touch(bucket)
         self._reconciler.on_stats(self._forwarder.reclaim(bucket))
 
     async def _leave(self, bucket: str) -> None:
-        """Forget revisions that are no longer ours, but keep what we know of them."""
+        """Forget revisions that are no longer ours, but keep their snapshot."""
         try:
             await self._handover.lost(bucket)
         except Exception:
-            log.exception("bucket %s: what we know of it is lost", bucket)
-        await self._look_at(bucket)
+            log.exception("bucket %s: last snapshot failed", bucket)
+        await self._touch(bucket)
 
-    async def _look_at(self, bucket: str) -> None:
-        """Look at the revisions of a bucket: they are ours now, or no longer."""
+    async def _touch(self, bucket: str) -> None:
+        """Reconcile the revisions of a bucket, which are ours now, or no longer."""
         touched, slice = 0, Slice(LENGTH)
         for key in list(self._cluster.podautoscalers):
             if self._bucket_of(key) == bucket:
@@ -209,7 +209,7 @@ class ServeApp(FleetApp):
         return mine or not bucket.startswith(BUCKET_PREFIX)
 
     def _on_stats(self, messages: list[StatMessage]) -> None:
-        """Take stats of our revisions; others go to the replica that looks after them."""
+        """Take stats of our revisions; others go to the replica that leads them."""
         leadership = self._leadership
         if leadership is None:
             return
@@ -217,7 +217,7 @@ class ServeApp(FleetApp):
         ours = []
         for message in messages:
             bucket = leadership.buckets.owner(Key(message.namespace, message.name))
-            if self._looks_after(bucket):
+            if self._is_ours(bucket):
                 ours.append(message)
             else:
                 others.setdefault(bucket, []).append(message)
@@ -244,7 +244,7 @@ def run(
         raise_file_limit()
         use_small_pages()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_look_on(options) if dry_run else _run(options))
+            runner.run(_dry_run(options) if dry_run else _run(options))
     except (ServeError, CredentialsError, KubeError, OSError) as error:
         log.error("%s", error)
         return 2
@@ -262,10 +262,10 @@ async def _run(options: ServeOptions) -> None:
         await client.close()
 
 
-async def _look_on(options: ServeOptions) -> None:
+async def _dry_run(options: ServeOptions) -> None:
     client = ReadOnlyClient.from_environment()
     try:
-        log.info("kpa looks on as %s: nothing is written", options.pod_name)
+        log.info("dry run as %s: nothing is written", options.pod_name)
         await ShadowApp(options, client).run()
     finally:
         await client.close()

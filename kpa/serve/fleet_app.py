@@ -1,4 +1,4 @@
-"""What every autoscaler of a cluster is made of, whether it is in charge or looks on.
+"""The parts that every autoscaler of a cluster has, in charge or in a dry run.
 
 API server ──> KubernetesCluster ── revisions ──> Reconciler <── Collector <── queue-proxies
     └────────> Settings ───── in force ──────────────┘ └── statuses ──> Server :9090
@@ -67,26 +67,26 @@ class FleetApp(ABC):
             self._explain,
             self._reconciler.history,
             heartbeat=self._heartbeat,
-            ready=lambda: None if self._synced else "the cluster's objects are not known yet",
+            ready=lambda: None if self._synced else "the caches of the cluster's objects have not synced yet",
             profile=lambda: self._settings.autoscaler.defaults,
             routes=RouteFeed('{"routes": []}'),
         )
 
     @abstractmethod
     def _make_reconciler(self) -> Reconciler:
-        """Make what decides; settings, cluster, telemetry and heartbeat are there."""
+        """Make the reconciler; settings, cluster, telemetry and heartbeat exist."""
 
     @abstractmethod
     def _owns(self, key: Key) -> bool:
-        """Tell whether a revision is ours to look after."""
+        """Tell whether a revision is ours to scale."""
 
     @abstractmethod
     async def _begin(self) -> None:
-        """Decide, once everything is known, until cancelled."""
+        """Decide, once the caches have synced, until cancelled."""
 
     @abstractmethod
     async def _close(self) -> None:
-        """Close what others than us talk to."""
+        """Close what others connect to."""
 
     def _statuses(self) -> Iterable[RevisionStatus]:
         return self._reconciler.statuses()
@@ -95,7 +95,7 @@ class FleetApp(ABC):
         return self._reconciler.explain(key)
 
     async def run(self) -> None:
-        """Serve until SIGINT or SIGTERM; then what we look after is released at once.
+        """Serve until SIGINT or SIGTERM; then the buckets are released at once.
 
         A second signal ends the process with exit code 1, whatever it waits for.
         """
@@ -119,17 +119,17 @@ class FleetApp(ABC):
             if self._profiles is not None:
                 await self._profiles.cleanup()
 
-    async def _everything_known(self) -> None:
-        """Wait until settings and revisions are those that the cluster has."""
+    async def _wait_synced(self) -> None:
+        """Wait until the caches of settings and revisions have synced."""
         await self._settings.informer.synced.wait()
         await self._cluster.wait_synced()
 
     def _is_ready(self) -> None:
         settle_memory()
         self._synced = True
-        _log.info("%d PodAutoscalers are known", len(self._cluster.podautoscalers))
+        _log.info("caches synced: %d PodAutoscalers", len(self._cluster.podautoscalers))
 
-    # What the parts ask and tell.
+    # Callbacks of the parts.
 
     def _resolve(self, pa: PodAutoscaler) -> RevisionSettings:
         settings = self._settings
@@ -161,7 +161,7 @@ class FleetApp(ABC):
     # The end.
 
     async def _before_end(self) -> None:
-        """Do what is to be done while everything still runs."""
+        """Prepare the end while everything still runs."""
         if self._signal:
             _log.info("asked to end by %s", signal.Signals(self._signal).name)
 

@@ -1,7 +1,7 @@
 """`kpa serve --dry-run`: everything but the writes, beside the autoscaler in charge.
 
-It has no lease and no address that activators know, and a client that cannot write. Every revision is its
-own, and pods are asked for all their load. Probes of activators are left out: they are taken to answer.
+It has no lease and no address that activators know, and a client that cannot write. It owns every
+revision, and scrapes pods for all their load. It does not probe activators: they are taken to answer.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from metrics.key import Key
 
 
 class ShadowApp(FleetApp):
-    """The autoscaler that looks on."""
+    """The autoscaler of a dry run."""
 
     in_charge = False
 
@@ -50,11 +50,11 @@ class ShadowApp(FleetApp):
         return replace(explanation, status=status)
 
     async def _begin(self) -> None:
-        await self._everything_known()
+        await self._wait_synced()
         self._is_ready()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reconciler.collector.run())
             group.create_task(self._reconciler.run())
 
     async def _close(self) -> None:
-        """Nobody talks to us."""
+        """There is nothing that others connect to."""

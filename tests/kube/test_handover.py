@@ -204,7 +204,7 @@ async def test_a_leader_that_ends_tells_its_successor_what_it_knows(
     print(f"taken over after {time.monotonic() - began:.2f} s")
     await remembers(follower, played)
     assert await ending < 9.0, "it would wait 10 s for somebody who does not come"
-    assert "all is handed over" in leader.log.read_text()
+    assert "all buckets handed over" in leader.log.read_text()
     assert [count for _, count in played.revision.replicas_seen] == [6]
 
 
@@ -251,7 +251,7 @@ async def test_a_damaged_file_is_no_reason_not_to_start(
 ) -> None:
     await asyncio.to_thread((tmp_path / "snapshot").write_bytes, b"kpa\x01\0\0\1\0 and then nothing")
     serving = await autoscaler.start(environment={"KPA_STATE_DIR": str(tmp_path)})
-    await serving.logs("what was handed over is of no use: snapshot was cut off")
+    await serving.logs("cannot use a snapshot: snapshot was cut off")
     revision = await knative.create("hello-00001", annotations={"min-scale": "2"})
     await knative.until(lambda: revision.replicas == 2, "it works")
 

@@ -131,7 +131,7 @@ class Elector:
                 async with asyncio.timeout(self._left() if self._leading else self._timing.renew_deadline):
                     held = await self._take_or_renew()
             except (KubeError, TimeoutError) as error:
-                self._outage.failed(str(error) or "no answer in time")
+                self._outage.failed(str(error) or "request timed out")
                 held, reached = self._leading and self._left() > 0, False
             else:
                 self._outage.succeeded()

@@ -1,1 +1,1 @@
-"""Stats that arrive at a replica that does not lead their revision, on their way to the one that does."""
+"""Forwards stats that arrive at one replica to the leader of their revision."""

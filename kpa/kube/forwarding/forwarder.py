@@ -1,13 +1,13 @@
-"""The way of stats that came to the wrong replica: to the one that holds their bucket.
+"""Forwards stats that came to the wrong replica to the one that holds their bucket.
 
     stat server ──> forward(bucket, stats) ──> outbox ─┬─ holder known: its connection takes from all
                                                outbox ─┘  outboxes of its buckets, one frame at a time
-                                               outbox ─── no holder: stats wait, and grow old
+                                               outbox ─── no holder: stats wait, and expire
 
 A bucket has an outbox, a holder has a connection with a task of its own, and neither waits for another: a
 peer that is dead, or that reads slowly, delays its own buckets only. What waits follows the bucket to its
 next holder. Knative's forwarder has one queue and one worker for all, dials for up to a second in it, and
-never gives up on a stat.
+never drops a stat.
 
 Source: `knative/serving pkg/autoscaler/statforwarder`.
 """
@@ -68,9 +68,9 @@ class Forwarder:
         self._tasks: dict[Peer, asyncio.Task[None]] = {}
 
     def set_holder(self, bucket: str, identity: str) -> None:
-        """Take what the Lease of a bucket says; what waits for the bucket goes to its new holder.
+        """Take the holder of a bucket from its Lease; stats that wait for the bucket go to it.
 
-        Without a holder stats wait, and so they do if we are the holder: until `reclaim`. Who has our address
+        Without a holder stats wait, and also if we are the holder: until `reclaim`. A holder with our address
         counts as us: a lease may outlive the pod that had the address before.
 
         Parameters
@@ -81,7 +81,7 @@ class Forwarder:
         """
         ip = _ip_of(identity)
         if identity and ip is None:
-            _log.warning("bucket %s: its holder %r is not <POD_NAME>_<POD_IP>", bucket, identity)
+            _log.warning("bucket %s: holder %r is not <POD_NAME>_<POD_IP>", bucket, identity)
         if ip is None or ip == self._ip:
             self._leave(bucket)
         elif bucket not in self._holders or self._holders[bucket].identity != identity:
@@ -89,10 +89,10 @@ class Forwarder:
             self._join(bucket, identity, ip)
 
     def forward(self, bucket: str, messages: list[StatMessage]) -> None:
-        """Have stats sent to the holder of their bucket, in order; never waits.
+        """Queue stats for the holder of their bucket, in order; never waits.
 
         Those with a timestamp that is too old are dropped: two replicas that take each other for the holder
-        would send them to and fro.
+        would send them back and forth.
         """
         oldest = self._clock() - FRESH
         fresh = [message for message in messages if message.stat.timestamp >= oldest]
@@ -102,7 +102,7 @@ class Forwarder:
             self._holders[bucket].wake.set()
 
     def reclaim(self, bucket: str) -> list[StatMessage]:
-        """Take back what waits for a bucket, which is ours now."""
+        """Take back the stats that wait for a bucket, which is ours now."""
         return decode_messages(self._outbox(bucket).take().data)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Stats on their way to another replica, in their wire form, no older and no more than is worth sending."""
+"""Stats queued for another replica, in their wire form, limited by age and size."""
 
 import asyncio
 from collections import Counter, deque
@@ -8,7 +8,7 @@ from metrics.stat import StatMessage, encode_messages
 
 FRESH = 15.0
 """Seconds that a stat is worth sending. Its timestamp keeps it in its own second, so that a late one does no
-harm: the limit is on what a holder that is away costs. Knative's aim is 30 tries, 0.5 s apart."""
+harm: the limit bounds the cost of a holder that cannot be reached. Knative's aim is 30 tries, 0.5 s apart."""
 
 _MOST = 4 * 2**20
 """Bytes in an outbox: about 40,000 stats, 15 s of 2,500 revisions."""

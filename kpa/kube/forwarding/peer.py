@@ -27,8 +27,8 @@ _MOST_OF_A_BUCKET = 2**16
 
 _PACE = 0.01
 """Seconds between two frames. The first goes at once, as a revision at zero may wait for it. The pause
-gathers the reports of many activators, and slows what two replicas send to and fro while each takes the other
-for the holder.
+gathers the reports of many activators, and slows what two replicas send back and forth while each takes the
+other for the holder.
 """
 
 _SILENCE = 10.0
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 class Peer:
-    """Another replica, and what waits for it.
+    """Another replica, and the stats queued for it.
 
     Parameters
     ----------
@@ -97,13 +97,13 @@ class Peer:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     return await session.ws_connect(url, heartbeat=_SILENCE * 2 / 3, timeout=_FAREWELL)
             except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
-                reasons.append(f"{url}: {error or 'no answer in time'}")
+                reasons.append(f"{url}: {error or 'request timed out'}")
         self._outage.failed("; ".join(reasons))
         return None
 
     async def _serve(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
         """Send until the connection ends; a write alone may never end."""
-        _log.info("stats are forwarded to replica %s", self.identity)
+        _log.info("replica %s: connected; forwarding stats", self.identity)
         _give_up_unread(websocket)
         self._outage.succeeded()
         tasks = [asyncio.create_task(self._send(websocket)), asyncio.create_task(_until_closed(websocket))]
@@ -137,13 +137,13 @@ class Peer:
 
 
 async def _until_closed(websocket: aiohttp.ClientWebSocketResponse) -> None:
-    """Wait until the peer goes; it says nothing else."""
+    """Wait until the peer closes the connection; it sends nothing else."""
     async for _ in websocket:
         pass
 
 
 def _give_up_unread(websocket: aiohttp.ClientWebSocketResponse) -> None:
-    """Have the system drop what the peer does not take, also after we closed the connection."""
+    """Let the system drop what the peer does not read, also after we closed the connection."""
     connection = websocket.get_extra_info("socket")
     if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):  # absent outside Linux
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_SILENCE * 1000))

@@ -1,1 +1,1 @@
-"""What a leader knows of its revisions, passed on to the one that leads next, over HTTP and by a file."""
+"""Hand-over of the state of revisions to the next leader, over HTTP and by a file."""

@@ -1,7 +1,7 @@
-"""What other replicas know of the buckets that they lead, kept so that we can go on from there.
+"""Follows the holders of buckets: keeps their last snapshots, from which we go on if a bucket becomes ours.
 
-A holder is asked every few seconds, for all its buckets at once. One that is away, or has nothing to tell
-(Knative's autoscaler answers 400), is asked ever more rarely, and that is said once.
+A holder gets a request every few seconds, for all its buckets at once. One that cannot be reached, or has no
+snapshots (Knative's autoscaler answers 400), gets requests less and less often, and that is logged once.
 """
 
 import asyncio
@@ -19,25 +19,26 @@ from kpa.runtime.backoff import backoff
 from kpa.runtime.outage_logger import OutageLogger
 
 _AT_ONCE = 64
-"""Buckets in a question: their names must fit into a line."""
+"""Buckets in a request: their names must fit into a line."""
 
 _SHARE = 20
-"""A snapshot that took long is asked for again after so many times that: it costs its holder a twentieth."""
+"""A slow snapshot is requested again after so many times its duration: it costs its holder a twentieth of a
+core."""
 
 _LONGEST_PAUSE = 60.0
-"""Seconds; what has nothing to tell now may be replaced by what has."""
+"""Seconds; a replica without snapshots may be replaced by one that has some."""
 
 _CONNECT, _WHOLE = 0.5, 10.0
-"""Seconds for a connection and for all of an answer."""
+"""Seconds for a connection and for a whole response."""
 
 _MOST = 2**27
-"""Bytes of an answer: some 90,000 busy revisions."""
+"""Bytes of a response: some 90,000 busy revisions."""
 
 _log = logging.getLogger(__name__)
 
 
 class Follower:
-    """Asks the holders of buckets for snapshots.
+    """Requests snapshots from the holders of buckets.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class Follower:
     port : int
         Of all replicas.
     pace : Pace, optional
-        How often a holder is asked.
+        How often requests are sent.
     """
 
     def __init__(self, identity: str, port: int = PORT, pace: Pace | None = None) -> None:
@@ -61,45 +62,45 @@ class Follower:
         self._kept: dict[str, bytes] = {}  # by bucket
 
     def set_holder(self, bucket: str, identity: str) -> None:
-        """Take what the Lease of a bucket says; when it is released, or ours, the last word is kept."""
+        """Take the holder of a bucket from its Lease; without one, or if it is us, the snapshot stays."""
         if identity == self._followed.get(bucket):
             return
         self._stop(bucket)
         if identity and identity != self._identity:
             self._followed[bucket] = identity
-            self._cancel(identity)  # the new one is asked for at once
+            self._cancel(identity)  # the new bucket is requested at once
             self._tasks[identity] = asyncio.create_task(self._follow(identity))
 
     async def last_word(self, bucket: str, predecessor: str, seconds: float) -> list[bytes]:
-        """Return what is known of a bucket that becomes ours, its last holder asked once more.
+        """Return the snapshots of a bucket that becomes ours, with a last one from its holder.
 
         Parameters
         ----------
         bucket : str
         predecessor : str
-            Who held it; empty if nobody did.
+            Its last holder; empty if there was none.
         seconds : float
-            That an answer may take.
+            Limit for the request.
         """
         under_way = self._under_way.get(self._followed.get(bucket, predecessor))
         self._stop(bucket)
-        told = None
+        last = None
         try:
             async with asyncio.timeout(seconds):
-                if under_way is not None:  # what it says may be counted as told: nobody would repeat it
+                if under_way is not None:  # its snapshot may count as fetched, and would not be sent again
                     await asyncio.shield(under_way)
                 if predecessor and predecessor != self._identity:
-                    told = (await self._fetch(predecessor, [bucket])).get(bucket)
+                    last = (await self._fetch(predecessor, [bucket])).get(bucket)
         except TimeoutError:
-            _log.info("replica %s told us nothing in %g s", predecessor, seconds)
-        return [data for data in (self._kept.pop(bucket, None), told) if data is not None]
+            _log.info("replica %s: hand-over request timed out after %g s", predecessor, seconds)
+        return [data for data in (self._kept.pop(bucket, None), last) if data is not None]
 
     def keep(self, bucket: str, data: bytes) -> None:
-        """Keep what we ourselves knew of a bucket, unless its holder has told more by now."""
+        """Keep our own snapshot of a bucket, unless there is one of its next holder by now."""
         self._kept.setdefault(bucket, data)
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Stop all requests."""
         tasks = [*self._tasks.values(), *self._under_way.values()]
         for task in tasks:
             task.cancel()
@@ -108,7 +109,7 @@ class Follower:
             await self._session.close()
 
     def _stop(self, bucket: str) -> None:
-        """Follow a bucket no more, and its holder if that was its last one."""
+        """Stop following a bucket, and its holder if that was its last one."""
         identity = self._followed.pop(bucket, None)
         if identity is not None and identity not in self._followed.values():
             self._cancel(identity)
@@ -125,8 +126,8 @@ class Follower:
             if identity in self._under_way:
                 await asyncio.shield(self._under_way[identity])
             began = loop.time()
-            asking = self._under_way[identity] = asyncio.create_task(self._ask(identity))
-            if await asyncio.shield(asking):
+            request = self._under_way[identity] = asyncio.create_task(self._request(identity))
+            if await asyncio.shield(request):
                 pace, failures = max(self._pace.every, _SHARE * (loop.time() - began)), 0
             elif self._outage(identity).lasts:
                 failures += 1
@@ -135,22 +136,22 @@ class Follower:
             pause = backoff(failures, first=pace, factor=2.0, longest=_LONGEST_PAUSE, jitter=0.0)
             await asyncio.sleep(pause * random.uniform(0.9, 1.1))
 
-    async def _ask(self, identity: str) -> bool:
-        """Keep what a holder tells of its buckets; says whether it told anything."""
+    async def _request(self, identity: str) -> bool:
+        """Keep the snapshots that a holder has of its buckets; tells whether there were any."""
         buckets = [bucket for bucket, holder in self._followed.items() if holder == identity]
-        told: dict[str, bytes] = {}
+        found: dict[str, bytes] = {}
         try:
             for start in range(0, len(buckets), _AT_ONCE):
-                told |= await self._fetch(identity, buckets[start : start + _AT_ONCE])
+                found |= await self._fetch(identity, buckets[start : start + _AT_ONCE])
         finally:
             del self._under_way[identity]
-        for bucket, data in told.items():
+        for bucket, data in found.items():
             if self._followed.get(bucket, identity) == identity:
                 self._kept[bucket] = data
-        return bool(told)
+        return bool(found)
 
     async def _fetch(self, identity: str, buckets: Sequence[str]) -> dict[str, bytes]:
-        """Ask a replica for some buckets, and return snapshots of those that it has something to tell of."""
+        """Request the snapshots of some buckets from a replica, and return those that it has."""
         try:
             host = url_host(address_in(identity))
             if self._session is None:
@@ -158,19 +159,19 @@ class Follower:
                 self._session = aiohttp.ClientSession(timeout=timeout)
             url = f"http://{host}:{self._port}{PATH}"
             params = [("bucket", bucket) for bucket in buckets]
-            async with self._session.get(url, params=params) as answer:
-                if answer.status == 200 and answer.content_type == CONTENT_TYPE:
-                    if (answer.content_length or 0) > _MOST:
-                        raise ValueError(f"{answer.content_length} bytes are too many")
-                    told = _parted(await answer.read(), answer.headers.get(LENGTHS), buckets)
+            async with self._session.get(url, params=params) as response:
+                if response.status == 200 and response.content_type == CONTENT_TYPE:
+                    if (response.content_length or 0) > _MOST:
+                        raise ValueError(f"{response.content_length} bytes are too many")
+                    found = _parted(await response.read(), response.headers.get(LENGTHS), buckets)
                     self._outage(identity).succeeded()
-                    return told
-                if answer.status == 404:  # one of us, which is about to take over itself
+                    return found
+                if response.status == 404:  # one of us, which is about to take over itself
                     self._outage(identity).succeeded()
                     return {}
-                reason = f"HTTP status {answer.status}"
+                reason = f"HTTP status {response.status}"
         except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
-            reason = str(error) or "no answer in time"
+            reason = str(error) or "request timed out"
         self._outage(identity).failed(reason)
         return {}
 
@@ -188,10 +189,10 @@ class Follower:
 
 
 def _parted(data: bytes, lengths: str | None, buckets: Sequence[str]) -> dict[str, bytes]:
-    """Return what an answer says of each bucket, but for those of which it says nothing."""
+    """Return the part of each bucket in a response, without the empty ones."""
     sizes = [len(data)] if lengths is None else [int(length) for length in lengths.split(",")]
     if len(sizes) != len(buckets) or min(sizes) < 0 or sum(sizes) != len(data):
-        raise ValueError(f"{len(data)} bytes are not those of {len(buckets)} buckets: {lengths}")
+        raise ValueError(f"{len(data)} bytes do not fit {len(buckets)} buckets: {lengths}")
     ends = list(accumulate(sizes))
     parts = (data[end - size : end] for size, end in zip(sizes, ends, strict=True))
     return {bucket: part for bucket, part in zip(buckets, parts, strict=True) if part}

@@ -1,18 +1,18 @@
-"""From one replica to the next without amnesia.
+"""Hands the state of revisions over from one replica to the next.
 
     leader                                            standby
-      HandoverPages ── GET /handover, now and then ───> Follower ── keeps the last snapshot of each bucket
+      HandoverPages ── GET /handover, periodically ───> Follower ── keeps the last snapshot of each bucket
       StateFile <── every 10 s                            │
         │                                                 │ becomes leader
-        │ its container starts again                      │ asks the last holder once more
+        │ its container restarts                      │ requests it from the last holder
         └──────────────────> Handover.inherit <───────────┘
                                  │ newest of each revision
                                  v
-                         Resumption.offer: windows, panic, delays, where it is on its way
+                         Resumption.offer: windows, panic, delays, lifecycle
 
 A leader that ends makes a last snapshot, releases its leases, and waits for a while until its successor has
-fetched it; the Lease says whom to ask, for one that starts only then. One that loses a lease, as in an outage
-of the API server, keeps its last snapshot: it may well be the next leader itself.
+fetched it; the Lease names the last holder, for a successor that starts only then. A leader that loses a
+lease, as in an outage of the API server, keeps its last snapshot: it may be the next leader itself.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ from metrics.key import Key
 from scaler.engine.snapshot_record import Saved
 from scaler.snapshot import snapshot
 
-_ASK = 1.0
-"""Seconds that the last holder gets to answer; its successor waits with its first decision."""
+_REQUEST = 1.0
+"""Seconds for the request to the last holder; its successor waits with its first decision."""
 
 _WRITE_EVERY = 10.0
 
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class Handover:
-    """Gets and gives what is known of revisions when buckets change hands.
+    """Gets and gives the state of revisions when buckets change hands.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Handover:
     Attributes
     ----------
     pace : Pace
-        How often followers ask; it should follow the duration of leases.
+        How often followers send requests; it has to follow the duration of leases.
     """
 
     def __init__(
@@ -88,42 +88,42 @@ class Handover:
             await self._file.keep(self.pages.everything, _WRITE_EVERY)
 
     async def inherit(self, bucket: str, predecessor: str) -> None:
-        """Let revisions of a bucket that becomes ours go on from where others left them."""
-        sources = await self.follower.last_word(bucket, predecessor, _ASK)
+        """Restore the revisions of a bucket that becomes ours from the snapshots of others."""
+        sources = await self.follower.last_word(bucket, predecessor, _REQUEST)
         if self._file is not None and (stored := await self._file.read()) is not None:
             sources.append(stored)
         for source in sources:
             try:
                 saved = await asyncio.to_thread(snapshot.read, source)
             except ValueError as error:
-                _log.warning("bucket %s: what was handed over is of no use: %s", bucket, error)
+                _log.warning("bucket %s: cannot use a snapshot: %s", bucket, error)
                 continue
             self._reconciler.resumption.offer(saved)
             _log.info("bucket %s: %s", bucket, _summary(saved, len(source)))
 
     async def lost(self, bucket: str) -> None:
-        """Keep what we know of a bucket that was ours: it may be so again before it is another's."""
+        """Keep the state of a bucket that was ours: it may become ours again before another takes it."""
         self.follower.keep(bucket, await self.pages.lost(bucket))
 
     async def finish(self, buckets: Iterable[str]) -> None:
-        """Make the last snapshot, while the buckets are ours still."""
+        """Make the last snapshot, while the buckets are still ours."""
         try:
             async with asyncio.timeout(_FINISH):
                 await self.pages.finish(buckets)
                 if self._file is not None and (data := await self.pages.everything()):
                     await self._file.write(data)
         except TimeoutError:
-            _log.warning("the last snapshot took more than %g s: it is incomplete", _FINISH)
+            _log.warning("last snapshot timed out after %g s; it is incomplete", _FINISH)
 
     async def linger(self) -> None:
-        """Wait for the successor, if there is anything to be told."""
+        """Wait for the successor, if there is a snapshot to fetch."""
         await self.pages.fetched(_LINGER)
 
     async def close(self) -> None:
-        """Follow nobody any more."""
+        """Stop following."""
         await self.follower.close()
 
 
 def _summary(saved: dict[str, Saved], size: int) -> str:
     newest = max((one.time for one in saved.values()), default=0.0)
-    return f"{len(saved)} revisions are known, as of {newest:.1f}, from {size} bytes"
+    return f"restored {len(saved)} revisions as of {newest:.1f} from {size} bytes"

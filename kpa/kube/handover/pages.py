@@ -1,11 +1,11 @@
-"""What we know of our revisions, as the next replica asks for it: GET /handover?bucket=NAME&bucket=NAME...
+"""Serves snapshots of our revisions: GET /handover?bucket=NAME&bucket=NAME...
 
-On the port of stats, for whoever has to ask can reach it: stats are forwarded there, whatever network
-policies say, and the port is the same for all. Knative's autoscaler answers 400 to a plain GET there.
+On the port of stats, which every replica can reach: stats are forwarded there, whatever network policies
+say, and the port is the same for all. Knative's autoscaler answers 400 to a plain GET there.
 
     200  snapshots (`scaler.snapshot.snapshot`) of buckets that we lead, or that we have just released, one
          after the other; the header `Kpa-Lengths` gives the bytes of each one requested, 0 for others
-    404  we know nothing of any of them
+    404  we have no snapshot of any of them
 """
 
 import asyncio
@@ -27,13 +27,13 @@ LENGTHS = "Kpa-Lengths"
 
 _SHARE, _OLDEST = 20, 30.0
 """Where snapshots of all buckets take long, each is given for so many times that, at most so many seconds:
-they cost a twentieth of a core, however many replicas ask."""
+they cost a twentieth of a core, however many replicas send requests."""
 
 _JUST_NOW = 1.0
 """Seconds for which a snapshot is as good as the last one: it is made before a bucket is given away."""
 
 _RELEASED = 60.0
-"""Seconds after which a bucket that we released is no longer ours to tell of."""
+"""Seconds after which a bucket that we released is no longer served."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class _Taken(NamedTuple):
 
 
 class HandoverPages:
-    """Answers those who ask for snapshots.
+    """Answers requests for snapshots.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class HandoverPages:
     leads : callable (str) -> bool
         Whether a bucket is ours.
     pace : Pace
-        How often others ask; one snapshot is made for all of them.
+        How often requests come; one snapshot is made for all of them.
     """
 
     def __init__(
@@ -80,23 +80,23 @@ class HandoverPages:
         parts = [await self.snapshot(bucket) for bucket in buckets]
         if all(part is None for part in parts):
             return web.Response(status=404, text=f"{', '.join(buckets) or 'no bucket'} is not ours\n")
-        told = [part or b"" for part in parts]
-        headers = {LENGTHS: ",".join(str(len(part)) for part in told)}
-        response = web.Response(body=b"".join(told), content_type=CONTENT_TYPE, headers=headers)
+        bodies = [part or b"" for part in parts]
+        headers = {LENGTHS: ",".join(str(len(part)) for part in bodies)}
+        response = web.Response(body=b"".join(bodies), content_type=CONTENT_TYPE, headers=headers)
         last = [bucket for bucket in buckets if self._final.pop(bucket, None) is not None]
         if last and not self._final:
-            _log.info("all is handed over")
-            asyncio.get_running_loop().call_later(0.1, self._fetched.set)  # after the answer is written
+            _log.info("all buckets handed over")
+            asyncio.get_running_loop().call_later(0.1, self._fetched.set)  # after the response is written
         return response
 
     async def snapshot(self, bucket: str, oldest: float | None = None) -> bytes | None:
-        """Return what we know of a bucket; None if nobody should ask us.
+        """Return a snapshot of a bucket; None if it is not ours.
 
         Parameters
         ----------
         bucket : str
         oldest : float, optional
-            Seconds that it may be old; without, what others are content with.
+            Seconds that it may be old; by default as for followers.
         """
         if bucket in self._final:
             return self._final[bucket]
@@ -111,7 +111,7 @@ class HandoverPages:
         return known.data if known is not None and age < _RELEASED else None
 
     async def lost(self, bucket: str) -> bytes:
-        """Return what we know of a bucket that has just been lost; its next holder is told the same."""
+        """Return a snapshot of a bucket that has just been lost; its next holder gets the same."""
         async with self._lock:
             known = self._taken.get(bucket)
             if known is None or time.monotonic() - known.at > _JUST_NOW:
@@ -136,31 +136,31 @@ class HandoverPages:
         return await self.snapshot(bucket, oldest=0.0)
 
     async def everything(self) -> bytes:
-        """Return what we know of all our revisions now; who follows a bucket is given the same."""
+        """Return a snapshot of all our revisions now; followers of a bucket get the same."""
         followed = {bucket for bucket in self._taken if self._leads(bucket)}
         parts = [await self.refresh(bucket) or b"" for bucket in followed]
         rest = [key for key in self._reconciler.revisions() if self._owner(key) not in followed]
         return b"".join([*parts, await take(self._reconciler, rest)])
 
     async def finish(self, buckets: Iterable[str]) -> None:
-        """Keep what we know of our buckets now, to be told after they are released."""
+        """Keep a snapshot of our buckets, to be served after they are released."""
         began = time.monotonic()
         for bucket in buckets:
             if self._leads(bucket) and (data := await self.refresh(bucket)):
                 self._final[bucket] = data
         size = sum(map(len, self._final.values()))
         if size:
-            _log.info("%d bytes to hand over, made in %.2f s", size, time.monotonic() - began)
+            _log.info("last snapshot of %d bytes made in %.2f s", size, time.monotonic() - began)
 
     async def fetched(self, seconds: float) -> None:
-        """Wait until each bucket that was kept was asked for, at most so many seconds."""
+        """Wait until each bucket that was kept has been fetched, up to a limit in seconds."""
         if not self._final:
             return
         try:
             async with asyncio.timeout(seconds):
                 await self._fetched.wait()
         except TimeoutError:
-            _log.info("nobody came within %g s to take over", seconds)
+            _log.info("no successor within %g s", seconds)
 
 
 async def take(reconciler: Reconciler, keys: list[Key]) -> bytes:

@@ -1,4 +1,4 @@
-"""What we know of our revisions in a file: for a container that is killed and starts again in its pod."""
+"""The state of our revisions in a file, for a container that restarts in its pod."""
 
 import asyncio
 import logging
@@ -27,13 +27,13 @@ class StateFile:
         self._outage = OutageLogger(_log, str(self._path), "cannot be written", "written again")
 
     async def read(self) -> bytes | None:
-        """Return what was written last; None if nothing was."""
+        """Return what was written last; None if there is no file."""
         try:
             return await asyncio.to_thread(self._path.read_bytes)
         except FileNotFoundError:
             return None
         except OSError as error:
-            _log.warning("%s cannot be read: %s", self._path, error)
+            _log.warning("%s: cannot read the stored state: %s", self._path, error)
             return None
 
     async def write(self, data: bytes) -> None:
@@ -45,7 +45,7 @@ class StateFile:
             self._outage.failed(error)
 
     async def keep(self, take: Callable[[], Awaitable[bytes]], seconds: float) -> None:
-        """Write every so many seconds what `take` gives, if that is anything, until cancelled."""
+        """Write what `take` returns, unless empty, at this interval until cancelled."""
         while True:
             await asyncio.sleep(seconds)
             if data := await take():

@@ -1,6 +1,6 @@
-"""Whether activators answer for a revision: asked before its last pod goes, so that no request gets lost.
+"""Probes whether activators answer for a revision, before its last pod goes, so that no request is lost.
 
-The question is asked beside the loop, with a deadline: an activator that hangs delays nobody.
+A probe runs in a task of its own, with a deadline: an activator that hangs delays nothing else.
 
 Source: `knative/serving pkg/reconciler/autoscaling/kpa/scaler.go`; there one pass waits for the answer.
 """
@@ -19,10 +19,10 @@ from metrics.key import Key
 _log = logging.getLogger(__name__)
 
 _DEADLINE = 2.0
-"""Seconds for one answer."""
+"""Seconds for one probe."""
 
 _TRUE_FOR = 5.0
-"""Seconds for which an answer counts; the revision is looked at again at once when it comes."""
+"""Seconds for which an answer counts; the revision is reconciled at once when it comes."""
 
 _PORTS = {"http1": 80, "h2c": 81}
 _BODY = b"activator"
@@ -30,7 +30,7 @@ _HEADERS = {"User-Agent": "Knative-Autoscaling-Probe", "K-Network-Probe": "activ
 
 
 class ActivatorProbes:
-    """Asks activators, at most one question a revision at a time.
+    """Probes activators, at most one probe a revision at a time.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class ActivatorProbes:
     domain : str
         Suffix of the cluster's names, such as `cluster.local`.
     answered : callable (key)
-        Told when an answer has come.
+        Called when a probe has succeeded.
     clock : callable
         Seconds that only go forward.
     """
@@ -56,35 +56,35 @@ class ActivatorProbes:
         self._answered = answered
         self._clock = clock
         self._good: dict[Key, float] = {}
-        self._asking: dict[Key, asyncio.Task[None]] = {}
+        self._probing: dict[Key, asyncio.Task[None]] = {}
         self._session: aiohttp.ClientSession | None = None
 
     def answer(self, key: Key) -> bool:
-        """Tell whether an activator has just answered for a revision; an inactive one has one asked."""
+        """Tell whether an activator has just answered for a revision; if not, probe one if it is inactive."""
         good_at = self._good.pop(key, None)
         if good_at is not None and self._clock() - good_at <= _TRUE_FOR:
             return True
         pa = self._podautoscalers.get(key)
-        if pa is not None and key not in self._asking and _is_inactive(pa):
-            self._asking[key] = asyncio.create_task(self._ask(pa))
+        if pa is not None and key not in self._probing and _is_inactive(pa):
+            self._probing[key] = asyncio.create_task(self._probe(pa))
         return False
 
     async def close(self) -> None:
-        """Ask no more."""
-        for task in self._asking.values():
+        """Cancel all probes."""
+        for task in self._probing.values():
             task.cancel()
-        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+        await asyncio.gather(*self._probing.values(), return_exceptions=True)
         if self._session is not None:
             await self._session.close()
 
-    async def _ask(self, pa: PodAutoscaler) -> None:
+    async def _probe(self, pa: PodAutoscaler) -> None:
         try:
             if await self._is_activator(pa) and pa.key in self._podautoscalers:
                 self._good[pa.key] = self._clock()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            _log.info("%s: no activator answers: %s", pa.key, error or "no answer in time")
+            _log.info("%s: activator probe failed: %s", pa.key, error or "probe timed out")
         finally:
-            del self._asking[pa.key]
+            del self._probing[pa.key]
         if pa.key in self._good:
             self._answered(pa.key)
 

@@ -1,4 +1,4 @@
-"""Kubernetes as a place where pods run: what its objects say becomes revisions, outcomes become writes.
+"""Kubernetes as a cluster of revisions: its objects become revisions, outcomes become writes.
 
 informers ──> caches ──> revisions ──> listener (the reconciler)
 └──────> RevisionReconciler <── carry_out
@@ -54,13 +54,13 @@ class KubernetesCluster:
     instance : str
         Our pod's name.
     settings : callable (PodAutoscaler) -> RevisionSettings
-        The settings in force for a revision that the reconciler does not know yet.
+        The settings in force for a revision without a decision yet.
     owns : callable (key) -> bool
-        Tells whether a revision is ours to look after.
+        Tells whether a revision is ours to scale.
     clock : callable
         Unix time in seconds.
     in_charge : bool
-        Outcomes are carried out; else we look on.
+        Outcomes are carried out; in a dry run nothing is written.
     """
 
     def __init__(
@@ -107,16 +107,16 @@ class KubernetesCluster:
 
     @property
     def serverlessservices(self) -> Mapping[Key, ServerlessService]:
-        """Which services a revision has, and where its requests go."""
+        """The services of a revision, and the way of its requests."""
         return self._skses.cache
 
     @property
     def metrics(self) -> Mapping[Key, Metric]:
-        """What is said to be collected."""
+        """The Metrics of revisions."""
         return self._metrics.cache
 
     def scale_target(self, pa: PodAutoscaler) -> ScaleTarget | None:
-        """Return what has the replicas of a revision, if it is known; kinds are watched from then on."""
+        """Return the scale target of a revision, if it is known; its kind is watched from then on."""
         resource = resource_of(pa.scale_target.api_version, pa.scale_target.kind)
         target = self._follow(resource).cache.get(Key(pa.key.namespace, pa.scale_target.name))
         return target
@@ -126,10 +126,10 @@ class KubernetesCluster:
         return count_pods(self._pods_of.of(pa)).ready
 
     def learn(self, resource: Resource, written: dict[str, Any]) -> None:
-        """Take what the API server answered a write with; the watches tell of it later."""
+        """Put the API server's answer to a write into the cache, before the watch delivers it."""
         self._informers[resource].learn(written)
 
-    # What goes on.
+    # Life cycle.
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
@@ -141,28 +141,28 @@ class KubernetesCluster:
                 self._group = group
         finally:
             self._group = None
-            self._due.clear()  # nobody listens any more
+            self._due.clear()  # no more listeners
             await self._queue.close()
 
     async def wait_synced(self) -> None:
-        """Wait until all caches hold what the cluster had when we began."""
+        """Wait until all caches have synced."""
         followed = (self._pas, self._skses, self._metrics, self._pods, self._follow(DEPLOYMENTS))
         for informer in followed:
             await informer.synced.wait()
 
     def watch(self, listener: Listener) -> None:
-        """Tell `listener` of all revisions that exist now, then of every change of one."""
+        """Call `listener` with all revisions that exist now, then with every change of one."""
         self._listeners.append(listener)
         for key, revision in self._reported.items():
             listener(key, revision)
 
     def carry_out(self, key: Key, outcome: cluster.Outcome) -> None:
-        """Write what an outcome asks for and what is not so yet."""
+        """Write what an outcome asks for, where the cluster differs."""
         if key in self._reported and self._owns(key):
             self._submit(key, outcome)
 
     def touch_all(self) -> None:
-        """Look at all revisions again: ownership or settings have changed."""
+        """Reconcile all revisions: ownership or settings have changed."""
         for key in [*self._pas.cache, *self._reported]:
             self.touch(key)
 
@@ -185,7 +185,7 @@ class KubernetesCluster:
     # Changes.
 
     def touch(self, key: Key, _value: Any = None) -> None:
-        """Look at a revision soon: many changes of one moment are looked at once."""
+        """Reconcile a revision soon: many changes of one moment cost one pass."""
         if not self._dirty:
             asyncio.get_running_loop().call_soon(self._look)
         if key not in self._dirty and self._group is not None:
@@ -197,7 +197,7 @@ class KubernetesCluster:
         self.touch(Key(key.namespace, key.name.removesuffix("-deployment")))
 
     def _look(self) -> None:
-        """Look at what changed; if that takes long, go on once the event loop has seen to the rest."""
+        """Reconcile what changed; if that takes long, go on in the next turn of the event loop."""
         slice = Slice(LENGTH)
         try:
             while self._due:
@@ -222,7 +222,7 @@ class KubernetesCluster:
                 listener(key, None)
 
     def _look_at(self, key: Key, pa: PodAutoscaler) -> None:
-        """Tell of a revision whose services exist; have them made for one that has none yet."""
+        """Report a revision whose services exist; create them for one that has none yet."""
         sks, target = self._skses.cache.get(key), self.scale_target(pa)
         if sks is None or not sks.private_service_name:
             self._submit(key, self._settings(pa))
@@ -233,6 +233,6 @@ class KubernetesCluster:
 
 
 def _ours(body: dict[str, Any]) -> PodAutoscaler | None:
-    """Trim a PodAutoscaler; those of other classes are nothing to us."""
+    """Trim a PodAutoscaler; those of other classes are ignored."""
     pa = PodAutoscaler.from_json(body)
     return pa if pa.is_ours else None

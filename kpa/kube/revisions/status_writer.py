@@ -1,4 +1,4 @@
-"""Writes statuses: of PodAutoscalers only what is new, and over what others wrote meanwhile; of Metrics.
+"""Writes the statuses of PodAutoscalers, only if they differ and on top of concurrent writes, and of Metrics.
 
 Source: `knative/pkg reconciler/retry.go` and the reconciler that it generates for PodAutoscalers.
 """
@@ -18,7 +18,7 @@ from kpa.kube.objects.podautoscaler import PodAutoscaler, PodAutoscalerStatus
 from metrics.key import Key
 
 _ATTEMPTS = 5
-"""Times that a status is written while somebody else writes the object."""
+"""Attempts to write a status while others write the object."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class StatusWriter:
     ----------
     client : KubeClient
     recorder : EventRecorder
-        Takes note of a status that cannot be written.
+        Writes an Event if a status cannot be written.
     learn : callable (Resource, dict)
         Takes the object as it is then.
     """
@@ -45,7 +45,7 @@ class StatusWriter:
         self._learn = learn
 
     async def write(self, pa: PodAutoscaler, make: Make) -> None:
-        """Write a status if it says anything new; one of a PodAutoscaler that is gone is nobody's.
+        """Write a status if it differs; that of a PodAutoscaler that is gone is dropped.
 
         Parameters
         ----------
@@ -57,10 +57,11 @@ class StatusWriter:
         Raises
         ------
         KubeError
-            It could not be written; an Event says so, unless nobody answers or others write all the time.
+            It could not be written; an Event says so, unless the API server cannot be reached or others
+            write all the time.
         """
         try:
-            async with self._telling(Involved.pod_autoscaler(pa), PA_CONTROLLER):
+            async with self._event_on_failure(Involved.pod_autoscaler(pa), PA_CONTROLLER):
                 await self._write(pa, make)
         except NotFound:
             _log.info("%s is gone", pa.key)
@@ -77,13 +78,14 @@ class StatusWriter:
         Raises
         ------
         KubeError
-            It could not be written; an Event says so, unless nobody answers, others write, or it is gone.
+            It could not be written; an Event says so, unless the API server cannot be reached, others write,
+            or it is gone.
         """
-        async with self._telling(Involved.of(body), METRIC_CONTROLLER):
+        async with self._event_on_failure(Involved.of(body), METRIC_CONTROLLER):
             self._learn(METRICS, await self._client.replace_status(METRICS, *key, body))
 
     @asynccontextmanager
-    async def _telling(self, involved: Involved, component: str) -> AsyncIterator[None]:
+    async def _event_on_failure(self, involved: Involved, component: str) -> AsyncIterator[None]:
         """Write an Event if the status of an object cannot be written."""
         try:
             yield

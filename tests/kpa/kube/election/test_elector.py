@@ -198,7 +198,7 @@ async def test_an_api_server_that_never_answers_is_given_up(caplog: pytest.LogCa
     replicas.store.seconds = 3600.0
     for elector in (leader, standby, leader):
         await elector.attempt()
-    assert caplog.messages == ["request for lease bucket failed: no answer in time"] * 2
+    assert caplog.messages == ["request for lease bucket failed: request timed out"] * 2
 
 
 async def test_a_leader_that_finds_another_holder_stops_leading() -> None:

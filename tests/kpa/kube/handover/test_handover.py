@@ -220,7 +220,7 @@ async def test_who_ends_does_not_wait_for_ever(leader: Leader, caplog: pytest.Lo
     caplog.set_level(logging.INFO)
     await leader.handover.finish([ONE])
     await leader.pages.fetched(0.05)
-    assert "nobody came within 0.05 s to take over" in caplog.messages
+    assert "no successor within 0.05 s" in caplog.messages
 
 
 async def test_who_knows_nothing_does_not_wait(leader: Leader) -> None:
@@ -374,7 +374,7 @@ async def test_a_damaged_snapshot_is_told_of_and_does_no_harm(
     successor = Leader(tmp_path)
     await successor.handover.inherit(ONE, "")
     assert caplog.messages == [
-        f"bucket {ONE}: what was handed over is of no use: not a snapshot: it begins with b'<html></'"
+        f"bucket {ONE}: cannot use a snapshot: not a snapshot: it begins with b'<html></'"
     ]
 
 

@@ -34,7 +34,7 @@ class Asked:
     async def question(self) -> bool:
         """Ask, wait until the question is settled, and return what is said then."""
         assert not self.probes.answer(KEY)
-        await until(lambda: not self.probes._asking, "the question is settled")
+        await until(lambda: not self.probes._probing, "the question is settled")
         return self.probes.answer(KEY)
 
 
@@ -136,7 +136,7 @@ async def test_one_question_at_a_time(asked: Asked) -> None:
 async def test_an_answer_for_a_revision_that_is_gone_is_not_kept(asked: Asked) -> None:
     assert not asked.probes.answer(KEY)
     del asked.podautoscalers[KEY]
-    await until(lambda: not asked.probes._asking, "the question is settled")
+    await until(lambda: not asked.probes._probing, "the question is settled")
     assert asked.answered == []
     assert not asked.probes.answer(KEY)
 
@@ -147,4 +147,4 @@ async def test_the_end_waits_for_nobody(asked: Asked) -> None:
     await until(lambda: asked.stub.probes, "a probe")
     async with asyncio.timeout(30):
         await asked.probes.close()
-    assert not asked.probes._asking
+    assert not asked.probes._probing
