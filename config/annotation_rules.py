@@ -7,13 +7,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from config.autoscaler import AutoscalerConfig
+from config.rules import Broken, initial_scale_rule, max_scale_rule
 
 KPA_CLASS = "kpa.autoscaling.knative.dev"
 HPA_CLASS = "hpa.autoscaling.knative.dev"
 
 _ALGORITHMS = ("", "linear", "weighted-exponential", "weightedExponential")
-Broken = tuple[str, str]
-"""The name to blame, and what its text must be."""
+
+ALLOWED_CLASS = f"{KPA_CLASS}, {HPA_CLASS}, or a class of another domain"
+ALLOWED_METRIC = "concurrency or rps"
+ALLOWED_ALGORITHM = "linear or weighted-exponential"
+"""What the texts of these annotations must be."""
 
 
 def broken_rules(values: Mapping[str, Any], config: AutoscalerConfig) -> Iterator[Broken]:
@@ -29,31 +33,33 @@ def broken_rules(values: Mapping[str, Any], config: AutoscalerConfig) -> Iterato
     yield from _words(values, config)
     yield from _max_scale(values, config)
     yield from _activation_scale(values)
-    if values.get("initial_scale") == 0 and not config.allow_zero_initial_scale:
-        yield "initial_scale", "at least 1, because allow-zero-initial-scale is false"
+    must_be = initial_scale_rule(values.get("initial_scale", 1), config.allow_zero_initial_scale)
+    if must_be:
+        yield "initial_scale", must_be
 
 
 def _words(values: Mapping[str, Any], config: AutoscalerConfig) -> Iterator[Broken]:
     """Class, metric and algorithm; classes of other makers have words of their own."""
     named = values.get("pod_autoscaler_class")
     if named is not None and named.endswith(".knative.dev") and named not in (KPA_CLASS, HPA_CLASS):
-        yield "pod_autoscaler_class", f"{KPA_CLASS}, {HPA_CLASS}, or a class of another domain"
+        yield "pod_autoscaler_class", ALLOWED_CLASS
     scaled_by = named if named is not None else config.pod_autoscaler_class
     metric = values.get("metric")
     if scaled_by == KPA_CLASS and metric not in (None, "concurrency", "rps"):
-        yield "metric", "concurrency or rps"
+        yield "metric", ALLOWED_METRIC
     if scaled_by == HPA_CLASS and metric == "":
         yield "metric", "the name of a metric"
     if named == KPA_CLASS and values.get("metric_aggregation_algorithm", "") not in _ALGORITHMS:
-        yield "metric_aggregation_algorithm", "linear or weighted-exponential"
+        yield "metric_aggregation_algorithm", ALLOWED_ALGORITHM
 
 
 def _max_scale(values: Mapping[str, Any], config: AutoscalerConfig) -> Iterator[Broken]:
     largest, limit = values.get("max_scale"), config.max_scale_limit
     if largest is None:
         return
-    if limit > 0 and not 1 <= largest <= limit:
-        yield "max_scale", f"1 to max-scale-limit ({limit})"
+    must_be = max_scale_rule(largest, limit)
+    if must_be:
+        yield "max_scale", must_be
     elif 0 < largest < values.get("min_scale", 0):
         yield "max_scale", f"at least min-scale ({values['min_scale']}), or 0 for no limit"
 

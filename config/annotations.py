@@ -8,15 +8,17 @@ Source: `knative/serving pkg/apis/autoscaling/register.go` (names), `annotation_
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from config.annotation_rules import broken_rules
-from config.autoscaler import AutoscalerConfig
+from config.annotation_rules import ALLOWED_ALGORITHM, ALLOWED_CLASS, ALLOWED_METRIC, broken_rules
+from config.autoscaler import SETTINGS, AutoscalerConfig
 from config.problems import Problem, UnknownKey, nearest
-from config.settings import DURATION, INTEGER, NUMBER, Bounds, Kind, allowed
+from config.settings import DURATION, INTEGER, NUMBER, Kind, ValueRange, allowed
 
 PREFIX = "autoscaling.knative.dev/"
+
+_NOT_NEGATIVE = ValueRange(low=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +30,9 @@ class Annotation:
     names : tuple of str
         With prefix; the first one that is there counts, even if its text is bad.
     kind : Kind
-    bounds : Bounds
+    bounds : ValueRange
         What the gatekeeper lets pass.
-    usable : Bounds
+    usable : ValueRange
         What the autoscaler works with; anything else counts as if the annotation were not there.
     otherwise : str
         What holds without it: a ConfigMap key or a value.
@@ -39,8 +41,8 @@ class Annotation:
     names: tuple[str, ...]
     kind: Kind
     otherwise: str
-    bounds: Bounds = field(default_factory=Bounds)
-    usable: Bounds = field(default_factory=lambda: Bounds(low=0.0))
+    bounds: ValueRange = field(default_factory=ValueRange)
+    usable: ValueRange = _NOT_NEGATIVE
 
     @property
     def allowed(self) -> str:
@@ -51,7 +53,7 @@ class Annotation:
         """Name and text that count, if there are any."""
         return next(((name, annotations[name]) for name in self.names if name in annotations), None)
 
-    def read(self, annotations: Mapping[str, str], within: Bounds) -> Any:
+    def read(self, annotations: Mapping[str, str], within: ValueRange) -> Any:
         """Value that counts; None if there is none, if it does not parse, or if it is out of the bounds."""
         _, text = self.find(annotations) or ("", None)
         if text is None:
@@ -72,89 +74,70 @@ def _words(noun: str) -> Kind:
     return Kind(noun, str, str)
 
 
+def _of(
+    key: str, alternate: str = "", bounds: ValueRange | None = None, usable: ValueRange = _NOT_NEGATIVE
+) -> Annotation:
+    """Annotation that takes the place of a ConfigMap key; its kind and its bounds are those of the key."""
+    setting = SETTINGS[key]
+    return Annotation(
+        names=_named(setting.annotation, alternate),
+        kind=setting.kind,
+        otherwise=key,
+        bounds=bounds or setting.bounds,
+        usable=usable,
+    )
+
+
 _HOUR = 3600.0
-_COUNT = Bounds(low=0)
-_BURST = Bounds(low=0.0, also=-1.0)
+"""Seconds; the longest delay and retention period of an annotation. The ConfigMap has no such limit."""
 
 ANNOTATIONS: Mapping[str, Annotation] = {
     "pod_autoscaler_class": Annotation(
-        names=_named("class"),
-        kind=_words("kpa.autoscaling.knative.dev, hpa.autoscaling.knative.dev, or a class of another domain"),
-        otherwise="pod-autoscaler-class",
+        names=_named("class"), kind=_words(ALLOWED_CLASS), otherwise="pod-autoscaler-class"
     ),
-    "metric": Annotation(names=_named("metric"), kind=_words("concurrency or rps"), otherwise="concurrency"),
+    "metric": Annotation(names=_named("metric"), kind=_words(ALLOWED_METRIC), otherwise="concurrency"),
     "metric_aggregation_algorithm": Annotation(
         names=_named("metric-aggregation-algorithm", "metricAggregationAlgorithm"),
-        kind=_words("linear or weighted-exponential"),
+        kind=_words(ALLOWED_ALGORITHM),
         otherwise="linear",
     ),
     "target": Annotation(
         names=_named("target"),
         kind=NUMBER,
-        bounds=Bounds(low=0.01),
+        bounds=SETTINGS["requests-per-second-target-default"].bounds,
         otherwise="the container concurrency, container-concurrency-target-default, or for rps "
         "requests-per-second-target-default",
     ),
     "target_utilization_percentage": Annotation(
         names=_named("target-utilization-percentage", "targetUtilizationPercentage"),
         kind=NUMBER,
-        bounds=Bounds(low=1.0, high=100.0),
+        bounds=ValueRange(low=1.0, high=100.0),  # the ConfigMap takes a fraction too
         otherwise="container-concurrency-target-percentage, or 70 for rps",
     ),
-    "target_burst_capacity": Annotation(
-        names=_named("target-burst-capacity", "targetBurstCapacity"),
-        kind=NUMBER,
-        bounds=_BURST,
-        usable=_BURST,
-        otherwise="target-burst-capacity",
+    "target_burst_capacity": _of(
+        "target-burst-capacity", "targetBurstCapacity", usable=SETTINGS["target-burst-capacity"].bounds
     ),
-    "stable_window": Annotation(
-        names=_named("window"),
-        kind=DURATION,
-        bounds=Bounds(low=6.0, high=_HOUR, whole=True),
-        usable=Bounds(above=0.0),
-        otherwise="stable-window",
-    ),
-    "panic_window_percentage": Annotation(
-        names=_named("panic-window-percentage", "panicWindowPercentage"),
-        kind=NUMBER,
-        bounds=Bounds(low=1.0, high=100.0),
-        otherwise="panic-window-percentage",
-    ),
-    "panic_threshold_percentage": Annotation(
-        names=_named("panic-threshold-percentage", "panicThresholdPercentage"),
-        kind=NUMBER,
-        bounds=Bounds(low=110.0, high=1000.0),
-        otherwise="panic-threshold-percentage",
-    ),
-    "min_scale": Annotation(
-        names=_named("min-scale", "minScale"), kind=INTEGER, bounds=_COUNT, otherwise="min-scale"
-    ),
-    "max_scale": Annotation(
-        names=_named("max-scale", "maxScale"), kind=INTEGER, bounds=_COUNT, otherwise="max-scale"
-    ),
-    "initial_scale": Annotation(
-        names=_named("initial-scale", "initialScale"), kind=INTEGER, bounds=_COUNT, otherwise="initial-scale"
-    ),
+    "stable_window": _of("stable-window", usable=ValueRange(above=0.0)),
+    "panic_window_percentage": _of("panic-window-percentage", "panicWindowPercentage"),
+    "panic_threshold_percentage": _of("panic-threshold-percentage", "panicThresholdPercentage"),
+    "min_scale": _of("min-scale", "minScale"),
+    "max_scale": _of("max-scale", "maxScale"),
+    "initial_scale": _of("initial-scale", "initialScale"),
     "activation_scale": Annotation(
-        names=_named("activation-scale"), kind=INTEGER, bounds=Bounds(low=2), otherwise="off"
+        names=_named("activation-scale"), kind=INTEGER, bounds=ValueRange(low=2), otherwise="off"
     ),
-    "scale_down_delay": Annotation(
-        names=_named("scale-down-delay", "scaleDownDelay"),
-        kind=DURATION,
-        bounds=Bounds(low=0.0, high=_HOUR, whole=True),
-        otherwise="scale-down-delay",
+    "scale_down_delay": _of(
+        "scale-down-delay", "scaleDownDelay", replace(SETTINGS["scale-down-delay"].bounds, high=_HOUR)
     ),
-    "scale_to_zero_pod_retention_period": Annotation(
-        names=_named("scale-to-zero-pod-retention-period", "scaleToZeroPodRetentionPeriod"),
-        kind=DURATION,
-        bounds=Bounds(low=0.0, high=_HOUR),
-        otherwise="scale-to-zero-pod-retention-period",
+    "scale_to_zero_pod_retention_period": _of(
+        "scale-to-zero-pod-retention-period",
+        "scaleToZeroPodRetentionPeriod",
+        replace(SETTINGS["scale-to-zero-pod-retention-period"].bounds, high=_HOUR),
     ),
     "progress_deadline": Annotation(
         names=("serving.knative.dev/progress-deadline",),
         kind=DURATION,
-        bounds=Bounds(low=0.0, whole=True),
+        bounds=ValueRange(low=0.0, whole=True),
         otherwise="10m",
     ),
 }

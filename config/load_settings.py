@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel
 
-from config.settings import DURATION, NUMBER, Bounds, Setting, one_of
+from config.rules import SMALLEST_TARGET
+from config.settings import DURATION, NUMBER, Setting, ValueRange, one_of
 
 
 class LoadSettings(BaseModel):
@@ -17,7 +18,7 @@ class LoadSettings(BaseModel):
             meaning="Time between two decisions.",
             knative=2.0,
             reason="Knative decides every 2 s and has no key for it.",
-            bounds=Bounds(low=1.0, high=60.0),
+            bounds=ValueRange(low=1.0, high=60.0),
             bounds_reason="Load is known once a second; one minute is the length of a typical stable window.",
         ),
     ] = 2.0
@@ -39,7 +40,7 @@ class LoadSettings(BaseModel):
             meaning="Time over which load is averaged.",
             knative=60.0,
             reason="A pod that takes minutes to load a model must not stop and start at each short lull.",
-            bounds=Bounds(low=6.0, high=3600.0, whole=True),
+            bounds=ValueRange(low=6.0, high=3600.0, whole=True),
             bounds_reason="Below three decisions, single reports would decide; above one hour, old load "
             "would. Load is kept in slots of one second.",
             annotation="window",
@@ -54,7 +55,7 @@ class LoadSettings(BaseModel):
             knative=10.0,
             reason="23 s of a window of 180 s: long enough for several reports, short compared with the "
             "start of a model.",
-            bounds=Bounds(low=1.0, high=100.0),
+            bounds=ValueRange(low=1.0, high=100.0),
             bounds_reason="A panic window longer than the stable window cannot react faster than it.",
             annotation="panic-window-percentage",
         ),
@@ -68,7 +69,7 @@ class LoadSettings(BaseModel):
             unit="% of the ready pods",
             knative=200.0,
             reason="Twice the load is a burst; less is growth that the stable window follows.",
-            bounds=Bounds(low=110.0, high=1000.0),
+            bounds=ValueRange(low=110.0, high=1000.0),
             bounds_reason="At 100 % ordinary load would always panic and nothing would scale down; above "
             "1000 % panic would never start. The annotation has the same range.",
             annotation="panic-threshold-percentage",
@@ -83,7 +84,7 @@ class LoadSettings(BaseModel):
             unit="% of the pod's concurrency",
             knative=70.0,
             reason="An expensive pod should be well used; 15 % stay free until the next pod is ready.",
-            bounds=Bounds(above=0.0, high=100.0),
+            bounds=ValueRange(above=0.0, high=100.0),
             bounds_reason="The target of a pod is more than 0 and at most its concurrency.",
             annotation="target-utilization-percentage",
         ),
@@ -96,7 +97,7 @@ class LoadSettings(BaseModel):
             unit="requests in flight per pod",
             knative=100.0,
             reason="As in Knative; a service that knows its limit sets it.",
-            bounds=Bounds(above=0.0),
+            bounds=ValueRange(above=0.0),
             bounds_reason="Multiplied by the target percentage, it must be at least 0.01.",
             annotation="target",
         ),
@@ -110,7 +111,7 @@ class LoadSettings(BaseModel):
             unit="requests per second per pod",
             knative=200.0,
             reason="As in Knative.",
-            bounds=Bounds(low=0.01),
+            bounds=ValueRange(low=SMALLEST_TARGET),
             bounds_reason="The smallest possible target.",
             annotation="target",
         ),
@@ -124,7 +125,7 @@ class LoadSettings(BaseModel):
             unit="requests in flight",
             knative=211.0,
             reason="As in Knative.",
-            bounds=Bounds(low=0.0, also=-1.0),
+            bounds=ValueRange(low=0.0, also=-1.0),
             bounds_reason="-1 means a burst without limit; other negative numbers have no meaning.",
             annotation="target-burst-capacity",
         ),
@@ -137,7 +138,7 @@ class LoadSettings(BaseModel):
             unit="requests in flight per activator",
             knative=100.0,
             reason="As in Knative.",
-            bounds=Bounds(low=1.0),
+            bounds=ValueRange(low=1.0),
             bounds_reason="An activator holds at least one request.",
         ),
     ] = 100.0

@@ -7,7 +7,7 @@ from config.annotations import ANNOTATIONS, PREFIX, read_overrides
 from config.autoscaler import SETTINGS, AutoscalerConfig, profile
 
 
-class Setting(NamedTuple):
+class SettingSource(NamedTuple):
     """One setting in force.
 
     Attributes
@@ -25,7 +25,7 @@ class Setting(NamedTuple):
     source: str
 
 
-def provenance(config: AutoscalerConfig, annotations: Mapping[str, str]) -> list[Setting]:
+def provenance(config: AutoscalerConfig, annotations: Mapping[str, str]) -> list[SettingSource]:
     """Say what holds for a revision, and where it comes from.
 
     A key that the ConfigMap sets to its default counts as default. Annotations that do not parse count as
@@ -36,8 +36,8 @@ def provenance(config: AutoscalerConfig, annotations: Mapping[str, str]) -> list
     >>> found = provenance(AutoscalerConfig(), {"autoscaling.knative.dev/window": "60s"})
     >>> [setting for setting in found if setting.key in ("stable-window", "max-scale-up-rate")]
     ... # doctest: +NORMALIZE_WHITESPACE
-    [Setting(key='stable-window', value='1m', source='annotation autoscaling.knative.dev/window'),
-     Setting(key='max-scale-up-rate', value='20', source='default')]
+    [SettingSource(key='stable-window', value='1m', source='annotation autoscaling.knative.dev/window'),
+     SettingSource(key='max-scale-up-rate', value='20', source='default')]
     """
     own = read_overrides(annotations)
     defaults = profile(config.defaults)
@@ -49,7 +49,7 @@ def provenance(config: AutoscalerConfig, annotations: Mapping[str, str]) -> list
         else:
             value = config.value_of(key)
             source = "default" if value == defaults[key] else "ConfigMap"
-            found.append(Setting(key, setting.kind.format(value), source))
+            found.append(SettingSource(key, setting.kind.format(value), source))
     of_keys = {override_of(key) for key in SETTINGS}
     for field, annotation in ANNOTATIONS.items():
         if field not in of_keys:
@@ -57,7 +57,7 @@ def provenance(config: AutoscalerConfig, annotations: Mapping[str, str]) -> list
             found.append(
                 _overridden(key, field, own[field], annotations)
                 if field in own
-                else Setting(key, annotation.otherwise, "default")
+                else SettingSource(key, annotation.otherwise, "default")
             )
     return found
 
@@ -77,7 +77,7 @@ def override_of(key: str) -> str | None:
 _FIELDS = {name: field for field, each in ANNOTATIONS.items() for name in each.names}
 
 
-def _overridden(key: str, field: str, value: object, annotations: Mapping[str, str]) -> Setting:
+def _overridden(key: str, field: str, value: object, annotations: Mapping[str, str]) -> SettingSource:
     annotation = ANNOTATIONS[field]
     name, _ = annotation.find(annotations) or (annotation.names[0], "")
-    return Setting(key, annotation.kind.format(value), f"annotation {name}")
+    return SettingSource(key, annotation.kind.format(value), f"annotation {name}")

@@ -26,6 +26,22 @@ def target_fraction(percentage: float) -> float:
     return percentage / 100.0 if percentage > 1.0 else percentage
 
 
+def initial_scale_rule(initial_scale: int, allow_zero: bool) -> str:
+    """What an initial scale must be, of a ConfigMap or an annotation; empty if it may be used."""
+    return "" if initial_scale or allow_zero else "at least 1 unless allow-zero-initial-scale is true"
+
+
+def max_scale_rule(max_scale: int, limit: int) -> str:
+    """What a largest scale must be, of a ConfigMap or an annotation; empty if it may be used.
+
+    Examples
+    --------
+    >>> max_scale_rule(0, limit=20), max_scale_rule(20, limit=20), max_scale_rule(0, limit=0)
+    ('1 to max-scale-limit (20)', '', '')
+    """
+    return f"1 to max-scale-limit ({limit})" if limit > 0 and not 1 <= max_scale <= limit else ""
+
+
 def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
     """Rules between keys that the values break; a rule of which a value is missing counts as kept.
 
@@ -50,14 +66,15 @@ def _target(values: Mapping[str, Any]) -> Iterator[Broken]:
 
 
 def _initial_scale(values: Mapping[str, Any]) -> Iterator[Broken]:
-    if values["initial-scale"] == 0 and not values["allow-zero-initial-scale"]:
-        yield "initial-scale", "at least 1 unless allow-zero-initial-scale is true"
+    must_be = initial_scale_rule(values["initial-scale"], values["allow-zero-initial-scale"])
+    if must_be:
+        yield "initial-scale", must_be
 
 
 def _max_scale(values: Mapping[str, Any]) -> Iterator[Broken]:
-    limit = values["max-scale-limit"]
-    if limit > 0 and not 1 <= values["max-scale"] <= limit:
-        yield "max-scale", f"1 to max-scale-limit ({limit})"
+    must_be = max_scale_rule(values["max-scale"], values["max-scale-limit"])
+    if must_be:
+        yield "max-scale", must_be
 
 
 def _min_scale(values: Mapping[str, Any]) -> Iterator[Broken]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel
 
-from config.settings import BOOL, DURATION, INTEGER, NUMBER, Bounds, Setting
+from config.settings import BOOL, DURATION, INTEGER, NUMBER, Setting, ValueRange
 
 
 class ScaleSettings(BaseModel):
@@ -18,7 +18,7 @@ class ScaleSettings(BaseModel):
             unit="ratio",
             knative=1000.0,
             reason="One pod to twenty at once is a burst; one pod to a thousand accelerators is a mistake.",
-            bounds=Bounds(above=1.0),
+            bounds=ValueRange(above=1.0),
             bounds_reason="At 1 the scale could never grow.",
         ),
     ] = 20.0
@@ -30,7 +30,7 @@ class ScaleSettings(BaseModel):
             unit="ratio",
             knative=2.0,
             reason="One tenth at a time: a pod that stops too early takes minutes to come back.",
-            bounds=Bounds(above=1.0),
+            bounds=ValueRange(above=1.0),
             bounds_reason="At 1 the scale could never shrink.",
         ),
     ] = 1.1
@@ -43,7 +43,7 @@ class ScaleSettings(BaseModel):
             knative=0.0,
             reason="With a decision every 2 s, a rate per decision compounds faster than pods can start or "
             "drain.",
-            bounds=Bounds(low=0.0, high=600.0, whole=True),
+            bounds=ValueRange(low=0.0, high=600.0, whole=True),
             bounds_reason="Above ten minutes a fleet could not follow its daily load. Ready pods are "
             "recorded once a second.",
         ),
@@ -55,7 +55,7 @@ class ScaleSettings(BaseModel):
             meaning="Time for which all decisions must ask for fewer pods before pods are removed.",
             knative=0.0,
             reason="Bridges one minute of low load without giving up a loaded model.",
-            bounds=Bounds(low=0.0, whole=True),
+            bounds=ValueRange(low=0.0, whole=True),
             bounds_reason="Decisions are kept for one day at most.",
             annotation="scale-down-delay",
         ),
@@ -77,7 +77,7 @@ class ScaleSettings(BaseModel):
             knative=30.0,
             reason="Requests to large models take long; one minute costs little compared with the retention "
             "period.",
-            bounds=Bounds(above=0.0),
+            bounds=ValueRange(above=0.0),
             bounds_reason="Without it, requests on their way to the pod would be lost.",
         ),
     ] = 60.0
@@ -88,7 +88,7 @@ class ScaleSettings(BaseModel):
             meaning="Shortest time for which the last pod stays after the load has ended.",
             knative=0.0,
             reason="A model takes minutes to come back; half an hour covers the pauses of a working day.",
-            bounds=Bounds(low=0.0),
+            bounds=ValueRange(low=0.0),
             bounds_reason="A negative time has no meaning.",
             annotation="scale-to-zero-pod-retention-period",
         ),
@@ -110,7 +110,7 @@ class ScaleSettings(BaseModel):
             unit="pods",
             knative=1,
             reason="As in Knative.",
-            bounds=Bounds(low=0),
+            bounds=ValueRange(low=0),
             bounds_reason="0 only if allow-zero-initial-scale is true.",
             annotation="initial-scale",
         ),
@@ -123,7 +123,7 @@ class ScaleSettings(BaseModel):
             unit="pods",
             knative=0,
             reason="As in Knative.",
-            bounds=Bounds(low=0),
+            bounds=ValueRange(low=0),
             bounds_reason="At most max-scale, if max-scale is not 0.",
             annotation="min-scale",
         ),
@@ -136,7 +136,7 @@ class ScaleSettings(BaseModel):
             unit="pods",
             knative=0,
             reason="As in Knative.",
-            bounds=Bounds(low=0),
+            bounds=ValueRange(low=0),
             bounds_reason="From 1 to max-scale-limit, if max-scale-limit is not 0.",
             annotation="max-scale",
         ),
@@ -149,7 +149,7 @@ class ScaleSettings(BaseModel):
             unit="pods",
             knative=0,
             reason="As in Knative.",
-            bounds=Bounds(low=0),
+            bounds=ValueRange(low=0),
             bounds_reason="The number of pods cannot be negative.",
         ),
     ] = 0

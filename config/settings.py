@@ -49,7 +49,7 @@ def one_of(*choices: str) -> Kind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class ValueRange:
     """Values that make sense; both ends belong to them unless `above` is given.
 
     Attributes
@@ -91,12 +91,12 @@ class Bounds:
         return described + (f", or {text(self.also)}" if self.also is not None else "")
 
 
-def allowed(kind: Kind, bounds: Bounds) -> str:
+def allowed(kind: Kind, bounds: ValueRange) -> str:
     """What a text of a kind may be, to be read after "must be".
 
     Examples
     --------
-    >>> allowed(DURATION, Bounds(low=6.0, high=3600.0, whole=True))
+    >>> allowed(DURATION, ValueRange(low=6.0, high=3600.0, whole=True))
     'a duration (such as 90s or 1h30m), 6s to 1h, in whole seconds'
     """
     return ", ".join(filter(None, [kind.noun, bounds.describe(kind)]))
@@ -117,7 +117,7 @@ class Setting:
         Default in the profile `knative`; the field's own default belongs to the profile `inference`.
     reason : str
         Why the profile `inference` has its default.
-    bounds : Bounds
+    bounds : ValueRange
     bounds_reason : str
         Why these; empty if every value of the kind may be used.
     annotation : str
@@ -129,7 +129,7 @@ class Setting:
     knative: Value
     reason: str
     unit: str = ""
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: ValueRange = field(default_factory=ValueRange)
     bounds_reason: str = ""
     annotation: str = ""
 

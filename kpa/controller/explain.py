@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from config.durations import format_duration
-from config.provenance import Setting
+from config.provenance import SettingSource
 from config.resolve import RevisionSettings
 from kpa.controller.status import RevisionStatus
 from scaler.engine.decision import Decision
@@ -54,7 +54,7 @@ class Explanation:
         What happens next and when, if the load stays as it is.
     past : tuple of PastDecision
         The last changes, newest first.
-    settings : tuple of Setting
+    settings : tuple of SettingSource
     """
 
     status: RevisionStatus
@@ -64,7 +64,7 @@ class Explanation:
     steps: tuple[Step, ...]
     next: str
     past: tuple[PastDecision, ...] = ()
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[SettingSource, ...] = ()
 
 
 def explain(
@@ -74,7 +74,7 @@ def explain(
     held_until: float | None,
     now: float,
     past: tuple[PastDecision, ...] = (),
-    sources: tuple[Setting, ...] = (),
+    sources: tuple[SettingSource, ...] = (),
 ) -> Explanation:
     """Explain the last decision on a revision.
 
@@ -90,7 +90,7 @@ def explain(
         Unix seconds.
     past : tuple of PastDecision
         Newest first.
-    sources : tuple of Setting
+    sources : tuple of SettingSource
     """
     steps = [*_decider_steps(settings, decision, held_until, now), *_later_steps(status, settings, decision)]
     summary = f"{_pods(status.requested)}, {status.ready} ready: {_SUMMARY[Rule(status.rule)]}"

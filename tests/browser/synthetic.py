@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from config.provenance import Setting
+from config.provenance import SettingSource
 from kpa.controller.explain import Explanation
 from kpa.controller.status import NextEvent, RevisionStatus
 from kpa.runtime.heartbeat import Heartbeat
@@ -22,9 +22,9 @@ from scaler.engine.history import INTERVAL, SLOTS, Samples
 from tests.kpa.controller.status_samples import explained, sample
 
 SETTINGS = (
-    Setting("stable-window", "20s", "annotation autoscaling.knative.dev/window"),
-    Setting("pod-autoscaler-class", "kpa.autoscaling.knative.dev", "default"),
-    Setting("scale-down-delay", "2m", "ConfigMap config-autoscaler"),
+    SettingSource("stable-window", "20s", "annotation autoscaling.knative.dev/window"),
+    SettingSource("pod-autoscaler-class", "kpa.autoscaling.knative.dev", "default"),
+    SettingSource("scale-down-delay", "2m", "ConfigMap config-autoscaler"),
 )
 
 

@@ -2,12 +2,12 @@
 
 from config.annotations import ANNOTATIONS, PREFIX
 from config.autoscaler import SETTINGS, AutoscalerConfig
-from config.provenance import Setting, provenance
+from config.provenance import SettingSource, provenance
 
 WINDOW = "autoscaling.knative.dev/window"
 
 
-def found(config: dict[str, str], annotations: dict[str, str]) -> dict[str, Setting]:
+def found(config: dict[str, str], annotations: dict[str, str]) -> dict[str, SettingSource]:
     return {each.key: each for each in provenance(AutoscalerConfig.from_config_map(config), annotations)}
 
 
@@ -25,11 +25,13 @@ def test_every_key_and_every_other_annotation_has_one_line() -> None:
 
 
 def test_an_annotation_comes_before_the_config_map_and_that_before_the_default() -> None:
-    assert found({"stable-window": "2m"}, {WINDOW: "90s"})["stable-window"] == Setting(
+    assert found({"stable-window": "2m"}, {WINDOW: "90s"})["stable-window"] == SettingSource(
         "stable-window", "1m30s", f"annotation {WINDOW}"
     )
-    assert found({"stable-window": "2m"}, {})["stable-window"] == Setting("stable-window", "2m", "ConfigMap")
-    assert found({}, {})["stable-window"] == Setting("stable-window", "3m", "default")
+    assert found({"stable-window": "2m"}, {})["stable-window"] == SettingSource(
+        "stable-window", "2m", "ConfigMap"
+    )
+    assert found({}, {})["stable-window"] == SettingSource("stable-window", "3m", "default")
 
 
 def test_the_name_under_which_an_annotation_was_found_is_told() -> None:
@@ -42,6 +44,6 @@ def test_an_annotation_that_does_not_parse_counts_as_absent() -> None:
 
 
 def test_annotations_without_a_key_say_what_holds_without_them() -> None:
-    assert found({}, {})["activation-scale"] == Setting("activation-scale", "off", "default")
+    assert found({}, {})["activation-scale"] == SettingSource("activation-scale", "off", "default")
     own = {"autoscaling.knative.dev/activation-scale": "3"}
     assert found({}, own)["activation-scale"].value == "3"

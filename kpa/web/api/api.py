@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple, get_args
 
-from config.provenance import Setting
+from config.provenance import SettingSource
 from kpa.controller.explain import Explanation, PastDecision, Step
 from kpa.controller.status import Activity, Comparison, Mode, NextEvent, RevisionStatus
 from metrics.key import Key
@@ -74,7 +74,7 @@ def explanation_from_json(document: Mapping[str, Any]) -> Explanation:
             steps=tuple(Step(**step) for step in said["steps"]),
             next=said["next"],
             past=tuple(PastDecision(**past) for past in said["past"]),
-            settings=tuple(Setting(**setting) for setting in said["settings"]),
+            settings=tuple(SettingSource(**setting) for setting in said["settings"]),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not an explanation: {error}") from error

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from config.provenance import Setting
+from config.provenance import SettingSource
 from kpa.controller.explain import Explanation, PastDecision, Step
 from kpa.controller.status import Activity, Comparison, Mode, NextEvent, RevisionStatus
 from metrics.key import Key
@@ -54,7 +54,7 @@ def explained(status: RevisionStatus) -> Explanation:
         steps=(Step("load", "8 [requests] in flight", 1), Step("min-scale", "min-scale 2 is the least", 2)),
         next="nothing until the load changes",
         past=(PastDecision(940.0, 1, -1, 1, None, 0.5, "stable", "load"),),
-        settings=(Setting("min-scale", "2", "annotation autoscaling.knative.dev/min-scale"),),
+        settings=(SettingSource("min-scale", "2", "annotation autoscaling.knative.dev/min-scale"),),
     )
 
 
