@@ -1,4 +1,4 @@
-"""docs/telemetry.md says what is exported, no more and no less."""
+"""docs/telemetry.md names what is exported, served and logged, no more and no less."""
 
 import re
 from collections import Counter
@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from kpa.controller.decision_log import decision_fields
 from kpa.controller.status import Comparison
 from kpa.telemetry.telemetry import Telemetry
 from kpa.telemetry.wiring import follow_forwarding
+from kpa.web.api.api import revision_to_json
 from tests.kpa.controller.status_samples import named
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "telemetry.md").read_text()
@@ -80,3 +82,14 @@ def test_the_columns_of_older_names_lead_to_documented_series() -> None:
     pairs = re.findall(r"^\| `autoscaler_\w+` \| gauge \| older \| `(\w+)` \|$", DOCUMENT, re.MULTILINE)
     assert len(pairs) == 14
     assert set(pairs) <= names.keys()
+
+
+def test_every_field_of_a_revision_in_the_api_is_documented() -> None:
+    fields = DOCUMENT[DOCUMENT.index("## API fields") : DOCUMENT.index("## Logs")]
+    names = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", fields, re.MULTILINE)))
+    assert sorted(names) == sorted(revision_to_json(named("a", comparison=Comparison(5, 3))))
+
+
+def test_the_example_of_a_log_line_has_every_field_of_a_decision() -> None:
+    line = DOCUMENT[DOCUMENT.index(": recommended 1 -> 3") :].split("\n\n")[0]
+    assert re.findall(r"(\w+)=", line) == list(decision_fields(None, named("a")))
