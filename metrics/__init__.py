@@ -1,8 +1,7 @@
 """Load statistics: what pods and activators report, kept in windows over a whole fleet.
 
-Here: computing (`stat`, `buckets`, `windows`, `sampling`) and talking (`scraper`, `stat_server`,
-`collector` and what they are made of).
+`scraping` and `stat_server` do input and output. All other modules are computation only: no clock, no event
+loop, no socket. An import contract checks this for the folder as a whole.
 
-Never: decisions, replicas, Kubernetes. The computing modules know no clock and no event loop. What Prometheus
-reads of us is telemetry and lives in `kpa`.
+Never: decisions, replicas, Kubernetes. What Prometheus reads is telemetry, in `kpa/telemetry`.
 """

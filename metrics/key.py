@@ -1,4 +1,4 @@
-"""The name of a revision, which every table of the service is keyed by."""
+"""The name of a revision: the key of every table."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,7 @@
 """One pod's report and its wire form, shared with Knative's queue-proxies, activators and autoscalers.
 
-Source: `knative/serving pkg/autoscaler/metrics/stat.proto`, whose field numbers are kept here. The messages
-are described in code, so no generated file has to be kept in step with a compiler.
+Source: `knative/serving pkg/autoscaler/metrics/stat.proto`; the field numbers are the same. The messages are
+described in code, so there is no generated file.
 """
 
 from collections.abc import Iterable
@@ -30,11 +30,11 @@ class Stat(NamedTuple):
     Attributes
     ----------
     pod_name : str
-        Who reports; an aggregate of several pods has a name of its own.
+        The reporting pod; an aggregate of several pods has a name of its own.
     average_concurrent_requests : float
         Requests in flight, averaged over the report; includes the proxied ones.
     average_proxied_concurrent_requests : float
-        Those among them that an activator sent, which reports them itself.
+        Those that came through an activator, which reports them itself.
     request_count, proxied_request_count : float
         Arrivals per second, in the same sense.
     process_uptime : float
@@ -53,16 +53,16 @@ class Stat(NamedTuple):
 
     @property
     def concurrency(self) -> float:
-        """Requests in flight that nobody else reports."""
+        """Requests in flight that no activator reports."""
         return self.average_concurrent_requests - self.average_proxied_concurrent_requests
 
     @property
     def requests(self) -> float:
-        """Arrivals per second that nobody else reports."""
+        """Arrivals per second that no activator reports."""
         return self.request_count - self.proxied_request_count
 
     def in_full(self) -> "Stat":
-        """Return the stat of a pod of which no activator reports to us: proxied requests count as others.
+        """Return the stat without proxied loads: no activator reports them, so all requests count.
 
         Examples
         --------

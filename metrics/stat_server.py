@@ -1,7 +1,7 @@
 """The websocket on which activators, and other autoscalers, report loads.
 
-A binary frame is one `WireStatMessages`. Frames that are no such message are dropped and the connection is
-kept: an activator of another version shall not lose its other reports. No subprotocol, no compression, no
+A binary frame is one `WireStatMessages`. Other frames are dropped and the connection is
+kept, so an activator of another version does not lose its other reports. No subprotocol, no compression, no
 authentication; pings are answered; every path upgrades. A plain GET gets a page if there is one at its path;
 else 200 if a kubelet asks, and 400 otherwise.
 
@@ -42,34 +42,34 @@ _FURTHEST_AHEAD = 60
 """Seconds, Knative's default stable window. A timestamp further ahead comes from a wrong clock."""
 
 _COMPLAINT_EVERY = 10.0
-"""Seconds between log lines about dropped input."""
+"""Seconds between two log messages about dropped input."""
 
 _log = logging.getLogger(__name__)
 
 
 Page: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
-"""What answers a plain GET."""
+"""Handler of a plain GET."""
 
 
 class StatServer:
-    """Receives stats and hands them on.
+    """Receives stats and passes them on.
 
     Parameters
     ----------
     on_stats : callable (list of StatMessage)
-        Takes the messages of one frame, never an empty list; all plausible, all with a timestamp.
+        Called with the messages of one frame, at least one; all are valid and have a timestamp.
     clock : callable
         Unix time in seconds.
     accepts : callable (str) -> bool
-        Tells whether stats are taken under a host name; others get a plain 200 and no websocket, so that a
-        peer which means another replica goes on looking for it.
+        Says whether stats are accepted for a host name. Other names get a plain 200 and no websocket, so a
+        peer that looks for another replica tries the next one.
     pages : Mapping of str to callable (Request) -> Response, optional
-        By their paths. Who may send stats may read them.
+        By path. A client that may send stats may read them.
 
     Attributes
     ----------
     dropped : Counter of str
-        What was not handed on, since the start: frames that are "text" or "undecodable", and single messages
+        What was dropped since the start: frames that are "text" or "undecodable", and single messages
         that are "implausible".
 
     Notes
@@ -102,7 +102,7 @@ class StatServer:
         Raises
         ------
         OSError
-            The address is not to be had.
+            The address is in use or not available.
         """
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
@@ -117,7 +117,7 @@ class StatServer:
         return bound
 
     async def close(self) -> None:
-        """Say "Restarting" (1012) to all peers, and stop; takes less than 5 s whatever they answer."""
+        """Send "Restarting" (1012) to all peers and stop, within 5 s whatever they answer."""
         if self._runner is None:
             return
         runner, self._runner = self._runner, None
@@ -127,7 +127,7 @@ class StatServer:
         await runner.cleanup()
 
     async def farewell(self) -> None:
-        """Say "Restarting" (1012) to all peers and take no more of them; pages are answered still."""
+        """Send "Restarting" (1012) to all peers and accept no new ones; pages are still served."""
         self._leaving = True
         farewells = [
             socket.close(code=WSCloseCode.SERVICE_RESTART, message=b"Restarting") for socket in self._sockets
@@ -154,7 +154,7 @@ class StatServer:
                     self._take(message.data)
                 elif message.type is WSMsgType.TEXT:
                     self._drop("text")
-        except ConnectionError:  # who called has gone before we could answer
+        except ConnectionError:  # the client left before the response
             return web.Response()
         finally:
             self._sockets.discard(socket)
@@ -204,7 +204,7 @@ class StatServer:
         if now - self._complained_at >= _COMPLAINT_EVERY:
             self._complained_at = now
             counts = ", ".join(f"{reason} {count}" for reason, count in sorted(self.dropped.items()))
-            _log.warning("dropped reports that make no sense; since the start: %s", counts)
+            _log.warning("dropped invalid reports; totals since start: %s", counts)
 
 
 def _upgrades(request: web.Request) -> bool:

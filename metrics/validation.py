@@ -1,7 +1,7 @@
-"""What a stat may say: one NaN or infinity would spoil a revision's window for minutes.
+"""Validation of stats: one NaN or infinity would spoil a revision's window for minutes.
 
-Knative takes any number (`knative/serving pkg/autoscaler/metrics/collector.go`); we refuse those that no pod
-and no activator can mean, and count them.
+Knative accepts any number (`knative/serving pkg/autoscaler/metrics/collector.go`). Numbers that no pod and no
+activator can report are rejected and counted here.
 """
 
 from metrics.stat import Stat
@@ -13,8 +13,8 @@ _LARGEST = 1e15
 def is_plausible(stat: Stat) -> bool:
     """Say whether all four loads are finite, not negative and at most 1e15.
 
-    Arrivals may be negative: an activator announces the first request to an idle revision before it counts
-    it, and takes it back in its next report (`knative/serving pkg/activator/handler`).
+    Arrivals may be negative: an activator reports the first request to an idle revision before it counts it,
+    and subtracts it in its next report (`knative/serving pkg/activator/handler`).
 
     Examples
     --------
@@ -25,7 +25,7 @@ def is_plausible(stat: Stat) -> bool:
 
 
 def are_plausible(concurrency: float, proxied: float, requests: float, proxied_requests: float) -> bool:
-    """Say the same of the four loads alone."""
+    """Say the same for the four loads alone."""
     return (
         0.0 <= concurrency <= _LARGEST
         and 0.0 <= proxied <= _LARGEST

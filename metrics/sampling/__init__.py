@@ -1,4 +1,4 @@
-"""Decisions of scraping: whom to ask, when, how many, and what stands for a missing answer.
+"""Decisions of scraping: which pods, when, how many, and what stands in for a missing response.
 
-Never: input or output, clocks, event loops. `metrics.scraping` does what is decided here.
+Never: input or output, clocks, event loops. `metrics.scraping` carries these decisions out.
 """

@@ -1,11 +1,11 @@
-"""Why a scrape gave no stat, and what of that is worth telling the operator."""
+"""Why a scrape gave no stat, and which failures the operator sees."""
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
 _LASTING = 3
-"""Rounds; what fails for less long is no news."""
+"""Rounds; a shorter failure is not reported."""
 
 
 class Failure(StrEnum):
@@ -13,8 +13,8 @@ class Failure(StrEnum):
 
     NAME = "name"  # a service that has no address
     CONNECT = "connect"  # refused, unreachable, not accepted in time
-    TIMEOUT = "timeout"  # asked, and no complete answer for three rounds
-    CLOSED = "closed"  # the connection ended before the answer did
+    TIMEOUT = "timeout"  # no complete response for three rounds
+    CLOSED = "closed"  # the connection ended before the response did
     NOT_HTTP = "not_http"
     UNAVAILABLE = "unavailable"  # 502 or 503, as the proxy of a mesh answers
     STATUS = "status"  # any other status but 2xx
@@ -22,12 +22,12 @@ class Failure(StrEnum):
     TOO_LARGE = "too_large"  # body or headers
     UNDECODABLE = "undecodable"  # the body is no stat
     IMPLAUSIBLE = "implausible"  # NaN, infinite, negative or absurdly large values
-    OTHER_POD = "other_pod"  # the address has gone to another pod, whose load is not this revision's
-    REPEATED = "repeated"  # a service let only pods answer that had answered before
+    OTHER_POD = "other_pod"  # the address belongs to another pod now, whose load is not this revision's
+    REPEATED = "repeated"  # a service sent every try to a pod that had answered before
 
 
 class ScrapeProblem(NamedTuple):
-    """What keeps a revision's load from being collected, in the words of Knative's conditions.
+    """What keeps a revision's load from being collected, in the terms of Knative's conditions.
 
     Attributes
     ----------
@@ -71,13 +71,13 @@ def service_problem(failure: Failure, sample: int) -> ScrapeProblem:
 class FailureTracker:
     """What keeps a revision's load from being collected, once it has done so for some rounds.
 
-    A round that fails alone, as when a pod has just become ready, is not worth an object's status: the peer
-    writes it twice for each.
+    A single failed round, for example when a pod has just become ready, does not change an object's status;
+    Knative writes the status twice for each.
 
     Parameters
     ----------
     on_change : callable
-        Called when `problem` has become another one.
+        Called when `problem` changes.
 
     Attributes
     ----------
@@ -92,14 +92,14 @@ class FailureTracker:
         self._in_a_row = 0
 
     def succeed(self) -> None:
-        """Take note of a round that said something, or had nothing to ask."""
+        """Count a round that gave a load, or had no pod to scrape."""
         self._in_a_row = 0
         if self.problem is not None:
             self.problem = None
             self._on_change()
 
     def fail(self, find: Callable[[], ScrapeProblem]) -> None:
-        """Take note of a round that said nothing; `find` says why, and is called only if that matters."""
+        """Count a round that gave no load; `find` returns the reason and is called only to report it."""
         self._in_a_row += 1
         if self._in_a_row < _LASTING:
             return

@@ -1,15 +1,15 @@
 """Which second of a revision gets which value: a fresh one, the last one held, or none.
 
 A scrape that is missing or late is not a load of zero. Under the policy `hold` the last value stands in for
-it, but only for as long as the panic window: after that nothing is known of the revision, and its decisions
-rest. Under `zero` a missing second stays empty and reads as zero, as in Knative (`knative/serving
+it, but only for as long as the panic window. After that the load is unknown, and no decisions are made. Under
+`zero` a missing second stays empty and reads as zero, as in Knative (`knative/serving
 pkg/autoscaler/metrics/collector.go` records what was scraped and nothing else).
 
     panic window 6 s, policy hold; F is fresh, h is held, . is nothing
     one second missed            F F h F F
     an outage of 4 seconds       F F h h h h F
     an outage of 9 seconds       F F h h h h h h . . . F     data forgotten at the first dot, once
-    the loop stood still 2 s     F F h h F                   filled in with the round after
+    the loop stopped for 2 s     F F h h F                   filled in by the next round
 """
 
 from collections.abc import Callable
@@ -23,14 +23,14 @@ MissingStats = Literal["hold", "zero"]
 
 
 class GapFiller:
-    """The recorded seconds of one revision.
+    """Fills the gaps in the recorded seconds of one revision.
 
     Parameters
     ----------
     key : Key
         The revision.
     record : callable (key, Stat, int)
-        Takes the revision's total for one unix second; called at most once for a second.
+        Called with the revision's total for one unix second, at most once for a second.
     forget_data : callable (key)
         Called once when an outage has outlasted the panic window, or the clock was set back.
     """
@@ -46,7 +46,7 @@ class GapFiller:
         self._hold = True
         self._longest = 1.0  # seconds for which a value may stand in
         self._held: Stat | None = None  # the last fresh value, while it may stand in
-        self._fresh = 0  # the second it is of
+        self._fresh = 0  # its second
         self._last = 0  # the last second recorded; 0 is none
 
     def configure(self, missing_stats: MissingStats, panic_window: float) -> None:
@@ -68,7 +68,7 @@ class GapFiller:
             self._held = total
 
     def fail(self, second: int) -> None:
-        """Take note of a round without a usable answer."""
+        """Count a round without a usable response."""
         self._stand_in(second)
 
     def scaled_to_zero(self) -> None:

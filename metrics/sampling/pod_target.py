@@ -1,4 +1,4 @@
-"""Whom a round may ask, in which order, and what the answers of some say of all.
+"""The pods that a round may scrape, their order, and the extrapolation from some to all.
 
 Source: `knative/serving pkg/autoscaler/metrics/stats_scraper.go` (`scrapePods`).
 """
@@ -11,14 +11,14 @@ from metrics.sampling.failures import Failure
 from metrics.stat import Loads, Stat
 
 SCRAPER_NAME = "service-scraper"
-"""Who reports a revision's total; Knative's name for it."""
+"""The reporter of a revision's total; Knative's name for it."""
 
 _LONGEST_BACK_OFF = 3
-"""Rounds for which one that keeps failing is left alone."""
+"""Rounds for which a pod that keeps failing is skipped."""
 
 
 class PodTarget(NamedTuple):
-    """Where one ready pod's queue-proxy answers.
+    """The address of one ready pod's queue-proxy.
 
     Attributes
     ----------
@@ -40,18 +40,18 @@ class PodTarget(NamedTuple):
 
 
 class Scraper(Protocol):
-    """What a round needs of a pod; it tells `Round.answered` or `Round.failed`, but never within `ask`.
+    """What a round needs of a pod; calls `Round.answered` or `Round.failed`, but never within `ask`.
 
     Attributes
     ----------
     trusted : bool
-        It answered whatever it was asked.
+        It has answered every request.
     waiting : bool
-        It owes an answer, perhaps to an earlier round.
+        A response is outstanding, perhaps of an earlier round.
     asked_in, awaited : int, bool
-        The round's own notes: the second in which it asked last, and whether that round waits for the answer.
+        Set by the round: the second in which it asked last, and whether that round waits for the response.
     late : Stat or None
-        An answer that came after its round had ended.
+        A response that came after its round had ended.
     failure : Failure or None
         Why it gave no stat the last time; None if it did, or was never asked.
     """
@@ -65,10 +65,10 @@ class Scraper(Protocol):
     failure: Failure | None
 
     def ask(self) -> bool:
-        """Ask for a stat, unless it owes one already; False if none is to be had now."""
+        """Request a stat, unless a response is outstanding; False if the pod is skipped."""
 
     def rest(self) -> None:
-        """Let a round pass without being asked."""
+        """Count a round in which the pod is not asked."""
 
 
 class Batch(Protocol):
@@ -79,17 +79,17 @@ class Batch(Protocol):
 
     @property
     def asked(self) -> Sequence[Scraper]:
-        """Whom the last round asked."""
+        """The pods that the last round asked."""
 
     def ask(self) -> None:
-        """Ask."""
+        """Ask the sample."""
 
     def fall_back(self) -> None:
-        """Let the pods know that they were asked."""
+        """Mark the pods as asked."""
 
 
 def is_young(pod: Scraper, now: float, stable_window: float) -> bool:
-    """Say whether a pod has not been there for a stable window yet."""
+    """Say whether a pod has run for less than a stable window."""
     return now - pod.target.started_at < stable_window
 
 
@@ -99,9 +99,9 @@ def sampling_order(
     stable_window: float,
     shuffle: Callable[[list[Scraper]], None] = random.shuffle,
 ) -> list[Scraper]:
-    """Order pods by how well they stand for all: trusted before others, old before young, else by chance.
+    """Order pods by how well they represent all: trusted before others, old before young, else by chance.
 
-    A pod as old as the stable window carries a usual share of the load; a young one fills up or is a spare.
+    A pod as old as the stable window carries a usual share of the load; a young one may not yet.
     """
     classes: tuple[list[Scraper], ...] = ([], [], [], [])
     for pod in pods:
@@ -129,7 +129,7 @@ def extrapolate(stats: Sequence[Stat], pods: int, second: int) -> Stat:
 
 
 def total(sums: Loads, answers: int, pods: int, second: int) -> Stat:
-    """Scale what some pods have together up to all of them."""
+    """Scale the sums of some pods up to all of them."""
     concurrency, proxied, requests, proxied_requests = sums
     fields = (
         SCRAPER_NAME,
@@ -144,17 +144,17 @@ def total(sums: Loads, answers: int, pods: int, second: int) -> Stat:
 
 
 class ScrapeListener(Protocol):
-    """Whom answers are for: a revision's round."""
+    """Receives responses: a revision's round."""
 
     def answered(self, pod: Scraper, stat: Stat) -> None:
         """A stat came."""
 
     def failed(self, pod: Scraper) -> None:
-        """None will come."""
+        """No stat will come."""
 
 
 def back_off(failures: int) -> int:
-    """Return for how many rounds one that failed so often in a row is left alone.
+    """Return for how many rounds a pod is skipped after this many failures in a row.
 
     Examples
     --------

@@ -1,12 +1,12 @@
-"""One revision's rounds: whom each asks in its second, and what the answers say of all pods.
+"""One revision's rounds: each scrapes a sample of the pods in its second and extrapolates to all.
 
-Source: `knative/serving pkg/autoscaler/metrics/stats_scraper.go` (`scrapePods`). Two things differ. Pods that
-owe an answer or failed the last time are asked after all others and not waited for while others answer, so
-that a broken pod delays its revision once, until that round's deadline. And an answer that comes after its
-round has ended stands in for that pod in the next, so that a pod slower than a round is still heard.
+Source: `knative/serving pkg/autoscaler/metrics/stats_scraper.go` (`scrapePods`). Two things differ. Pods with
+an outstanding response or a failure are asked after all others and not waited for while others answer, so a
+broken pod delays its revision once, until that round's deadline. A response that comes after its round has
+ended stands in for that pod in the next round, so a pod slower than a round still counts.
 
-After a round whose sample answered, the next ones ask at once (`metrics.scraping.batch_scrape`) while nothing
-is unusual.
+After a round whose sample answered, the next rounds are batch scrapes (`metrics.scraping.batch_scrape`) while
+nothing is unusual.
 """
 
 import random
@@ -26,17 +26,17 @@ class Round:
     Parameters
     ----------
     gap_filler : GapFiller
-        Takes the result, or that there is none.
+        Receives the result, or that there is none.
     ended : callable (float)
         Called at the end of each round with the time at which it began.
     route : ScrapeRoute, optional
-        Whom to ask; the pods, if it is not given.
+        Chooses between pods and service; pods, if not given.
     on_problem : callable, optional
-        Called when `failure_tracker.problem` has become another one.
+        Called when `failure_tracker.problem` changes.
     shuffle : callable, optional
-        Orders pods by chance, in place; a simulation has its own.
+        Shuffles pods in place; a simulation has its own.
     batch_scrape : callable (int), optional
-        Returns what asks a sample of that size at once from now on, if no pod has anything else to say.
+        Returns the batch scrape of a sample of that size, if all pods are connected and at rest.
     """
 
     __slots__ = (
@@ -56,7 +56,7 @@ class Round:
     ) -> None:
         self._shuffle = shuffle
         self._batch_scrape = batch_scrape
-        self._batch: Batch | None = None  # while there is one, no pod is looked at
+        self._batch: Batch | None = None  # while set, single pods are not used
         self.gap_filler = gap_filler
         self.route = route or ScrapeRoute()
         self.failure_tracker = FailureTracker(on_problem)
@@ -75,7 +75,7 @@ class Round:
         self._order: Iterator[Scraper] = iter(())
 
     def configure(self, stable_window: float, panic_window: float, missing_stats: MissingStats) -> None:
-        """Set the windows, in seconds, and what becomes of a second without answers."""
+        """Set the windows, in seconds, and the policy for a second without responses."""
         self._stable_window = stable_window
         self._hold = missing_stats == "hold"
         self.gap_filler.configure(missing_stats, panic_window)
@@ -135,13 +135,13 @@ class Round:
         self.gap_filler.clock_set_back()
 
     def batch_answered(self, sums: Loads) -> None:
-        """Take the answers of the whole sample together."""
+        """Take the sums of the whole sample."""
         self._open = False
         self.gap_filler.succeed(self._second, total(sums, self._needed, self._pods_then, self._second))
         self._ended(self._began)
 
     def fall_back(self) -> None:
-        """Look at each pod by itself from now on, as if the open round had asked it so."""
+        """Fall back from batch scrape to single pods, as if the open round had asked each of them."""
         batch, self._batch = self._batch, None
         if batch is None or not self._open:
             return
@@ -156,7 +156,7 @@ class Round:
         batch.fall_back()
 
     def answered(self, pod: Scraper, stat: Stat) -> None:
-        """Take a pod's answer, to this round or to an earlier one."""
+        """Take a pod's stat, for this round or an earlier one."""
         if not self._open or pod.asked_in != self._second:
             pod.late = stat
             return
@@ -189,7 +189,7 @@ class Round:
                 self._settle()
 
     def _settle(self) -> None:
-        """End the round once nobody is waited for, and there is nobody else to ask if nobody has answered."""
+        """End the round once no pod is awaited; if none answered, first ask the service in their place."""
         self._await_suspects()
         if not self._awaited and not self._answers:
             other = self.route.instead(self.pods)
@@ -199,14 +199,14 @@ class Round:
             self._finish()
 
     def _await_suspects(self) -> None:
-        """Wait for suspect pods too, as long as nobody has answered."""
+        """Wait for suspect pods too, as long as no pod has answered."""
         if not self._awaited and not self._answers:
             for pod in self._asked:
                 pod.awaited = pod.waiting
                 self._awaited += pod.waiting
 
     def _turn_to(self, other: Scraper) -> None:
-        """Go on with one that answers for all pods."""
+        """Continue with the service, which answers for all pods."""
         self._pods_then = self._needed = 1
         self._asked = []
         self._order = iter((other,))
@@ -233,7 +233,7 @@ class Round:
         self._ended(self._began)
 
     def _next_batch(self) -> Batch | None:
-        """Return what may ask from now on: all pods together, or, of more than a sample, only old ones."""
+        """Return the batch scrape of the next rounds; with more pods than a sample, only if all are old."""
         pods = self.pods
         if len(pods) != self._pods_then or not self.route.is_plain:
             return None

@@ -1,18 +1,18 @@
-"""By which way a revision's load is collected: from its pods, or through the service in front of them.
+"""The route to a revision's load: its pods, or the service in front of them.
 
     mode        asked                                                       a mesh in between
     disabled    pods                                                        is not expected
     enabled     the service                                                 is expected
-    auto        pods, until all of them answer only 502 or 503;             is found out,
-                then the service, in the same second, and from its first    and again and again
-                answer on without pods, as long as it goes on answering
+    auto        pods, until all of them answer only 502 or 503;             is detected,
+                then the service, in the same second; after its first       repeatedly
+                response without pods, as long as it answers
 
-A pod that hangs, refuses, or answers anything else is no sign of a mesh. While the service is asked, some
-pods are tried beside it from time to time; if all of these answer, the mesh is gone. Where a mesh lets
-requests pass to single pods (pod addressability), `auto` has no need of the service.
+A pod that hangs, refuses, or answers anything else is no sign of a mesh. While the service is scraped, some
+pods are tried from time to time; if all of these answer, the mesh is gone. Where a mesh lets requests pass
+to single pods (pod addressability), `auto` does not need the service.
 
-Source: `knative/serving pkg/autoscaler/metrics/stats_scraper.go` (`Scrape`). There what was found out lasts
-until the Metric is looked at again, and pods are not tried before that.
+Source: `knative/serving pkg/autoscaler/metrics/stats_scraper.go` (`Scrape`). There the result lasts
+until the next reconcile of the Metric, and pods are not tried before that.
 """
 
 import random
@@ -25,7 +25,7 @@ from metrics.sampling.pod_target import Scraper
 from metrics.sampling.sample_size import sample_size
 
 _RETRY = 60
-"""Rounds after which pods are tried beside a service that answers."""
+"""Rounds after which pods are tried while the service answers."""
 
 
 class PodAccess(NamedTuple):
@@ -50,17 +50,17 @@ class PodAccess(NamedTuple):
 
     @property
     def through(self) -> str:
-        """What requests to single pods say that they come through."""
+        """The service that requests to single pods name; empty if pods are not addressed through a mesh."""
         return self.service if self.addressable else ""
 
 
 class ScrapeRoute:
-    """Whom each round of one revision asks.
+    """Chooses for each round of one revision between its pods and the service.
 
     Parameters
     ----------
     switched : callable (bool)
-        Told that the service is asked from now on, or (False) that pods are again.
+        Called with True when the service is scraped from now on, with False when pods are again.
 
     Attributes
     ----------
@@ -75,18 +75,18 @@ class ScrapeRoute:
         self._access = PodAccess()
         self._service: Scraper | None = None
         self._switched = switched
-        self._fell_back = False  # the service was asked in the place of pods
+        self._fell_back = False  # the service was asked instead of pods
         self._due = 0  # rounds until pods are tried
         self._tried: Sequence[Scraper] = ()
 
     def configure(self, access: PodAccess, service: Scraper | None) -> None:
-        """Set the ways there are; what was found out before is forgotten."""
+        """Set the possible routes; an earlier detection is forgotten."""
         self.by_service = self._fell_back = False
         self._access, self._service = access, service
 
     @property
     def is_plain(self) -> bool:
-        """Pods are asked, and a service, if there is one, is left alone and has nothing left to say."""
+        """Pods are scraped, and the service, if there is one, is unused and has nothing outstanding."""
         service = self._service
         if service is None:
             return True
@@ -94,7 +94,7 @@ class ScrapeRoute:
         return at_rest and not (self._access.mode == "enabled" or self.by_service or self._fell_back)
 
     def choose(self, pods: Sequence[Scraper]) -> Sequence[Scraper]:
-        """Return whom a round asks that begins now: these ready pods, or the service alone."""
+        """Return what the next round asks: these ready pods, or the service alone."""
         service = self._service
         if service is None:
             return pods
@@ -105,7 +105,7 @@ class ScrapeRoute:
         return (service,)
 
     def instead(self, pods: Sequence[Scraper]) -> Scraper | None:
-        """Return whom to ask in the place of ready pods that all failed; None if that is no mesh's doing."""
+        """Return the service to ask instead of ready pods that all failed; None if no mesh explains that."""
         if self._access.mode != "auto" or self._access.addressable:
             return None
         if any(pod.failure is not Failure.UNAVAILABLE for pod in pods):
@@ -114,14 +114,14 @@ class ScrapeRoute:
         return self._service
 
     def problem(self, pods: Sequence[Scraper]) -> ScrapeProblem:
-        """Return why these ready pods, or the service in their place, told nothing."""
+        """Return why these ready pods, or the service in their place, gave no load."""
         service = self._service
         if service is not None and (self._access.mode == "enabled" or self._fell_back):
             return service_problem(service.failure or Failure.TIMEOUT, sample_size(len(pods)))
         return pods_problem(pod.failure for pod in pods if pod.failure is not None)
 
     def _found_mesh(self, service: Scraper, pods: Sequence[Scraper]) -> bool:
-        """Draw conclusions from the answers so far."""
+        """Detect a mesh, or its end, from the responses so far."""
         if self.by_service:
             if self._tried and all(pod.trusted for pod in self._tried):
                 self._switch(False)
@@ -138,7 +138,7 @@ class ScrapeRoute:
         self._switched(by_service)
 
     def _try_some(self, pods: Sequence[Scraper], service: Scraper) -> None:
-        """Ask some pods beside the service, now and then, and at once while it fails; let the others rest."""
+        """Ask some pods beside the service, from time to time and whenever it fails; the others rest."""
         self._due -= 1
         chosen: Sequence[Scraper] = ()
         if self.by_service and (self._due <= 0 or service.failure is not None):

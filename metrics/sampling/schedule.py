@@ -1,13 +1,13 @@
 """When rounds begin: spread over the first part of each second, and each with a second of its own.
 
-Values recorded for one second add up in the windows and a second without one reads as zero, so a round that
-begins a little late must neither take the next second's place nor leave its own empty. Here a round belongs
+Values recorded for one second add up in the windows, and a second without one reads as zero. So a round that
+begins a little late must neither count for the next second nor leave its own empty. Here a round belongs
 to the second in which it is planned, whenever it really runs:
 
     plan      10.00 a   10.01 b   10.02 c   | 11.00 a   11.01 b ...
     runs on time: a 10   b 10   c 10   a 11   b 11 ...
     loop late by 300 ms at 10.00: a, b, c begin at 10.30 and still belong to 10
-    loop stands still from 10.005 to 14.015: b 14, a 14 and c 13 begin then (each item once), c 14 at 14.02
+    loop stops from 10.005 to 14.015: b 14, a 14 and c 13 begin then (each item once), c 14 at 14.02
 """
 
 import math
@@ -50,12 +50,12 @@ class Schedule(Generic[Item]):
         self._slot_of[item] = slot
 
     def remove(self, item: Item) -> None:
-        """Take an item out.
+        """Remove an item.
 
         Raises
         ------
         KeyError
-            It is not here.
+            The item is unknown.
         """
         del self._slot_of.pop(item)[item]
 
@@ -82,9 +82,9 @@ class Schedule(Generic[Item]):
         return due
 
     def restart_if_stepped_back(self, now: float) -> bool:
-        """Begin anew at `now` if the clock was set back by more than a second; says whether it was.
+        """Restart at `now` if the clock was set back by more than a second; return whether it was.
 
-        A smaller step is waited out: the seconds concerned have their rounds already.
+        After a smaller step nothing is due until the clock catches up: those seconds have had their rounds.
         """
         if self._position is None or now * self._per_second >= self._position - self._per_second:
             return False

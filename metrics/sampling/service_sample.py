@@ -1,18 +1,17 @@
-"""Which answers that came through a service stand for all pods behind it.
+"""The sample of responses that came through a service, and what they say about all pods behind it.
 
-A service chooses by itself which pod answers. As many ask on behalf of a round as the sample is large, each
-until it has heard a pod that nobody heard before and that is old. What young pods say fills the places that
-old ones leave free.
+A service chooses which pod answers. A round starts one worker per pod of the sample. Each worker tries until
+an old pod answers that has not answered before. Stats of young pods fill the gaps that old ones leave.
 
     5 pods, sample of 4; o is an old pod, y a young one, r one that has answered before
-    asker 1   o             asks no more
-    asker 2   y o           asks no more; what the young pod said is kept
-    asker 3   r o           asks no more
-    asker 4   r r r r r r r r r r   fails at its 10th try; with the young pod four were heard all the same
+    worker 1   o             done
+    worker 2   y o           done; the stat of the young pod is kept
+    worker 3   r o           done
+    worker 4   r r r r r r r r r r   fails at its 10th try; with the young pod there are four stats
 
 Source: `knative/serving pkg/autoscaler/metrics/stats_scraper.go` (`scrapeService`). Two things differ. Once
-all pods have been heard nobody asks on, as nothing new can come; the peer asks several times as often when
-pods are young. And an asker that fails ends neither the others nor, if enough was heard, the round.
+all pods have answered, all workers stop, as nothing new can come; Knative asks several times as often when
+pods are young. And a worker that fails ends neither the others nor, if there are enough stats, the round.
 """
 
 from metrics.sampling.failures import Failure
@@ -21,11 +20,11 @@ from metrics.sampling.sample_size import sample_size
 from metrics.stat import Stat
 
 _MOST_TRIES = 10
-"""An asker that hears nothing new at this try, or at a later one, gives up (`scraperMaxRetries`)."""
+"""A worker without a new pod at this try, or at a later one, gives up (`scraperMaxRetries`)."""
 
 
 class ServiceSample:
-    """The answers to one round.
+    """The responses of one round.
 
     Parameters
     ----------
@@ -37,15 +36,15 @@ class ServiceSample:
     Attributes
     ----------
     size : int
-        Pods that must be heard, and askers.
+        Pods that must answer, and workers.
     """
 
     __slots__ = (
         "_failure",
-        "_heard",
         "_old",
         "_pods",
         "_running",
+        "_seen",
         "_stable_window",
         "_tries",
         "_young",
@@ -56,7 +55,7 @@ class ServiceSample:
         self.size = sample_size(pods)
         self._pods = pods
         self._stable_window = stable_window
-        self._heard: set[str] = set()
+        self._seen: set[str] = set()
         self._old: list[Stat] = []
         self._young: list[Stat] = []
         self._tries = [0] * self.size
@@ -65,39 +64,39 @@ class ServiceSample:
 
     @property
     def done(self) -> bool:
-        """Nobody needs to ask any more."""
+        """No worker needs another try."""
         return not self._running
 
-    def asks_on(self, asker: int) -> bool:
-        """Tell whether an asker has to ask (again)."""
-        return asker in self._running
+    def needs_try(self, worker: int) -> bool:
+        """Say whether a worker needs a (further) try."""
+        return worker in self._running
 
-    def take(self, asker: int, stat: Stat) -> None:
-        """Take an answer to an asker."""
-        if stat.pod_name in self._heard:
-            self.miss(asker, Failure.REPEATED)
+    def take(self, worker: int, stat: Stat) -> None:
+        """Take the stat of a worker's try."""
+        if stat.pod_name in self._seen:
+            self.miss(worker, Failure.REPEATED)
             return
-        self._tries[asker] += 1
-        self._heard.add(stat.pod_name)
+        self._tries[worker] += 1
+        self._seen.add(stat.pod_name)
         if stat.process_uptime >= self._stable_window:
             self._old.append(stat)
-            self._running.discard(asker)
+            self._running.discard(worker)
         elif len(self._young) < self.size:
             self._young.append(stat)
         else:
-            self._running.discard(asker)
-        if len(self._heard) >= self._pods:
+            self._running.discard(worker)
+        if len(self._seen) >= self._pods:
             self._running.clear()
 
-    def miss(self, asker: int, failure: Failure) -> None:
-        """Take note that an asker heard nothing new."""
-        self._tries[asker] += 1
-        if self._tries[asker] >= _MOST_TRIES:
-            self._running.discard(asker)
+    def miss(self, worker: int, failure: Failure) -> None:
+        """Count a try of a worker that gave nothing new."""
+        self._tries[worker] += 1
+        if self._tries[worker] >= _MOST_TRIES:
+            self._running.discard(worker)
             self._failure = self._failure or failure
 
     def total(self) -> Stat | Failure:
-        """Return what was heard, scaled up to all pods, or why that is not enough.
+        """Return the sample scaled up to all pods, or why it is not enough.
 
         Examples
         --------

@@ -1,14 +1,14 @@
-"""A sample of a revision's pods asked, and the answers read, in one go: the way of nearly every round.
+"""Scrapes a sample of a revision's pods in one batch; nearly every round does.
 
-Most of a scrape's cost is waiting for memory: the objects that know what may go wrong with a pod have left
-the caches since the second before. While nothing goes wrong nobody needs them. Here are the sockets, requests
-and names of a revision none of whose pods has more to say; nothing else is touched until something is late or
-not as usual. Then each pod goes on as if it had been asked by itself, and takes what was read:
+Most of a scrape's cost is waiting for memory: the objects that handle a pod's failures have left the caches
+since the second before. While nothing fails they are not needed. A batch holds the sockets, requests and
+names of a revision whose pods are all at rest, and touches nothing else until a response is late or unusual.
+Then it falls back: each pod continues as if it had been asked alone, and takes what was read.
 
     Round ── ask ──> BatchScrape ── next turn: all usual ──> Round.batch_answered(sums)
                        └── one is not ──> Round.disclose ──> PodScraper.was_asked, Connection.take(data)
 
-Only the round knows that it is open: a pod that was asked in this way does not know that it owes an answer.
+Only the round records that it is open; a pod that is asked in a batch is not marked as waiting.
 """
 
 import random
@@ -27,17 +27,17 @@ class BatchListener(Protocol):
     """The round that asks."""
 
     def batch_answered(self, sums: Loads) -> None:
-        """Take what all that were asked have together."""
+        """Take the sums of all pods that were asked."""
 
     def fall_back(self) -> None:
-        """Go on with pods that were asked one by one, beginning with a call of `BatchScrape.fall_back`."""
+        """Continue with single pods; must call `BatchScrape.fall_back`."""
 
 
 class BatchPod(Scraper, Protocol):
-    """A pod that can be asked by others."""
+    """A pod that a batch can ask."""
 
     def was_asked(self) -> None:
-        """Take note of a request that was sent."""
+        """Mark a request as sent."""
 
 
 class _Columns(NamedTuple):
@@ -49,13 +49,13 @@ class _Columns(NamedTuple):
 
 
 class BatchScrape:
-    """One revision's pods, each with a connection and none with an answer to come.
+    """One revision's pods, each with a connection and none with a response outstanding.
 
     Parameters
     ----------
     listener : BatchListener
     pods : sequence of BatchPod
-        All of the same rank: by chance each stands for all as well as any other.
+        All of the same rank: each represents all as well as any other.
     connections : sequence of ScrapeConnection
         Of each pod.
     sample : int
@@ -85,11 +85,11 @@ class BatchScrape:
 
     @property
     def asked(self) -> Sequence[BatchPod]:
-        """Whom the last round asked."""
+        """The pods that the last round asked."""
         return self._asked.pods
 
     def ask(self) -> None:
-        """Ask a sample; the one before must have been read."""
+        """Ask a sample; the responses to the one before must have been read."""
         if self._lines:
             self._asked = _Columns(*zip(*random.sample(self._lines, self._sample), strict=True))
         self._unread = True
@@ -111,7 +111,7 @@ class BatchScrape:
             connection.take(data)
 
     def fall_back(self) -> None:
-        """Let pods and connections know that they were asked; who was not read yet is read by itself."""
+        """Mark pods and connections as asked; connections not read yet are read one by one."""
         for pod in self._asked.pods:
             pod.was_asked()
         if self._unread:

@@ -7,8 +7,7 @@
                            └──> GapFiller ──> record(key, total, second), forget_data(key)
 
 Rounds begin within the first half of the second and end when their sample has answered, at the latest after
-`timeout`: what a second has to say is recorded within it. No task, timer or lock belongs to a revision or a
-scrape.
+`timeout`, so the load of a second is recorded within it. No revision or scrape has a task, timer or lock.
 
 Source: `knative/serving pkg/autoscaler/metrics/collector.go`, whose loops are one per revision.
 """
@@ -38,7 +37,7 @@ __all__ = ["Collector", "PodTarget"]
 _SLOTS = 20
 """Slots in a second, 50 ms each; rounds begin at the first half of them, and answers are read at the next.
 
-Each wakes the process up, for 0.1 to 0.3 ms of CPU: what ten or more scrapes cost.
+Each wakes up the process, which takes 0.1 to 0.3 ms of CPU: as much as ten or more scrapes.
 """
 
 _CROWD = 100
@@ -48,13 +47,13 @@ _TURN = 0.02
 """Seconds between turns while connections are being opened or answers are late."""
 
 _PAUSE = 0.001
-"""Seconds for others between the turns of a slot with more rounds than one turn takes."""
+"""Seconds for other tasks between the turns of a slot with more rounds than one turn takes."""
 
 _TIMEOUT = 0.4
 """Seconds that a round waits for answers; the last record of a second is made 0.1 s before its end."""
 
 _LONGEST_SLEEP = 0.5
-"""Seconds; new revisions and lost connections are seen to within this time."""
+"""Seconds; new revisions and lost connections are handled within this time."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,26 +64,26 @@ class Collector:
     Parameters
     ----------
     record : callable (key, Stat, int)
-        Takes a revision's total for one unix second: at most one per second, in ascending order, exactly one
-        for every second in which there is something to say.
+        Called with a revision's total for one unix second: at most once per second, in ascending order, and
+        exactly once for every second with a load.
     forget_data : callable (key)
-        Nothing is known of the revision's load any more; called once per outage, and when the clock was set
-        back by more than a second.
+        The revision's load is unknown; called once per outage, and when the clock was set back by more than
+        a second.
     clock : callable
         Unix time in seconds.
     timeout : float
         Seconds that a round waits for answers, within 0..0.5: the last rounds of a second begin at its half.
     observe : callable (key, float), optional
-        Takes the duration of each round in seconds.
+        Called with the duration of each round in seconds.
     on_problem : callable (key)
-        `problem(key)` has become another one.
+        `problem(key)` has changed.
     look_up : callable
         Finds the addresses of a service by its name, in a thread.
 
     Attributes
     ----------
     failures : Counter of Failure
-        Scrapes of single pods that gave no stat, since the start; has each kind from the beginning.
+        Scrapes of single pods that gave no stat, since the start; every kind is present.
 
     Raises
     ------
@@ -130,7 +129,7 @@ class Collector:
         missing_stats: MissingStats,
         access: PodAccess = PODS_ONLY,
     ) -> None:
-        """Begin to scrape a revision, or take over what changed of it; its recorded seconds go on.
+        """Start to scrape a revision, or apply changes to it; its recorded seconds stay.
 
         Parameters
         ----------
@@ -139,15 +138,15 @@ class Collector:
         targets : sequence of PodTarget
             Its ready pods, all of them.
         stable_window, panic_window : float
-            Seconds; pods younger than the one are asked last, a value is held for at most the other.
+            Seconds; pods younger than the first are asked last, a value is held for at most the second.
         missing_stats : "hold" or "zero"
-            What becomes of a second in which no pod answers (`zero`: in which the sample cannot be filled).
+            Policy for a second in which no pod answers (`zero`: in which the sample cannot be filled).
         access : PodAccess
-            By which ways the pods may be reached; without, only they themselves.
+            How the pods may be reached; by default directly only.
 
         Notes
         -----
-        Costs O(targets). Connections of pods that stay are kept, and so is what was found out about a mesh.
+        Costs O(targets). Connections of pods that stay are kept, and so is a detected mesh.
         """
         scraper = self._scrapers.get(key)
         if scraper is None:
@@ -163,19 +162,19 @@ class Collector:
         scraper.follow(targets, access, stable_window)
 
     def unwatch(self, key: Key) -> None:
-        """End the scraping of a revision and close its connections; nothing is recorded for it any more.
+        """Stop scraping a revision and close its connections; nothing more is recorded for it.
 
         Raises
         ------
         KeyError
-            It is not watched.
+            The revision is not watched.
         """
         scraper = self._scrapers.pop(key)
         self._schedule.remove(scraper.round)
         scraper.close()
 
     def problem(self, key: Key) -> ScrapeProblem | None:
-        """Return what has kept a revision's load from being collected for some seconds, if anything has."""
+        """Return why a revision's load has not been collected for some seconds; None if it is."""
         scraper = self._scrapers.get(key)
         return None if scraper is None else scraper.round.failure_tracker.problem
 
@@ -193,12 +192,12 @@ class Collector:
         await self._connector.close()
 
     def turn(self, now: float) -> float:
-        """Do what is due at a unix time, and return the time at which to call again.
+        """Do what is due at a unix time and return the time of the next call.
 
-        What was answered is read before deadlines are looked at, however late this is called.
+        Responses are read before deadlines are checked, however late the call is.
         """
         if self._schedule.restart_if_stepped_back(now):
-            _log.warning("the clock was set back: all loads recorded so far are forgotten")
+            _log.warning("clock set back; all recorded loads dropped")
             self._deadlines.clear()
             self._due.clear()
             for scraper in list(self._scrapers.values()):
@@ -229,7 +228,7 @@ class Collector:
 
     @property
     def _pause(self) -> float:
-        """Seconds after which sockets want another turn."""
+        """Seconds after which sockets need another turn."""
         if self._connector.busy:
             return _TURN
         return 1 / _SLOTS if self._connector.poller.asked else _LONGEST_SLEEP
@@ -238,9 +237,7 @@ class Collector:
         counts = (
             ", ".join(f"{kind} {count}" for kind, count in sorted(self.failures.items()) if count) or "none"
         )
-        _log.warning(
-            "%s: its load is unknown from now on; failed scrapes of all pods so far: %s", key, counts
-        )
+        _log.warning("%s: load unknown; failed scrapes of all revisions since start: %s", key, counts)
         self._forget_data(key)
 
     def _ended(self, key: Key, began: float) -> None:

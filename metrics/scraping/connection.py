@@ -1,4 +1,4 @@
-"""One kept-alive HTTP connection to a pod's queue-proxy: no task, no callback, one answer at a time.
+"""One kept-alive HTTP connection to a pod's queue-proxy: no task, no callback, one response at a time.
 
 Source: `knative/serving pkg/autoscaler/metrics/http_scrape_client.go`. A connection
 ends as soon as a rule of `Response` is broken, so a huge or endless body costs only a few reads.
@@ -16,8 +16,8 @@ from metrics.scraping.response import Response, read_whole
 from metrics.stat import Stat
 
 _READ = 478
-"""Bytes; an answer is about 200 long, at most 8 KiB are read of any. Python has 512 bytes at hand, object
-included."""
+"""Bytes; a response has about 200, and at most 8 KiB are read. The object fits in the 512 bytes of
+Python's small allocations."""
 
 
 def request_bytes(host: str, port: int, *, through: str = "", keep: bool = True) -> bytes:
@@ -26,10 +26,10 @@ def request_bytes(host: str, port: int, *, through: str = "", keep: bool = True)
     Parameters
     ----------
     host, port : str, int
-        Of whom to ask.
+        The address of the queue-proxy or service.
     through : str
-        A service (`name.namespace`) whose mesh is to let the request pass to the very pod that is addressed;
-        empty without such a mesh (ConfigMap key `enable-mesh-pod-addressability`).
+        A service (`name.namespace`) whose mesh lets the request pass to the addressed pod; empty without such
+        a mesh (ConfigMap key `enable-mesh-pod-addressability`).
     keep : bool
         Another request may follow on the same connection.
     """
@@ -43,7 +43,7 @@ def request_bytes(host: str, port: int, *, through: str = "", keep: bool = True)
 
 
 def send_all(sockets: Iterable[socket.socket], requests: Iterable[bytes]) -> None:
-    """Send each socket its request; one that does not take it is read as a connection that was closed."""
+    """Send each socket its request; a socket that does not accept it is then read as closed."""
     for sock, request in zip(sockets, requests, strict=True):
         try:
             sent = sock.send(request)
@@ -55,7 +55,7 @@ def send_all(sockets: Iterable[socket.socket], requests: Iterable[bytes]) -> Non
 
 
 def read_all(sockets: Iterable[socket.socket]) -> list[bytes | None]:
-    """Return what came at each socket: nothing if it was closed, None if there may be more later."""
+    """Return the bytes from each socket: empty if it was closed, None if nothing has come yet."""
     came: list[bytes | None] = []
     for sock in sockets:
         try:
@@ -68,7 +68,7 @@ def read_all(sockets: Iterable[socket.socket]) -> list[bytes | None]:
 
 
 class Client(Protocol):
-    """Whom a connection tells; after `failed` and `lost` the connection is of no more use."""
+    """The owner of a connection; after `failed` and `lost` the connection is closed."""
 
     def connected(self, connection: "ScrapeConnection") -> None:
         """The connection can be asked."""
@@ -77,10 +77,10 @@ class Client(Protocol):
         """A stat came."""
 
     def failed(self, failure: Failure) -> None:
-        """What came is not acceptable; the connection is closed."""
+        """The response is not acceptable; the connection is closed."""
 
-    def lost(self, connection: "ScrapeConnection", unheard: bool) -> None:
-        """The other side closed; `unheard` if a request got no byte of an answer after earlier ones had."""
+    def lost(self, connection: "ScrapeConnection", retry: bool) -> None:
+        """The other side closed; `retry` if a request got no byte on a connection that worked before."""
 
 
 class ScrapeConnection:
@@ -89,11 +89,11 @@ class ScrapeConnection:
     Parameters
     ----------
     client : Client
-        Told of answers and of the end, always by the poller's turn.
+        Receives stats and the end, always in the poller's turn.
     request : bytes
         What to send for a stat.
     sock : socket
-        Connected and not blocking; ours from now on.
+        Connected and non-blocking; the connection closes it.
     poller : Poller
         Calls `ready` and `check_idle`.
 
@@ -110,7 +110,7 @@ class ScrapeConnection:
         self.request = request
         self.sock = sock
         self._poller = poller
-        self._response: Response | None = None  # what came in parts so far
+        self._response: Response | None = None  # the parts received so far
         self._busy = False
         self._served = False
         poller.add(sock.fileno(), self)
@@ -122,7 +122,7 @@ class ScrapeConnection:
         self._poller.asked.append(self)
 
     def was_asked(self) -> None:
-        """Take note that somebody else sent the request; who did also sees to it that it is read."""
+        """Mark the request as sent by a batch, which also reads the response."""
         self._busy = True
 
     def ready(self) -> None:
@@ -147,12 +147,12 @@ class ScrapeConnection:
             self.drop()
 
     def check_idle(self) -> None:
-        """Drop a connection that was closed, or spoke unasked."""
+        """Drop a connection that was closed, or that sent bytes without a request."""
         if not self._busy and self._client is not None:
             self.drop()
 
     def close(self) -> None:
-        """End the connection without a word to the client."""
+        """Close the connection without a call to the client."""
         if self._client is not None:
             self._client = self._response = None
             self._busy = False
@@ -160,12 +160,12 @@ class ScrapeConnection:
             self.sock.close()
 
     def drop(self) -> None:
-        """End the connection and tell the client that it is lost."""
+        """Close the connection and report it as lost."""
         client = self._client
-        unheard = self._busy and self._served and self._response is None
+        retry = self._busy and self._served and self._response is None
         self.close()
         if client is not None:
-            client.lost(self, unheard)
+            client.lost(self, retry)
 
     def _read(self) -> bytes | None:
         return read_all((self.sock,))[0]

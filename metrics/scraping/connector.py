@@ -1,4 +1,4 @@
-"""Opens connections to pods at a bounded rate, so that a restart or a broken network is no storm.
+"""Opens connections to pods at a bounded rate, so that a restart or a broken network causes no storm.
 
 Pods that answered before, or were never asked, go before those that keep failing. Names are resolved first,
 in a task each; addresses cost no task.
@@ -38,10 +38,10 @@ class Connectable(Client, Protocol):
 
     @property
     def wants_connection(self) -> bool:
-        """It still does."""
+        """A connection is still needed."""
 
     def connect_failed(self) -> None:
-        """Nobody accepted."""
+        """No address accepted a connection."""
 
 
 Address = tuple[socket.AddressFamily, tuple[object, ...]]
@@ -65,7 +65,7 @@ class _Opening:
         return self._socket is not None
 
     def begin(self) -> None:
-        """Try the next address; without one, nobody accepted."""
+        """Try the next address; after the last one, report a failure."""
         for family, address in self._addresses:
             with suppress(OSError, ValueError, OverflowError):
                 self._socket = _connecting(family, address)
@@ -74,7 +74,7 @@ class _Opening:
         self.pod.connect_failed()
 
     def ready(self) -> None:
-        """Look whether the connection was accepted; called by the poller."""
+        """Check whether the connection was accepted; called by the poller."""
         sock, self._socket = self._socket, None
         if sock is None:
             return
@@ -85,7 +85,7 @@ class _Opening:
             self.pod.connected(ScrapeConnection(self.pod, self.pod.request, sock, self._poller))
 
     def close(self) -> None:
-        """Give up without a word."""
+        """Give up without a call to the pod."""
         sock, self._socket = self._socket, None
         if sock is not None:
             self._poller.stop_waiting(sock.fileno())
@@ -124,7 +124,7 @@ class Connector:
     Attributes
     ----------
     poller : Poller
-        Its turns are the caller's to make.
+        The caller calls its turns.
     """
 
     def __init__(self, rate: float = _RATE, burst: float = _BURST) -> None:
@@ -152,7 +152,7 @@ class Connector:
         return bool(self._first or self._later)
 
     def turn(self, now: float) -> None:
-        """Begin to open as many connections as the rate allows by `now`, in seconds; give up old attempts.
+        """Open as many connections as the rate allows by `now`, in seconds; give up old attempts.
 
         Needs a running event loop only for pods that have names.
         """

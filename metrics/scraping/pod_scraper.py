@@ -1,6 +1,6 @@
-"""One pod as the scraper knows it: its connection, the answer it owes, its failures.
+"""Scrapes one pod: its connection, its outstanding response, its failures.
 
-Time is counted in rounds, about one a second, so that no clock can mislead it.
+Time is counted in rounds, about one a second, so a change of the clock has no effect.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from metrics.scraping.connector import Connector
 from metrics.stat import Stat
 
 _LONGEST_WAIT = 3
-"""Rounds for which an answer may be outstanding; the peer's scrape timeout is 3 s
+"""Rounds for which a response may be outstanding; the peer's scrape timeout is 3 s
 (`knative/serving pkg/autoscaler/metrics/http_scrape_client.go`)."""
 
 _LONGEST_REST = 60
@@ -20,13 +20,13 @@ _LONGEST_REST = 60
 
 
 class PodScraper:
-    """Asks one pod for stats and passes them on to its revision's round.
+    """Requests stats from one pod and passes them on to its revision's round.
 
     Parameters
     ----------
     target : PodTarget
     listener : ScrapeListener
-        Told of answers and failures, but never within a call of `ask` or `rest`.
+        Receives stats and failures, but never within a call of `ask` or `rest`.
     connector : Connector
         Opens connections.
     failures : Counter of Failure
@@ -79,11 +79,11 @@ class PodScraper:
 
     @property
     def at_rest(self) -> bool:
-        """It answered whatever it was asked, and all was made use of."""
+        """It has answered every request, and every stat has been used."""
         return self.trusted and not self.waiting and self.late is None
 
     def ask(self) -> bool:
-        """Ask for a stat, unless one is owed already; False while backing off."""
+        """Request a stat, unless a response is outstanding; False while backing off."""
         if self.waiting and not self._overdue():
             return True
         if self._skip or self._gone:
@@ -98,7 +98,7 @@ class PodScraper:
         return True
 
     def was_asked(self) -> None:
-        """Take note of a request that was sent in our name; a connection closed before took none."""
+        """Mark a request as sent by a batch; if the connection was closed before, connect again."""
         self._owe()
         if self.connection is not None:
             self.connection.was_asked()
@@ -106,7 +106,7 @@ class PodScraper:
             self._connector.want(self, later=False)
 
     def rest(self) -> None:
-        """Let a round pass without being asked."""
+        """Count a round in which the pod is not asked."""
         self.late = None
         if self.waiting:
             self._overdue()
@@ -117,7 +117,7 @@ class PodScraper:
             self._close_connection()
 
     def close(self) -> None:
-        """The pod is gone: close its connection; a round that waits for it goes on without."""
+        """The pod is gone: close its connection; a round that waits for it continues without."""
         self._gone = True
         self._close_connection()
         if self.waiting:
@@ -125,7 +125,7 @@ class PodScraper:
             self._listener.failed(self)
 
     def connected(self, connection: ScrapeConnection) -> None:
-        """Take the connection and send what waits for it."""
+        """Take the connection and send the waiting request."""
         if self.wants_connection:
             self.connection = connection
             connection.ask()
@@ -133,15 +133,15 @@ class PodScraper:
             connection.close()
 
     def connect_failed(self) -> None:
-        """Nobody accepted the connection."""
+        """The connection was not accepted."""
         if self.wants_connection:
             self.failed(Failure.CONNECT)
 
     def answered(self, stat: Stat) -> None:
-        """Pass a stat on; one of another pod is none.
+        """Pass a stat on; a stat of another pod counts as a failure.
 
-        Knative takes it: an address that is used again while watches are cut brings a revision the load of
-        another one.
+        Knative accepts it: an address that is reused during an outage of watches brings a revision the load
+        of another one.
         """
         if stat.pod_name not in ("", self.target.name):
             self._count(Failure.OTHER_POD)
@@ -154,19 +154,19 @@ class PodScraper:
         self._listener.answered(self, stat)
 
     def failed(self, failure: Failure) -> None:
-        """Pass a failure on; the connection is of no more use."""
+        """Pass a failure on; the connection is closed."""
         self.connection = None
         self._count(failure)
         self._listener.failed(self)
 
-    def lost(self, connection: ScrapeConnection, unheard: bool) -> None:
-        """Connect anew; a request that met a connection just being closed is sent once more."""
+    def lost(self, connection: ScrapeConnection, retry: bool) -> None:
+        """Reconnect; a request on a connection that was just being closed is sent once more."""
         if connection is not self.connection:
             return
         self.connection = None
         if not self.waiting:
             return
-        if unheard:
+        if retry:
             self._connector.want(self, later=False)
         else:
             self.failed(Failure.CLOSED)
@@ -177,7 +177,7 @@ class PodScraper:
         self._age = self._rest = 0
 
     def _overdue(self) -> bool:
-        """Give up an answer that is outstanding for too long; says whether it did."""
+        """Give up a response that is outstanding for too long; return whether it did."""
         if self.connection is None:
             return False  # not even sent yet
         self._age += 1

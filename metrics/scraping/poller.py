@@ -1,10 +1,9 @@
-"""All connections to pods, looked at in turns: who was asked, who is slow, who is idle.
+"""Polls all connections to pods in turns: those just asked, those waiting, and those idle.
 
-An event loop would wake up, and look for callbacks, for every answer. Nearly all answers are there one turn
-after their requests, so that reading whatever was asked costs two calls of the system for each scrape and
-nothing else. A connection that has nothing to read yet waits in a poll object. An idle one is looked at every
-few seconds: what it says unasked belongs to no request, and must not for ever be taken for the next one's
-answer.
+An event loop would wake up and run callbacks for every response. Nearly all responses are there one turn
+after their requests, so reading every connection that was asked takes two system calls per scrape and nothing
+else. A connection without data waits in a poll object. An idle one is checked every few seconds: bytes that
+come without a request must not be read as the response to the next one.
 
     asked in this turn ── next turn: read ──> answered
                               │ nothing there
@@ -16,27 +15,27 @@ from collections import deque
 from typing import Protocol
 
 _MOST = 128
-"""Of those asked, read and found readable in one turn: others wait for at most 5 ms or so."""
+"""Connections read in one turn; others wait for at most about 5 ms."""
 
 _RINGS = 16
-"""Idle connections are looked at in as many parts, one after the other."""
+"""Parts in which idle connections are checked, one after the other."""
 
 _SWEEP = 4.0
-"""Seconds for all of them. Looking costs 0.3 microseconds a connection."""
+"""Seconds for all of them. A check costs 0.3 microseconds a connection."""
 
 
 class Connected(Protocol):
-    """What waits for its socket."""
+    """An object that waits for its socket."""
 
     def ready(self) -> None:
         """The socket may have something to read, or can be written; it may also be closed by now."""
 
 
 class Idle(Connected, Protocol):
-    """What has a socket for long."""
+    """An object with a long-lived socket."""
 
     def check_idle(self) -> None:
-        """The socket is readable or closed; if nothing was asked, that is the end of the connection."""
+        """The socket is readable or closed; without a request the connection ends."""
 
 
 class Poller:
@@ -54,12 +53,12 @@ class Poller:
 
     @property
     def waits(self) -> bool:
-        """Somebody had nothing to read or could not be written to when it was looked at."""
+        """A connection had no data, or was not writable, when it was last checked."""
         return bool(self._waiting)
 
     @property
     def full(self) -> bool:
-        """So many were asked since the last turn that the rest should be asked after the next."""
+        """The requests since the last turn fill the next one; further ones should follow after it."""
         return len(self.asked) - self._left >= _MOST
 
     @property
@@ -68,12 +67,12 @@ class Poller:
         return self._left > 0
 
     def turn(self, now: float) -> None:
-        """Let all that can go on do so.
+        """Read all connections that have data.
 
         Parameters
         ----------
         now : float
-            Seconds; only tells how often idle connections are looked at.
+            Seconds; sets only how often idle connections are checked.
         """
         asked = self.asked
         self._left = max(0, len(asked) - _MOST)
@@ -93,12 +92,12 @@ class Poller:
         self._poll.register(fd, event)
 
     def stop_waiting(self, fd: int) -> Connected:
-        """Forget about a connection that waits."""
+        """Stop waiting for a connection."""
         self._poll.unregister(fd)
         return self._waiting.pop(fd)
 
     def add(self, fd: int, connection: Idle) -> None:
-        """Look after a connection while it is idle, until `remove`."""
+        """Check a connection while it is idle, until `remove`."""
         self._idle[fd % _RINGS][fd] = connection
         self._idle_polls[fd % _RINGS].register(fd, select.POLLIN)
 

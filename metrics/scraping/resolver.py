@@ -1,7 +1,7 @@
-"""Addresses of services by name, looked up in a few threads: a slow DNS delays only who waits for it.
+"""Resolves names of services in a few threads: slow DNS delays only the scrapes that wait for it.
 
-An address that was found is good for some seconds. After that it is still used while it is looked up again,
-and as long as that fails: the address of a service outlives many an outage of DNS.
+An address is fresh for some seconds. After that it is still used while it is looked up again, and as long as
+the look-up fails: the address of a service usually outlives an outage of DNS.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ def look_up(name: str, suffix: str = "") -> Sequence[str]:
 
 
 class Resolver:
-    """Looks names up for whoever asks, each once at a time.
+    """Resolves names, each by one look-up at a time.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Resolver:
     def find(self, name: str, then: Callable[[Sequence[str]], None]) -> Sequence[str]:
         """Return the addresses of a name, if they are known already.
 
-        Otherwise there are none yet, and `then` is called with them later; with none if the name has none.
+        Otherwise return none and call `then` with them later; with none if the name has none.
         """
         addresses, until = self._found.get(name, ((), 0.0))
         if not addresses:
@@ -65,18 +65,18 @@ class Resolver:
         return addresses
 
     def forget(self, name: str) -> None:
-        """Drop what is known of a name; who waits for it is not called any more."""
+        """Drop the addresses of a name; waiting callbacks are not called any more."""
         self._found.pop(name, None)
         self._waiting.pop(name, None)
 
     def close(self) -> None:
-        """Let the threads end; nobody is called any more. None is waited for: a look-up may take minutes."""
+        """Stop the threads without waiting for them, as a look-up may take minutes; no callback is called."""
         self._waiting.clear()
         for _ in self._threads:
             self._names.put(None)
 
     def _begin(self, name: str) -> list[Callable[[Sequence[str]], None]]:
-        """Have a name looked up, and return who waits for it."""
+        """Start a look-up of a name and return its waiting callbacks."""
         if name not in self._waiting:
             self._waiting[name] = []
             self._names.put(name)

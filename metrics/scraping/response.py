@@ -1,11 +1,11 @@
-"""What a pod answers: which bytes give a stat, and why all others do not.
+"""Parses the response of a pod: the bytes that give a stat, and why all others are refused.
 
-Source: `knative/serving pkg/autoscaler/metrics/http_scrape_client.go`. Of an answer only status 2xx with the
-exact type `application/protobuf` and at most 336 bytes of body is taken.
+Source: `knative/serving pkg/autoscaler/metrics/http_scrape_client.go`. Accepted are status 2xx,
+the exact type `application/protobuf` and at most 336 bytes of body.
 
-Nearly all answers arrive whole, and begin as that of another pod did in the same second. `read_whole` takes
-them: the parser sees each distinct head once, and what it said of it holds for every answer with that head.
-All else goes through `Response`, whose verdict the tests compare with that of `read_whole`.
+Nearly all responses arrive whole, with the same head as that of another pod in the same second. `read_whole`
+reads them: the parser reads each distinct head once, and its result holds for every response with that head.
+All others go through `Response`; the tests compare its verdict with that of `read_whole`.
 """
 
 from collections.abc import Sequence
@@ -29,19 +29,19 @@ _MESH = (502, 503)
 """Statuses by which a mesh refuses what does not come through it (`knative/networking pkg/http/error.go`)."""
 
 _NO_HEAD = b"\r\n\r\n"
-"""No answer that begins like this is taken."""
+"""A head that no accepted response has."""
 
 _HEADS = 1024
 """Heads to remember: dates and lengths make a few dozen a second; none is longer than one read."""
 
 
 def read_whole(data: bytes) -> Stat | None:
-    """Return the stat of a whole answer on a connection that stays open; None leaves the bytes to `Response`.
+    """Return the stat of a whole response on a kept-alive connection; None leaves the bytes to `Response`.
 
     Parameters
     ----------
     data : bytes
-        All that came since the request.
+        All bytes since the request.
     """
     start = data.find(b"\r\n\r\n") + 4
     if _body_length(data[:start]) != len(data) - start:
@@ -54,12 +54,12 @@ def read_whole(data: bytes) -> Stat | None:
 
 
 def add_up(answers: Sequence[bytes | None], names: Sequence[bytes]) -> Loads | None:
-    """Return the sums of what some pods answered, if all answers are whole and usual.
+    """Return the sums of the loads of some pods, if all responses are whole and usual.
 
     Parameters
     ----------
     answers : sequence of bytes
-        All that came of each since its request; None for nothing.
+        All bytes of each since its request; None without any.
     names : sequence of bytes
         The encoded `Stat` of which only the pod's name is set; a stat may also have no name.
 
@@ -93,10 +93,10 @@ def add_up(answers: Sequence[bytes | None], names: Sequence[bytes]) -> Loads | N
 
 @lru_cache(maxsize=_HEADS)
 def _body_length(head: bytes) -> int:
-    """Return how many bytes of body make the answer complete; -1 if that, or its verdict, needs the parser.
+    """Return how many bytes of body make the response complete; -1 if that, or its verdict, needs the parser.
 
-    The parser is a function of the bytes since the answer began. Once it has read a head that promises a
-    length, it hands on that many bytes whatever they are, and the answer ends there.
+    The result of the parser depends only on the bytes of the response. After a head with a length, it passes
+    on that many bytes whatever they are, and the response ends there.
     """
     response = Response()
     response.feed(head)
@@ -105,21 +105,21 @@ def _body_length(head: bytes) -> int:
 
 
 class Response:
-    """An answer that comes in parts, or in any other way than the common one.
+    """A response that comes in parts, or in any other unusual form.
 
     Attributes
     ----------
     status : int
         Of HTTP; 0 until the head has come.
     keep : bool
-        The connection stays open after this answer.
+        The connection stays open after this response.
     length : int
-        Bytes of body that the head promises; -1 if it says nothing of that.
+        Bytes of body by the head; -1 if it does not say.
     body : bytes
     failure : Failure or None
-        Why it is refused.
+        Why the response is refused.
     complete : bool
-        Nothing of it is missing.
+        The response has ended.
     """
 
     __slots__ = (
@@ -138,7 +138,7 @@ class Response:
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
 
     def feed(self, data: bytes) -> Stat | Failure | None:
-        """Take the bytes that came next; None says that there are more to come."""
+        """Take the next bytes; None if more must come."""
         self._received += len(data)
         if self._received > _LONGEST_ANSWER:
             self._fail(Failure.TOO_LARGE)
@@ -146,7 +146,7 @@ class Response:
             self._parse(data)
         if self.failure is None and not self.complete:
             return None
-        self._parser = None  # it holds our methods: without it no cycle is left to the collector
+        self._parser = None  # it refers to our methods; this breaks the cycle
         return self.failure or self._verdict()
 
     def _parse(self, data: bytes) -> None:
@@ -167,7 +167,7 @@ class Response:
         self.failure = self.failure or failure
 
     def on_message_begin(self) -> None:
-        """Called by the parser; a second answer to one request belongs to nobody."""
+        """Called by the parser; a second response to one request is an error."""
         if self.complete:
             self._fail(Failure.NOT_HTTP)
 

@@ -1,4 +1,4 @@
-"""One revision that is scraped: its round, and the scrapers of its pods and of the service before them."""
+"""Scrapes one revision: its round, and the scrapers of its pods and of the service in front of them."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -15,11 +15,11 @@ from metrics.scraping.service import ScrapeResources, ServiceScraper
 _log = logging.getLogger(__name__)
 
 PODS_ONLY = PodAccess()
-"""No service stands before the pods."""
+"""No service in front of the pods."""
 
 
 class RevisionScraper:
-    """What belongs to one revision.
+    """The round and the scrapers of one revision.
 
     Parameters
     ----------
@@ -27,11 +27,11 @@ class RevisionScraper:
         The revision.
     gap_filler : GapFiller
     resources : ScrapeResources
-        What it shares with others.
+        Shared with other revisions.
     ended : callable (float)
         Called at the end of each round with the time at which it began.
     on_problem : callable
-        Called when `round.failure_tracker.problem` has become another one.
+        Called when `round.failure_tracker.problem` changes.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class RevisionScraper:
         self._service: ServiceScraper | None = None
 
     def follow(self, targets: Sequence[PodTarget], access: PodAccess, stable_window: float) -> None:
-        """Take over the ready pods and the ways to them; scrapers of those that stay go on.
+        """Set the ready pods and how to reach them; scrapers of pods that stay are kept.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class RevisionScraper:
             before.close()
 
     def _batch_scrape(self, sample: int) -> BatchScrape | None:
-        """Return what asks so many pods at once; None if one is without a connection or has more to say."""
+        """Return the batch scrape of a sample; None if a pod has no connection or is not at rest."""
         pods = tuple(self.pods.values())
         connections = []
         for pod in pods:
@@ -118,6 +118,6 @@ class RevisionScraper:
     def _switched(self, by_service: bool) -> None:
         if by_service:
             service = self._access.service
-            _log.info("%s: a mesh hides its pods; their load is asked of service %s", self._key, service)
+            _log.info("%s: pods are behind a mesh; scraping service %s", self._key, service)
         else:
-            _log.info("%s: its pods are asked themselves again", self._key)
+            _log.info("%s: mesh gone; scraping pods directly", self._key)

@@ -1,4 +1,4 @@
-"""Lets a bounded number of scrapes go on at a time, in the order in which they came."""
+"""Limits how many scrapes run at a time; the others wait in order."""
 
 from collections import deque
 from typing import Protocol
@@ -15,7 +15,7 @@ class Waiter(Protocol):
 
 
 class ScrapeSemaphore:
-    """Lets a bounded number of scrapes go on at a time, in the order in which they came.
+    """Limits how many scrapes run at a time; the others wait in order.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ class ScrapeSemaphore:
         self._waiting: deque[Waiter] = deque()
 
     def enter(self, waiter: Waiter) -> None:
-        """Have one begin as soon as there is room."""
+        """Start a waiter as soon as there is room."""
         self._waiting.append(waiter)
         self._admit()
 
     def leave(self, waiter: Waiter) -> None:
-        """Make room for the next; one that still waits waits no longer."""
+        """Make room for the next waiter, or stop waiting."""
         if waiter in self._inside:
             self._inside.remove(waiter)
             self._admit()

@@ -1,12 +1,12 @@
-"""Asks the service in front of a revision's pods: where a mesh hides the pods, only it can be reached.
+"""Scrapes the service in front of a revision's pods: behind a mesh, only the service can be reached.
 
-Every try has a connection of its own, so that the service can choose another pod. Scrapes are the same few
-objects as those of pods, with the same rules for answers; what bounds them:
+Every try has a connection of its own, so that the service can choose another pod. The rules for responses are
+those of pods. Limits:
 
-    scrapes at a time     the others wait for their turn, first come, first served
-    tries of a scrape     ten for each that has to be heard (`metrics.sampling.service_sample`)
+    scrapes at a time     the others wait in order
+    tries of a scrape     ten for each pod of the sample (`metrics.sampling.service_sample`)
     time of a try         until the second round after the one in which it began
-    time of a scrape      three rounds; what was heard by then counts, if it is enough
+    time of a scrape      three rounds; stats that came by then count, if they are enough
     connections a second  those of the connector, behind the pods'
 
 Source: `knative/serving pkg/autoscaler/metrics/stats_scraper.go` (`scrapeService`).
@@ -35,7 +35,7 @@ _LONGEST_TRY, _LONGEST_SCRAPE = 2, 3
 
 @dataclass(frozen=True, slots=True)
 class ScrapeResources:
-    """What the scrapers of all services share.
+    """Shared by the scrapers of all revisions.
 
     Attributes
     ----------
@@ -53,14 +53,14 @@ class ScrapeResources:
 
 
 class ServiceScraper:
-    """Asks one service for what all pods behind it say together; a `metrics.sampling.pod_target.Scraper`.
+    """Scrapes the total of all pods behind one service; a `metrics.sampling.pod_target.Scraper`.
 
     Parameters
     ----------
     access : PodAccess
         Names the service.
     listener : ScrapeListener
-        Told of totals and failures, but never within a call of `ask` or `rest`.
+        Receives totals and failures, but never within a call of `ask` or `rest`.
     resources : ScrapeResources
     """
 
@@ -92,14 +92,14 @@ class ServiceScraper:
         self._addresses: Sequence[str] = ()
         self._turn = 0
         self._sample: ServiceSample | None = None
-        self._tries: dict[int, Try] = {}  # by asker
+        self._tries: dict[int, Try] = {}  # by worker
 
     def configure(self, pods: frozenset[str], stable_window: float) -> None:
         """Set the names of the ready pods behind the service, and the age below which one is young."""
         self._pods, self._stable_window = pods, stable_window
 
     def ask(self) -> bool:
-        """Begin a scrape, unless one is going on; False while backing off."""
+        """Start a scrape, unless one is running; False while backing off."""
         if self.waiting:
             self._let_pass()
             return True
@@ -113,7 +113,7 @@ class ServiceScraper:
         return True
 
     def rest(self) -> None:
-        """Let a round pass without being asked."""
+        """Count a round in which the service is not asked."""
         self.late = None
         if self.waiting:
             self._let_pass()
@@ -121,7 +121,7 @@ class ServiceScraper:
             self._skip = max(0, self._skip - 1)
 
     def close(self) -> None:
-        """The service is of no more use; a round that waits for it goes on without."""
+        """Stop; a round that waits for the service continues without."""
         self._gone = True
         self._resources.resolver.forget(self._access.service)
         if self.waiting:
@@ -135,20 +135,20 @@ class ServiceScraper:
         if addresses:
             self._start(addresses)
 
-    def try_ended(self, asker: int, outcome: Stat | Failure) -> None:
+    def try_ended(self, worker: int, outcome: Stat | Failure) -> None:
         """Take the outcome of a try."""
         assert self._sample is not None
-        del self._tries[asker]
+        del self._tries[worker]
         if not isinstance(outcome, Stat):
-            self._sample.miss(asker, outcome)
+            self._sample.miss(worker, outcome)
         elif outcome.pod_name and outcome.pod_name not in self._pods:
-            self._sample.miss(asker, Failure.OTHER_POD)
+            self._sample.miss(worker, Failure.OTHER_POD)
         else:
-            self._sample.take(asker, outcome)
+            self._sample.take(worker, outcome)
         if self._sample.done:
             self._finish(self._sample.total())
-        elif self._sample.asks_on(asker):
-            self._try(asker)
+        elif self._sample.needs_try(worker):
+            self._try(worker)
 
     def _found(self, number: int, addresses: Sequence[str]) -> None:
         if number != self._number:
@@ -161,18 +161,18 @@ class ServiceScraper:
     def _start(self, addresses: Sequence[str]) -> None:
         self._addresses = addresses
         self._sample = ServiceSample(len(self._pods), self._stable_window)
-        for asker in range(self._sample.size):
-            self._try(asker)
+        for worker in range(self._sample.size):
+            self._try(worker)
 
-    def _try(self, asker: int) -> None:
+    def _try(self, worker: int) -> None:
         """Queue a connection; with several addresses each try takes the next."""
         self._turn += 1
         address = self._addresses[self._turn % len(self._addresses)], self._access.port
-        self._tries[asker] = Try(self, asker, address, self._request)
-        self._resources.connector.want(self._tries[asker], later=True)
+        self._tries[worker] = Try(self, worker, address, self._request)
+        self._resources.connector.want(self._tries[worker], later=True)
 
     def _let_pass(self) -> None:
-        """Count a round that a scrape has taken; what is overdue ends as soon as we may tell of it."""
+        """Count a round of the running scrape; overdue tries end in the next turn of the loop."""
         if self._rounds >= 0:
             self._rounds += 1
             asyncio.get_running_loop().call_soon(self._give_up, self._number)
@@ -201,7 +201,7 @@ class ServiceScraper:
         self._listener.failed(self)
 
     def _end(self) -> None:
-        """Let go of all that the scrape held."""
+        """Release everything that the scrape holds."""
         self.waiting = False
         self._number += 1
         self._sample = None

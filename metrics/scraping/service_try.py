@@ -8,42 +8,42 @@ from metrics.stat import Stat
 
 
 class TryListener(Protocol):
-    """Whom a try tells of its end."""
+    """Receives the outcome of a try."""
 
-    def try_ended(self, asker: int, outcome: Stat | Failure) -> None:
-        """Take what came of it."""
+    def try_ended(self, worker: int, outcome: Stat | Failure) -> None:
+        """Take the outcome."""
 
 
 class Try:
-    """A `metrics.scraping.connector.Connectable` that asks once.
+    """One request; a `metrics.scraping.connector.Connectable`.
 
     Parameters
     ----------
     listener : TryListener
-    asker : int
-        On whose behalf; told with the outcome.
+    worker : int
+        Number of the worker; passed on with the outcome.
     address : tuple of str and int
     request : bytes
 
     Attributes
     ----------
     rounds : int
-        That it has taken; kept by the listener.
+        Rounds since the start of the try; counted by the listener.
     """
 
-    __slots__ = ("_asker", "_connection", "_listener", "address", "request", "rounds")
+    __slots__ = ("_connection", "_listener", "_worker", "address", "request", "rounds")
 
-    def __init__(self, listener: TryListener, asker: int, address: tuple[str, int], request: bytes) -> None:
+    def __init__(self, listener: TryListener, worker: int, address: tuple[str, int], request: bytes) -> None:
         self.address = address
         self.request = request
         self.rounds = 0
         self._listener: TryListener | None = listener
-        self._asker = asker
+        self._worker = worker
         self._connection: ScrapeConnection | None = None
 
     @property
     def wants_connection(self) -> bool:
-        """It has not been sent, and somebody waits for it."""
+        """The request has not been sent and is still needed."""
         return self._listener is not None and self._connection is None
 
     def connected(self, connection: ScrapeConnection) -> None:
@@ -55,7 +55,7 @@ class Try:
             connection.close()
 
     def connect_failed(self) -> None:
-        """Nobody accepted the connection."""
+        """The connection was not accepted."""
         self.end(Failure.CONNECT)
 
     def answered(self, stat: Stat) -> None:
@@ -63,23 +63,23 @@ class Try:
         self.end(stat)
 
     def failed(self, failure: Failure) -> None:
-        """Take why there is none."""
+        """Take the reason for no stat."""
         self.end(failure)
 
-    def lost(self, connection: ScrapeConnection, unheard: bool) -> None:
-        """The service hung up first."""
+    def lost(self, connection: ScrapeConnection, retry: bool) -> None:
+        """The service closed the connection first."""
         if connection is self._connection:
             self.end(Failure.CLOSED)
 
     def end(self, outcome: Stat | Failure) -> None:
-        """Hang up and say what came of it, once."""
+        """Close the connection and report the outcome, once."""
         listener = self._listener
         self.close()
         if listener is not None:
-            listener.try_ended(self._asker, outcome)
+            listener.try_ended(self._worker, outcome)
 
     def close(self) -> None:
-        """Hang up without a word."""
+        """Close the connection without a report."""
         self._listener = None
         if self._connection is not None:
             self._connection.close()

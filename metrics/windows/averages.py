@@ -1,4 +1,4 @@
-"""How averages over a window are weighted and rounded: as the peer's are, to the last decimal.
+"""Weights and rounding of averages over a window: the same as Knative's, to the last decimal.
 
 Source: `knative/serving pkg/autoscaler/aggregation/bucketing.go`.
 """

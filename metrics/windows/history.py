@@ -1,4 +1,4 @@
-"""What a window knows, apart from any ring: to be put into another one."""
+"""The data of a window outside any ring, to be restored into another one."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEVER = -(2**40)
-"""A second (unix) before all others: nothing was written yet."""
+"""A second (unix) before all others: nothing has been written."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowHistory:
-    """What one column knows, to be put into another one.
+    """The data of one column, to be restored into another one.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class WindowHistory:
     values : ndarray, shape (n_series, n_seconds), float64
         Sums per second, newest first, the first of them for `last`.
     totals : ndarray, shape (n_series,), float64, optional
-        Running totals over all these seconds, to the last bit; added up anew without.
+        Running totals over all these seconds, to the last bit; recomputed if absent.
     """
 
     first: int
@@ -42,13 +42,13 @@ class WindowHistory:
         return WindowHistory(self.last - self.values.shape[1] + 1, self.last, self.values)
 
     def emptied(self) -> "WindowHistory":
-        """Return one of as many seconds in which nothing is known."""
+        """Return a history of the same length without data."""
         return WindowHistory(NEVER, NEVER, np.zeros_like(self.values))
 
 
 @dataclass(frozen=True, slots=True)
 class WindowHistories:
-    """What several columns know, as arrays.
+    """The data of several columns, as arrays.
 
     Attributes
     ----------

@@ -6,7 +6,7 @@ column makes a linear average O(1). It is brought up to date by the same additio
 peer's, so that even averages that lie on a rounding edge agree with the peer's; and it is compared with the
 ring once a lap, so that rounding errors of large loads do not outlive them.
 
-Source: `knative/serving pkg/autoscaler/aggregation/bucketing.go` (granularity 1 s), whose answers are
+Source: `knative/serving pkg/autoscaler/aggregation/bucketing.go` (granularity 1 s), whose averages are
 reproduced.
 """
 
@@ -92,13 +92,13 @@ class Buckets:
         self._first[column] = self._last[column] = NEVER
 
     def extract(self, column: int) -> WindowHistory:
-        """Return what a column knows, newest first, over its own window."""
+        """Return the data of a column, newest first, over its own window."""
         size, last = int(self._size[column]), int(self._last[column])
         rows = (last - np.arange(size)) % self.slots
         return WindowHistory(int(self._first[column]), last, self._sums[:, rows, column])
 
     def restore(self, column: int, history: WindowHistory) -> None:
-        """Replace what a column knows; seconds beyond its window are left out."""
+        """Replace the data of a column; seconds beyond its window are left out."""
         self.clear(column)
         kept = min(int(self._size[column]), history.values.shape[1])
         rows = (history.last - np.arange(kept)) % self.slots
@@ -110,7 +110,7 @@ class Buckets:
         self._first[column], self._last[column] = history.first, history.last
 
     def histories(self, columns: NDArray[np.intp]) -> WindowHistories:
-        """Return what some columns know, each over its own window."""
+        """Return the data of some columns, each over its own window."""
         size, last = self._size[columns], self._last[columns]
         ages = np.arange(int(size.max(initial=0)))[:, None]
         values = self._sums[:, (last - ages) % self.slots, columns]
@@ -203,7 +203,7 @@ class Buckets:
     # Reading.
 
     def empty(self, columns: Columns, now: float) -> NDArray[np.bool_]:
-        """Tell which columns had no write for more than their window."""
+        """Say which columns had no write for more than their window."""
         stale: NDArray[np.bool_] = int(now // 1) - self._last[columns] > self._window[columns]
         return stale
 

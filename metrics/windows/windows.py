@@ -1,4 +1,4 @@
-"""The stable and the panic window of a fleet: what was reported goes in, what the decision reads comes out.
+"""The stable and the panic window of a fleet: reports go in, averages for decisions come out.
 
 Stats of one second are gathered as they come and written for the whole fleet in one pass before the next
 reading, so a stat costs a few scalar writes and a second of a fleet a few vector ones.
@@ -19,8 +19,8 @@ CONCURRENCY, REQUESTS = 0, 1
 """Series of the windows: requests in flight, and arrivals per second."""
 
 KNOWN_AT = 0.92
-"""Part of a second (unix) at which its load is known: what the collector (by 0.9) and the activators (at
-0.75) have to say of it is there, and nothing of the next one is."""
+"""Part of a second (unix) at which its load is known: the collector has recorded it (by 0.9), the activators
+have reported it (at 0.75), and nothing of the next second has come."""
 
 _SERIES = 2
 
@@ -39,15 +39,14 @@ class _Cells(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the windows say of a fleet at one time.
+    """Averages of a fleet at one time.
 
     Attributes
     ----------
     stable, panic : ndarray, shape (n_columns,), float64
         Average over the window, in the unit of each revision's metric.
     valid : ndarray, shape (n_columns,), bool
-        False where nothing was reported for a stable window: there is no data, which is not the same as no
-        load.
+        False where nothing was reported for a stable window: no data, which is not the same as no load.
     """
 
     stable: NDArray[np.float64]
@@ -57,7 +56,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class ColumnHistory:
-    """What one column's windows know."""
+    """The data of one column's windows."""
 
     stable: WindowHistory
     panic: WindowHistory
@@ -101,7 +100,7 @@ class Windows:
         self.used = 0
 
     def fits(self, stable_window: float, panic_window: float) -> bool:
-        """Tell whether windows of these lengths (seconds) can be kept here."""
+        """Say whether windows of these lengths (seconds) fit."""
         return stable_window <= self.stable.slots and panic_window <= self.panic.slots
 
     def configure(self, column: int, stable_window: float, panic_window: float, weighted: bool) -> None:
@@ -112,7 +111,7 @@ class Windows:
         self.used = max(self.used, column + 1)
 
     def choose(self, column: int, series: int, empty_is_zero: bool) -> None:
-        """Say which series a column is read by, and whether no data reads as no load (nothing is scraped)."""
+        """Set the series of a column, and whether no data reads as no load (nothing is scraped)."""
         self._series[column] = series
         self._any_requests = bool(self._series.any())
         self._empty_is_zero[column] = empty_is_zero
@@ -138,17 +137,17 @@ class Windows:
         )
 
     def history(self, column: int) -> ColumnHistory:
-        """Return all that a column knows."""
+        """Return all data of a column."""
         self.flush()
         return ColumnHistory(self.stable.extract(column), self.panic.extract(column))
 
     def histories(self, columns: NDArray[np.intp]) -> tuple[WindowHistories, WindowHistories]:
-        """Return all that some columns know, in their stable and in their panic windows."""
+        """Return all data of some columns, of their stable and of their panic windows."""
         self.flush()
         return self.stable.histories(columns), self.panic.histories(columns)
 
     def restore(self, column: int, history: ColumnHistory) -> None:
-        """Replace what a configured column knows."""
+        """Replace the data of a configured column."""
         self.stable.restore(column, history.stable)
         self.panic.restore(column, history.panic)
 

@@ -75,7 +75,7 @@ async def test_a_revision_of_which_no_pod_can_be_heard_keeps_its_scale(
     await serving.decided("hello-00001", 3)
     for pod, fault in zip(revision.ready, ("hang", "garbage", "unavailable"), strict=True):
         pod.stub.mode = fault  # type: ignore[assignment]
-    await serving.logs("its load is unknown from now on")
+    await serving.logs("load unknown; failed scrapes")
     await asyncio.sleep(SECONDS)
     assert [count for _, count in revision.replicas_seen] == [3]
     for pod in revision.ready:

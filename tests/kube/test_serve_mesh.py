@@ -48,9 +48,7 @@ async def test_pods_that_a_mesh_hides_are_scaled_by_what_their_service_says(
         await knative.until(lambda: len(revision.ready) == 1, "the first pod")
         revision.load(25.0)
         await knative.until(lambda: len(revision.ready) == 4, "four ready pods")
-        await serving.logs(
-            "hello-00001: a mesh hides its pods; their load is asked of service hello-00001-private"
-        )
+        await serving.logs("hello-00001: pods are behind a mesh; scraping service hello-00001-private")
         await knative.until(lambda: collects(revision) == ("True", ""), "the Metric is ready")
         assert set(services.hosts) == {f"hello-00001-private.{knative.namespace}:9090"}
         asked = sum(pod.stub.scrapes for pod in revision.pods.values())

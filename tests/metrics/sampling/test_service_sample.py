@@ -36,18 +36,18 @@ THREE = [
 
 
 def play(sample: ServiceSample, answers: list[Response]) -> None:
-    """Give answers to the askers that still ask, in turn, until they or the answers end."""
+    """Give answers to the workers that still ask, in turn, until they or the answers end."""
     rest = iter(answers)
     while not sample.done:
-        for asker in range(sample.size):
-            if sample.asks_on(asker):
+        for worker in range(sample.size):
+            if sample.needs_try(worker):
                 answer = next(rest, None)
                 if answer is None:
                     return
                 if isinstance(answer, Stat):
-                    sample.take(asker, answer)
+                    sample.take(worker, answer)
                 else:
-                    sample.miss(asker, answer)
+                    sample.miss(worker, answer)
 
 
 @pytest.mark.parametrize(
@@ -106,34 +106,34 @@ def test_young_pods_do_not_end_an_asker_while_there_is_room() -> None:
     sample = ServiceSample(11, WINDOW)
     for number in range(sample.size):
         sample.take(0, Stat(f"young-{number}"))
-        assert sample.asks_on(0)
+        assert sample.needs_try(0)
     sample.take(0, Stat("one too many"))
-    assert not sample.asks_on(0)
+    assert not sample.needs_try(0)
 
 
 def naive(pods: int, answers: list[tuple[int, Response]]) -> float | None:
-    """Knative's loops: concurrency in total, or None; asker and answer of each try are given."""
+    """Knative's loops: concurrency in total, or None; worker and answer of each try are given."""
     size = pods if pods <= 3 else math.ceil(pods * 15.3664 / (pods + 15.3664 - 1))
     tries, ended = [0] * size, [False] * size
     names: set[str] = set()
     old: list[float] = []
     young: list[float] = []
-    for asker, answer in answers:
-        asker %= size
-        if ended[asker]:
+    for worker, answer in answers:
+        worker %= size
+        if ended[worker]:
             continue
-        tries[asker] += 1
+        tries[worker] += 1
         if isinstance(answer, Failure) or answer.pod_name in names:
-            ended[asker] = tries[asker] >= TRIES
+            ended[worker] = tries[worker] >= TRIES
             continue
         names.add(answer.pod_name)
         if answer.process_uptime >= WINDOW:
             old.append(answer.average_concurrent_requests)
-            ended[asker] = True
+            ended[worker] = True
         elif len(young) < size:
             young.append(answer.average_concurrent_requests)
         else:
-            ended[asker] = True
+            ended[worker] = True
     values = (old + young)[:size]
     return sum(values) / size * pods if len(values) == size else None
 
@@ -152,12 +152,12 @@ def rounds(draw: st.DrawFn) -> tuple[int, list[tuple[int, Response]]]:
 def test_totals_are_those_of_the_peers_loops(played: tuple[int, list[tuple[int, Response]]]) -> None:
     pods, answers = played
     sample = ServiceSample(pods, WINDOW)
-    for asker, answer in answers:
-        if sample.asks_on(asker % sample.size):
+    for worker, answer in answers:
+        if sample.needs_try(worker % sample.size):
             if isinstance(answer, Stat):
-                sample.take(asker % sample.size, answer)
+                sample.take(worker % sample.size, answer)
             else:
-                sample.miss(asker % sample.size, answer)
+                sample.miss(worker % sample.size, answer)
     total = sample.total()
     expected = naive(pods, answers)
     assert (total.average_concurrent_requests if isinstance(total, Stat) else None) == expected

@@ -129,7 +129,7 @@ async def test_behind_a_mesh_the_service_answers_from_the_first_second_on(
     assert shop.records[A] == [(second, 6.0) for second in range(6)]
     assert shop.asked == (0, 15), "pods are left alone"
     assert [record.message for record in caplog.records] == [
-        "shop/cart: a mesh hides its pods; their load is asked of service cart-private.shop"
+        "shop/cart: pods are behind a mesh; scraping service cart-private.shop"
     ]
     assert shop.problems == []
 
