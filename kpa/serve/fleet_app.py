@@ -1,7 +1,7 @@
 """The parts that every autoscaler of a cluster has, in charge or in a dry run.
 
 API server ──> KubernetesCluster ── revisions ──> Reconciler <── Collector <── queue-proxies
-    └────────> Settings ───── in force ──────────────┘ └── statuses ──> Server :9090
+    └────────> ClusterSettings in force ─────────────┘ └── statuses ──> Server :9090
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from kpa.controller.reconciler import Reconciler
 from kpa.controller.status import RevisionStatus
 from kpa.kube.api.client import KubeClient
 from kpa.kube.objects import PodAutoscaler
-from kpa.kube.objects.config_maps import ConfigMap, Settings
+from kpa.kube.objects.config_maps import ClusterSettings, ConfigMap
 from kpa.kube.revisions.cluster import KubernetesCluster
 from kpa.runtime.heartbeat import Heartbeat
 from kpa.runtime.interpreter import settle_memory
@@ -49,7 +49,7 @@ class FleetApp(ABC):
         self._telemetry = Telemetry(legacy=options.legacy_metrics)
         self._profiles: web.AppRunner | None = None
         self._problems: dict[str, int] = {}  # of each ConfigMap
-        self._settings = Settings(
+        self._settings = ClusterSettings(
             client, options.namespace, self._settings_changed, self._settings_read, options.config_maps
         )
         self._synced = False

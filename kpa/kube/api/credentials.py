@@ -35,7 +35,7 @@ class CredentialsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class ServerAccess:
     """What a request needs beside its path.
 
     Attributes
@@ -60,7 +60,7 @@ class Access:
 
 
 class Credentials:
-    """Access to one API server, renewed in time.
+    """ServerAccess to one API server, renewed in time.
 
     Parameters
     ----------
@@ -110,11 +110,11 @@ class Credentials:
         self.access = self._access(configuration)
         self._taken_at = self._clock()
 
-    def _access(self, configuration: Configuration) -> Access:
+    def _access(self, configuration: Configuration) -> ServerAccess:
         address = configuration.host.rstrip("/")
         token = configuration.api_key.get("BearerToken")
         bypass = should_bypass_proxies(address, configuration.no_proxy or "")
-        return Access(
+        return ServerAccess(
             address,
             " ".join(token.split()) if token else None,
             self._context(configuration) if address.startswith("https:") else None,
@@ -136,13 +136,13 @@ class Credentials:
             raise CredentialsError(f"certificates of {configuration.host} cannot be used: {error}") from error
         return self._tls
 
-    async def current(self) -> Access:
+    async def current(self) -> ServerAccess:
         """Give access that is at most a minute old; if it cannot be renewed, the last one stays."""
         if self._clock() - self._taken_at >= REFRESH_PERIOD:
             await self._refresh(REFRESH_PERIOD, self._renewed)
         return self.access
 
-    async def reload(self, refused: Access) -> bool:
+    async def reload(self, refused: ServerAccess) -> bool:
         """Read everything anew because a server refused access; tells whether it is worth another try."""
         await self._refresh(_RELOAD_PAUSE, self._load)
         return self.access is not refused

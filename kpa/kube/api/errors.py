@@ -2,7 +2,7 @@
 
 KubeError               the API server refused, or gave no answer
 ├── Unreachable         no answer: refused, cut, TLS, or the deadline passed
-│   └── Cut             a stream that had begun broke off
+│   └── StreamCut       a stream that had begun broke off
 ├── Invalid             400, 422: it does not accept the object
 ├── Unauthorized        401, with credentials that were read anew
 ├── Forbidden           403: a verb that our role lacks
@@ -68,7 +68,7 @@ class Unreachable(KubeError):
         return True
 
 
-class Cut(Unreachable):
+class StreamCut(Unreachable):
     """A stream broke off that had begun."""
 
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from kpa.kube.api.client import KubeClient
-from kpa.kube.api.errors import Cut, Gone, KubeError, Unreachable
+from kpa.kube.api.errors import Gone, KubeError, StreamCut, Unreachable
 from kpa.kube.api.metadata import key_of
 from kpa.kube.api.request_delay import request_delay
 from kpa.kube.api.resource import Resource
@@ -159,8 +159,8 @@ class Informer(Generic[T]):
                     self._version = raw["metadata"]["resourceVersion"]
                     self._at = _number(self._version)
                     self._succeed()
-            raise Cut(f"watch {self._resource}: the server ended the stream")
-        except Cut:
+            raise StreamCut(f"watch {self._resource}: the server ended the stream")
+        except StreamCut:
             if loop.time() - began >= _STEADY:
                 self._succeed()
             raise

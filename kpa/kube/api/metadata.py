@@ -73,7 +73,7 @@ def controller_uid(body: Json) -> str:
 
 
 def controller_reference(api_version: str, kind: str, name: str, uid: str) -> dict[str, Any]:
-    """Return the reference by which an owner controls a child: the child goes with it, and not before."""
+    """Return the reference by which an owner controls a resource: deleting the owner deletes it."""
     return {
         "apiVersion": api_version,
         "kind": kind,

@@ -17,8 +17,8 @@ from typing import Any
 import aiohttp
 import orjson
 
-from kpa.kube.api.credentials import Access, Credentials
-from kpa.kube.api.errors import Cut, Invalid, KubeError, Unreachable, error_from_answer
+from kpa.kube.api.credentials import Credentials, ServerAccess
+from kpa.kube.api.errors import Invalid, KubeError, StreamCut, Unreachable, error_from_answer
 from kpa.kube.api.json_stream import parse
 from kpa.kube.api.request_delay import request_delay
 from kpa.runtime.outage_logger import OutageLogger
@@ -168,7 +168,7 @@ class Transport:
             async with response:
                 yield response.content
         except _CUTS as error:
-            raise Cut(_explain(call, error)) from error
+            raise StreamCut(_explain(call, error)) from error
 
     async def _send(self, call: Call, times: aiohttp.ClientTimeout | None = None) -> aiohttp.ClientResponse:
         """Get the head of a good answer; credentials that are refused are read anew, once."""
@@ -186,7 +186,7 @@ class Transport:
         return response
 
     async def _send_as(
-        self, access: Access, call: Call, times: aiohttp.ClientTimeout | None
+        self, access: ServerAccess, call: Call, times: aiohttp.ClientTimeout | None
     ) -> aiohttp.ClientResponse:
         if not _PATH.fullmatch(call.path):
             raise Invalid(f"{call.what}: {call.path!r} is no path of an object")

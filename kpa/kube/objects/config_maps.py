@@ -47,7 +47,7 @@ class ConfigMap:
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class SettingsValues:
     """The settings in force, of all ConfigMaps that are followed and have an effect.
 
     Attributes
@@ -72,7 +72,7 @@ class Values:
         return self
 
 
-class Settings:
+class ClusterSettings:
     """The operator's settings.
 
     Parameters
@@ -89,7 +89,7 @@ class Settings:
 
     Attributes
     ----------
-    values : Values
+    values : SettingsValues
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Settings:
         names = names or Names()
         self._readers = names.readers()
         del self._readers[names.leader_election]  # read once, at the start
-        self.values = Values()
+        self.values = SettingsValues()
         self._on_change = on_change
         self._on_read = on_read
         self.informer: Informer[ConfigMap] = Informer(

@@ -1,6 +1,6 @@
 """What a PodAutoscaler owns: its ServerlessService and its Metric, as they should be.
 
-Both have its name and go with it. Once made, only their spec is kept in step; a child of another owner is
+Both have its name and go with it. Once made, only their spec is kept in step; a resource of another owner is
 left alone.
 
 Source: `knative/serving pkg/reconciler/autoscaling/resources/sks.go` and `metric.go`, `reconciler.go`.
@@ -26,12 +26,12 @@ METRIC = (api_version(METRICS), "Metric")
 
 
 class NotOwned(Exception):
-    """A child of that name exists and belongs to another owner.
+    """A resource of that name exists and belongs to another owner.
 
     Attributes
     ----------
     kind : str
-        Of the child.
+        Of the resource.
     """
 
     def __init__(self, kind: str, called: str, name: str) -> None:
@@ -74,7 +74,7 @@ def sks_body(
     """
     if sks is None:
         annotations = {name: value for name, value in pa.annotations.items() if name != METRIC_ANNOTATION}
-        return _object(_SKS, _child_metadata(pa, annotations), spec.to_json())
+        return _object(_SKS, _owned_metadata(pa, annotations), spec.to_json())
     if sks.owner != pa.uid:
         raise NotOwned("ServerlessService", "SKS", pa.key.name)
     if sks.spec == spec:
@@ -118,7 +118,7 @@ def metric_body(pa: PodAutoscaler, metric: Metric | None, spec: MetricSpec) -> d
     """
     if metric is None:
         annotations = {METRIC_ANNOTATION: "concurrency", **pa.annotations}
-        return _object(METRIC, _child_metadata(pa, annotations), spec.to_json())
+        return _object(METRIC, _owned_metadata(pa, annotations), spec.to_json())
     if metric.owner != pa.uid:
         raise NotOwned("Metric", "Metric", pa.key.name)
     if metric.spec == spec:
@@ -126,7 +126,7 @@ def metric_body(pa: PodAutoscaler, metric: Metric | None, spec: MetricSpec) -> d
     return _object(METRIC, unpacked_metadata(metric.metadata), spec.to_json())
 
 
-def _child_metadata(pa: PodAutoscaler, annotations: Json) -> dict[str, Any]:
+def _owned_metadata(pa: PodAutoscaler, annotations: Json) -> dict[str, Any]:
     owner = controller_reference(api_version(PODAUTOSCALERS), "PodAutoscaler", pa.key.name, pa.uid)
     return {
         "namespace": pa.key.namespace,

@@ -1,6 +1,6 @@
 """Status of a PodAutoscaler: what a pass has to say, and what the next one, or the next process, starts from.
 
-    stored status ──> life_from_status ──> plan ──> Outcome ──> pa_status ──> written if it says anything new
+    stored status ──> life_from_status ──> plan ──> PassOutcome ──> pa_status ──> written if it changed
 
 Source: `knative/serving pkg/reconciler/autoscaling/kpa/kpa.go` and
 `pkg/apis/autoscaling/v1alpha1/pa_lifecycle.go`.
@@ -34,7 +34,7 @@ _NO_SERVICE = "No Private Service Name"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PassOutcome:
     """What a pass over a revision came to.
 
     Attributes
@@ -92,14 +92,16 @@ def _activity(active: Condition | None) -> Activity:
     return Activity.TIMED_OUT if active.reason == _TIMED_OUT[0] else Activity.NO_TRAFFIC
 
 
-def pa_status(pa: PodAutoscaler, outcome: Outcome, sks: ServerlessService, now: float) -> PodAutoscalerStatus:
+def pa_status(
+    pa: PodAutoscaler, outcome: PassOutcome, sks: ServerlessService, now: float
+) -> PodAutoscalerStatus:
     """Return the status after a whole pass.
 
     Parameters
     ----------
     pa : PodAutoscaler
         As it is stored.
-    outcome : Outcome
+    outcome : PassOutcome
     sks : ServerlessService
         As the pass left it: the API server's answer if it was written. A new spec makes it unready until its
         controller has seen it.
@@ -124,7 +126,7 @@ def pa_status_waiting(pa: PodAutoscaler, threshold: int, now: float) -> PodAutos
     ----------
     pa : PodAutoscaler
     threshold : int
-        As of an `Outcome`.
+        As of an `PassOutcome`.
     now : float
         Unix seconds.
     """
@@ -132,7 +134,7 @@ def pa_status_waiting(pa: PodAutoscaler, threshold: int, now: float) -> PodAutos
     marks.mark_unknown(SKS_READY, "NotReady", _NO_SERVICE)
     before = _activity(condition(marks.result(), ACTIVE))
     activity = next_activity(before, UNKNOWN_SCALE, 0, threshold)
-    outcome = Outcome(UNKNOWN_SCALE, 0, threshold, activity)
+    outcome = PassOutcome(UNKNOWN_SCALE, 0, threshold, activity)
     return _finish(pa, _counted(pa.status, outcome, marks), marks)
 
 
@@ -156,13 +158,13 @@ def pa_status_failed(pa: PodAutoscaler, sks: ServerlessService | None, now: floa
 def pa_status_not_owned(
     pa: PodAutoscaler, kind: str, sks: ServerlessService | None, now: float
 ) -> PodAutoscalerStatus:
-    """Return the status after a pass that found a child of another owner.
+    """Return the status after a pass that found a resource of another owner.
 
     Parameters
     ----------
     pa : PodAutoscaler
     kind : str
-        Of the child, whose name is the PodAutoscaler's.
+        Of the resource, whose name is the PodAutoscaler's.
     sks : ServerlessService or None
         As the pass found it.
     now : float
@@ -212,7 +214,7 @@ def _with_metrics_service(status: PodAutoscalerStatus, sks: ServerlessService | 
     return replace(status, metrics_service_name=sks.private_service_name)
 
 
-def _counted(status: PodAutoscalerStatus, outcome: Outcome, marks: ConditionPass) -> PodAutoscalerStatus:
+def _counted(status: PodAutoscalerStatus, outcome: PassOutcome, marks: ConditionPass) -> PodAutoscalerStatus:
     """Take over scales, and mark the conditions that follow from them."""
     if (outcome.initialized or outcome.ready >= outcome.threshold) and status.service_name:
         marks.mark_true(INITIALIZED)
@@ -222,7 +224,7 @@ def _counted(status: PodAutoscalerStatus, outcome: Outcome, marks: ConditionPass
     return replace(status, desired_scale=desired, actual_scale=outcome.ready)
 
 
-def _mark_active(outcome: Outcome, marks: ConditionPass) -> None:
+def _mark_active(outcome: PassOutcome, marks: ConditionPass) -> None:
     """Say what the activity is. Why a revision is inactive depends on what was said before.
 
     One that was activating could not be activated, unless it needs no pod; the next pass finds it inactive

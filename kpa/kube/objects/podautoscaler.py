@@ -96,7 +96,7 @@ class PodAutoscaler:
     uid, resource_version : str
     generation : int
     labels, annotations : Mapping[str, str]
-        All: they are copied to the children.
+        All: they are copied to the owned resources.
     container_concurrency : int
         Requests in flight that a pod lets in; 0 is no limit.
     scale_target : ObjectReference

@@ -23,7 +23,7 @@ from kpa.kube.objects import (
 from kpa.kube.objects.metric_status import metric_status_body
 from kpa.kube.objects.owned_resources import NotOwned, metric_body, metric_spec, sks_body, sks_spec
 from kpa.kube.objects.pa_status import (
-    Outcome,
+    PassOutcome,
     equal_but_for_times,
     life_from_status,
     pa_status,
@@ -136,7 +136,7 @@ class DesiredObjects:
         ready, life = self._cache.ready_pods(pa), job.plan.life
         activity = _present_activity(job, ready)
         plan = job.plan
-        outcome = Outcome(plan.requested, ready, threshold, activity, life.initialized, plan.known)
+        outcome = PassOutcome(plan.requested, ready, threshold, activity, life.initialized, plan.known)
         return pa_status(pa, outcome, sks, now)
 
     def _status_differs(self, pa: PodAutoscaler, job: Job) -> bool:

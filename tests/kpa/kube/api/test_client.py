@@ -18,13 +18,13 @@ from kpa.kube.api.client import KubeClient, Resource
 from kpa.kube.api.errors import (
     AlreadyExists,
     Conflict,
-    Cut,
     Forbidden,
     Gone,
     Invalid,
     KubeError,
     NotFound,
     ServerError,
+    StreamCut,
     TooManyRequests,
     Unreachable,
     error_from_answer,
@@ -169,7 +169,7 @@ async def test_a_watch_that_breaks_off_says_so(pair: Pair) -> None:
     events = client.watch(THINGS, None, "10")
     await anext(events)
     api.cut()
-    with pytest.raises(Cut, match=r"watch things\.test\.dev"):
+    with pytest.raises(StreamCut, match=r"watch things\.test\.dev"):
         await anext(events)
 
 

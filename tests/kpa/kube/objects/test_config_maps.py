@@ -17,7 +17,7 @@ from config.observability import NAME as OBSERVABILITY
 from config.readers import Names
 from kpa.kube.api.client import KubeClient
 from kpa.kube.objects import config_maps as settings_module
-from kpa.kube.objects.config_maps import ConfigMap, Settings
+from kpa.kube.objects.config_maps import ClusterSettings, ConfigMap
 from metrics.key import Key
 from tests.kpa.kube.api_client import api_and_client
 from tests.kpa.kube.fake_api import THINGS, FakeApi
@@ -33,7 +33,7 @@ class Told:
         self.changed: list[str] = []
         self.problems: list[tuple[str, list[str]]] = []
         self.maps: list[ConfigMap] = []
-        self.settings = Settings(client, SYSTEM, self.changed.append, self._read, names)
+        self.settings = ClusterSettings(client, SYSTEM, self.changed.append, self._read, names)
 
     def _read(self, name: str, config_map: ConfigMap, problems: list[str]) -> None:
         self.problems.append((name, problems))

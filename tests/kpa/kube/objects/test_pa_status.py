@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kpa.kube.objects import PodAutoscaler, PodAutoscalerStatus, ServerlessService
 from kpa.kube.objects.conditions import FALSE, TRUE, UNKNOWN, Condition, condition
 from kpa.kube.objects.pa_status import (
-    Outcome,
+    PassOutcome,
     equal_but_for_times,
     life_from_status,
     pa_status,
@@ -62,10 +62,10 @@ def after(pa: PodAutoscaler, status: PodAutoscalerStatus) -> PodAutoscaler:
     return replace(pa, status=status)
 
 
-def outcome(pa: PodAutoscaler, requested: int, ready: int, threshold: int = 1) -> Outcome:
+def outcome(pa: PodAutoscaler, requested: int, ready: int, threshold: int = 1) -> PassOutcome:
     """What one pass of the peer would come to."""
     activity = life_from_status(pa, None, T0).activity
-    return Outcome(requested, ready, threshold, next_activity(activity, requested, ready, threshold))
+    return PassOutcome(requested, ready, threshold, next_activity(activity, requested, ready, threshold))
 
 
 def one_pass(
@@ -153,9 +153,9 @@ def test_active_follows_the_table(
 
 def test_a_plan_that_is_past_the_time_out_says_it_all_the_same() -> None:
     pa = stored("activating", UNKNOWN)
-    first = pa_status(pa, Outcome(0, 0, 1, Activity.NO_TRAFFIC), SKS, T0)
+    first = pa_status(pa, PassOutcome(0, 0, 1, Activity.NO_TRAFFIC), SKS, T0)
     assert told(first, "Active") == LATE
-    second = pa_status(after(pa, first), Outcome(0, 0, 1, Activity.NO_TRAFFIC), SKS, T0 + 1)
+    second = pa_status(after(pa, first), PassOutcome(0, 0, 1, Activity.NO_TRAFFIC), SKS, T0 + 1)
     assert told(second, "Active") == IDLE
     assert since(second, "Active") == T0 + 1
 
@@ -243,7 +243,7 @@ def test_a_scale_that_was_known_but_never_written_replaces_the_stored_one(
     before: int | None, requested: int, known: int, desired: int
 ) -> None:
     """A newer pass, which knows none, may come before the status of the older one is written."""
-    result = Outcome(requested, 0, 1, Activity.NO_TRAFFIC, known=known)
+    result = PassOutcome(requested, 0, 1, Activity.NO_TRAFFIC, known=known)
     status = pa_status(stored("no traffic", desired_scale=before), result, SKS, T0)
     assert status.desired_scale == desired
 
@@ -465,7 +465,7 @@ def test_the_same_outcome_again_writes_nothing(history: History) -> None:
             assert equal_but_for_times(first, second)
 
 
-def settled(status: PodAutoscalerStatus, made: Outcome) -> Activity:
+def settled(status: PodAutoscalerStatus, made: PassOutcome) -> Activity:
     activity = life_from_status(after(pod_autoscaler(), status), None, T0).activity
     return next_activity(activity, made.requested, made.ready, made.threshold)
 
