@@ -1,11 +1,11 @@
-"""What the log says and how: what of the ConfigMap `config-logging` concerns us.
+"""The ConfigMap `config-logging`: what is logged, and the layout of a line.
 
-That is the level of our component, and what of the JSON under `zap-logger-config` has a meaning here. What is
-not said there stays as the process was started.
+kpa reads the level of its component, and of the JSON under `zap-logger-config` what Knative's example names.
+A key that is not set keeps the value that the process was started with.
 
-Source: `knative/pkg logging/config.go`, `uber-go/zap config.go`, `zapcore/encoder.go`. There the JSON is read
-once and its level never counts, a JSON that cannot be read is replaced in silence, and an unknown encoder is
-`epoch` or `lowercase`; here all of it is live, and what cannot be used is a problem with a name.
+Source: `knative/pkg logging/config.go`, `uber-go/zap config.go`, `zapcore/encoder.go`. Knative reads the JSON
+once, ignores its level, replaces unreadable JSON without a message, and an unknown encoder by `epoch`. kpa
+applies all of it live, and reports what it cannot use.
 """
 
 import json
@@ -30,20 +30,12 @@ _LEVELS = {
     "panic": "error",
     "fatal": "error",
 }
-"""Levels as ConfigMaps name them, and ours; what is graver than an error we have not."""
+"""Levels as ConfigMaps name them, and as kpa does; it logs nothing more severe than an error."""
 
 _ENCODINGS = {"json": "json", "console": "text"}
 _TIME_ENCODERS = {
     name: name or "epoch" for name in ("iso8601", "rfc3339", "rfc3339nano", "epoch", "millis", "nanos", "")
 }
-_LEVEL_ENCODERS = {
-    "lowercase": "lowercase",
-    "capital": "capital",
-    "color": "color",
-    "capitalColor": "capitalColor",
-    "": "lowercase",
-}
-
 _KEYS = {
     "timeKey": "time_key",
     "levelKey": "level_key",
@@ -51,36 +43,35 @@ _KEYS = {
     "messageKey": "message_key",
     "stacktraceKey": "stacktrace_key",
 }
-"""Names of the parts of a line in the JSON, and in `Form`."""
+"""Names of the parts of a line: in the JSON, and in `Form`."""
 
 _KNOWN = {
     "": (
         *("level", "encoding", "outputPaths", "initialFields", "encoderConfig"),
-        *("development", "disableCaller", "disableStacktrace", "sampling", "errorOutputPaths"),
+        *("development", "errorOutputPaths"),
     ),
     "encoderConfig.": (
         *(*_KEYS, "timeEncoder", "levelEncoder"),
-        *("callerKey", "functionKey", "callerEncoder", "nameEncoder", "durationEncoder"),
-        *("lineEnding", "skipLineEnding", "consoleSeparator"),
+        *("callerKey", "callerEncoder", "durationEncoder", "lineEnding"),
     ),
 }
-"""Keys that zap knows; the second line of each are those that kpa accepts and ignores."""
+"""Keys that kpa reads, and those of Knative's example that it ignores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a line of the log looks like.
+    """Layout of a line of the log.
 
     Attributes
     ----------
     time_key, level_key, name_key, message_key, stacktrace_key : str
-        Names of the parts of a JSON line; a part without a name is left out of every line.
+        Names of the parts of a JSON line; a part with an empty name is left out of every line.
     time_encoder : str
         `iso8601`, `rfc3339`, `rfc3339nano`, or Unix time: `epoch` in seconds, `millis`, `nanos`.
-    level_encoder : str
-        `lowercase`, `capital`, `color`, `capitalColor`: zap's words; empty for Python's.
+    zap_levels : bool
+        Levels have zap's names (`warn`, `fatal`), not Python's (`warning`, `critical`).
     initial_fields : Mapping[str, str or number]
-        Stand in every line.
+        Fields of every line.
     """
 
     time_key: str = "time"
@@ -89,7 +80,7 @@ class Form:
     message_key: str = "message"
     stacktrace_key: str = "error"
     time_encoder: str = "iso8601"
-    level_encoder: str = ""
+    zap_levels: bool = False
     initial_fields: Mapping[str, str | float] = field(default_factory=dict)
 
 
@@ -100,14 +91,14 @@ class LogConfig:
     Attributes
     ----------
     level : str
-        Least severity that is logged: `debug`, `info`, `warning` or `error`.
+        Lowest severity that is logged: `debug`, `info`, `warning` or `error`.
     format : str
         `json` or `text`.
     output : str
-        `stdout` or `stderr`. Any of these three may be empty: as the process was started.
+        `stdout` or `stderr`. Each of these three may be empty: as the process was started.
     form : Form
     unknown : tuple of UnknownKey
-        Keys of the JSON that neither kpa nor zap knows; the other keys of the map are for other programs.
+        Keys of the JSON without effect; the other keys of the ConfigMap are for other programs.
     """
 
     level: str = ""
@@ -118,12 +109,12 @@ class LogConfig:
 
     @classmethod
     def from_config_map(cls, data: Mapping[str, str]) -> Self:
-        """Read the map's data; the level of our component counts before that of the JSON.
+        """Read the data of the ConfigMap; the level of the component overrides that of the JSON.
 
         Raises
         ------
         ConfigError
-            A value cannot be used; all that are wrong are named.
+            A value cannot be used; the error names every such value.
 
         Examples
         --------
@@ -156,7 +147,7 @@ class LogConfig:
         return [str(unknown) for unknown in self.unknown]
 
     def texts(self) -> dict[str, str]:
-        """Return what holds by key, as an operator writes it; `-` where the process is as it was started."""
+        """Return the value of each key, as an operator writes it; `-` if it is not set."""
         form = self.form
         encodings = {format: encoding for encoding, format in _ENCODINGS.items()}
         return {
@@ -165,7 +156,7 @@ class LogConfig:
             "outputPaths": self.output or "-",
             **{key: getattr(form, ours) or "left out" for key, ours in _KEYS.items()},
             "timeEncoder": form.time_encoder,
-            "levelEncoder": form.level_encoder or "-",
+            "levelEncoder": "lowercase" if form.zap_levels else "-",
             "initialFields": json.dumps(form.initial_fields) if form.initial_fields else "-",
         }
 
@@ -182,7 +173,7 @@ def _unknown(zap: Mapping[str, Any]) -> tuple[UnknownKey, ...]:
 
 
 class _Reader:
-    """Reads values, and gathers what is wrong with them; what was not said reads as nothing."""
+    """Reads values and collects their problems; a value that is not set reads as empty."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -193,13 +184,13 @@ class _Reader:
             return {}
         try:
             found = json.loads(text)
-        except (ValueError, RecursionError) as error:  # of what is no JSON, or too deeply nested
+        except (ValueError, RecursionError) as error:  # not JSON, or nested too deeply
             self.problems.append(Problem(ZAP, text, f"a JSON object: {error}"))
             return {}
         return self._object(ZAP, found)
 
     def word(self, key: str, found: Any, words: Mapping[str, str]) -> str:
-        """Look up what a word means, in whatever case it is written; empty if there is none."""
+        """Look up a word, in any case; empty if there is none."""
         if found is None:
             return ""
         by_case = {word.lower(): meaning for word, meaning in words.items()}
@@ -210,7 +201,7 @@ class _Reader:
         return meaning or ""
 
     def output(self, found: Any) -> str:
-        """Take the one stream that lines go to."""
+        """Read the stream that lines go to."""
         if found is None:
             return ""
         if found in (["stdout"], ["stderr"]):
@@ -219,7 +210,7 @@ class _Reader:
         return ""
 
     def form(self, zap: Mapping[str, Any]) -> Form:
-        """Read how a line is laid out."""
+        """Read the layout of a line."""
         encoder = self._object(_path("encoderConfig"), zap.get("encoderConfig"))
         fields = self._object(_path("initialFields"), zap.get("initialFields"))
         plain = {
@@ -229,13 +220,14 @@ class _Reader:
         said: dict[str, Any] = {
             ours: self._name(key, encoder[key]) for key, ours in _KEYS.items() if key in encoder
         }
-        for key, ours, words in (
-            ("timeEncoder", "time_encoder", _TIME_ENCODERS),
-            ("levelEncoder", "level_encoder", _LEVEL_ENCODERS),
-        ):
-            word = self.word(_path(f"encoderConfig.{key}"), encoder.get(key), words)
-            if word:
-                said[ours] = word
+        time_encoder = self.word(
+            _path("encoderConfig.timeEncoder"), encoder.get("timeEncoder"), _TIME_ENCODERS
+        )
+        if time_encoder:
+            said["time_encoder"] = time_encoder
+        if encoder.get("levelEncoder") is not None:
+            self._name("levelEncoder", encoder["levelEncoder"])
+            said["zap_levels"] = True
         return Form(**said, initial_fields=plain)
 
     def _name(self, key: str, found: Any) -> str:
@@ -258,5 +250,5 @@ def _path(key: str) -> str:
 def _written(value: Any) -> str:
     try:
         return value if isinstance(value, str) else json.dumps(value)
-    except RecursionError:  # it could be read, just so
+    except RecursionError:  # a depth that json can read but not write
         return "..."

@@ -14,9 +14,6 @@ from typing import Any
 
 from config.logs import Form
 
-_COLORS = {"debug": 35, "info": 34, "warn": 33, "error": 31}
-"""Of a terminal, as zap has them."""
-
 
 class TextFormatter(logging.Formatter):
     """`2026-08-21T10:00:00.123Z info kpa.service: desired 1 -> 3 namespace=default name=hello-00001`."""
@@ -98,18 +95,11 @@ _TIMES: Mapping[str, Callable[[float], str | float]] = {
 
 
 def _level(record: logging.LogRecord, form: Form) -> str:
-    """Write a level in the words of Python, or in those of zap."""
     name = record.levelname.lower()
-    if not form.level_encoder:
-        return name
-    word = _ZAP_WORDS.get(name, name)
-    text = word.upper() if form.level_encoder.startswith("capital") else word
-    if not form.level_encoder.lower().endswith("color"):
-        return text
-    return f"\x1b[{_COLORS.get(word, 31)}m{text}\x1b[0m"
+    return _ZAP_LEVELS.get(name, name) if form.zap_levels else name
 
 
-_ZAP_WORDS = {"warning": "warn", "critical": "fatal"}
+_ZAP_LEVELS = {"warning": "warn", "critical": "fatal"}
 
 
 def _plain(value: object) -> object:

@@ -38,7 +38,7 @@ def of(zap: Any, **others: str) -> LogConfig:
 
 
 def test_knatives_example_is_read_in_full() -> None:
-    form = Form("ts", "level", "logger", "msg", "stacktrace", "iso8601", "lowercase")
+    form = Form("ts", "level", "logger", "msg", "stacktrace", "iso8601", zap_levels=True)
     assert of(KNATIVES) == LogConfig("info", "json", "stdout", form)
     assert of(KNATIVES).unknown == ()
 
@@ -88,13 +88,24 @@ def test_the_level_is_read(own: str, zap: str, level: str) -> None:
         ({"encoderConfig": {"nameKey": ""}}, Form(name_key="")),
         ({"encoderConfig": {"timeEncoder": ""}}, Form(time_encoder="epoch")),
         ({"encoderConfig": {"timeEncoder": "RFC3339Nano"}}, Form(time_encoder="rfc3339nano")),
-        ({"encoderConfig": {"levelEncoder": "capitalColor"}}, Form(level_encoder="capitalColor")),
+        ({"encoderConfig": {"levelEncoder": ""}}, Form(zap_levels=True)),
+        ({"encoderConfig": {"levelEncoder": "capitalColor"}}, Form(zap_levels=True)),
+        ({"encoderConfig": {"levelEncoder": None}}, Form()),
         (
             {"initialFields": {"cluster": "west", "n": 3, "where": {"rack": 2}, "none": None}},
             Form(initial_fields={"cluster": "west", "n": 3, "where": '{"rack": 2}', "none": "null"}),
         ),
     ],
-    ids=["one name", "a part left out", "no time encoder", "any case", "colors", "fields"],
+    ids=[
+        "one name",
+        "a part left out",
+        "no time encoder",
+        "any case",
+        "levels",
+        "colors",
+        "no levels",
+        "fields",
+    ],
 )
 def test_what_is_said_changes_a_line_and_nothing_else(zap: Any, form: Form) -> None:
     assert of(zap) == LogConfig(form=form)
@@ -122,7 +133,7 @@ def test_what_is_said_changes_a_line_and_nothing_else(zap: Any, form: Form) -> N
         ),
         (
             {"encoderConfig": {"levelEncoder": {"layout": "x"}}},
-            'encoderConfig.levelEncoder = \'{"layout": "x"}\': must be lowercase, capital, ',
+            'encoderConfig.levelEncoder = \'{"layout": "x"}\': must be a string',
         ),
         ({"initialFields": "west"}, "initialFields = 'west': must be a JSON object"),
     ],
@@ -154,6 +165,7 @@ def test_slips_of_the_pen_are_named() -> None:
     zap = {"levl": "debug", "sampling": {"initial": 1}, "encoderConfig": {"timekey": "ts", "callerKey": "c"}}
     assert of(zap).warnings({}) == [
         "zap-logger-config levl = 'debug': unknown key, ignored; did you mean level?",
+        "zap-logger-config sampling = '{\"initial\": 1}': unknown key, ignored",
         "zap-logger-config encoderConfig.timekey = 'ts': unknown key, ignored; did you mean timeKey?",
     ]
 

@@ -78,7 +78,7 @@ ZAP = Form(
     message_key="msg",
     stacktrace_key="stack",
     time_encoder="epoch",
-    level_encoder="capital",
+    zap_levels=True,
     initial_fields={"cluster": "west", "size": 3},
 )
 
@@ -87,7 +87,7 @@ def test_the_names_of_the_parts_may_be_others_and_no_field_is_lost_to_them() -> 
     line = JsonFormatter(ZAP).format(record("ready", name="hello", cluster="east"))
     assert json.loads(line) == {
         "ts": 1787306400.1239,
-        "severity": "INFO",
+        "severity": "info",
         "name": "kpa.test",
         "msg": "ready",
         "cluster": "east",
@@ -139,21 +139,20 @@ def test_times_are_written_as_the_encoder_says(encoder: str, time: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoder", "info", "warning"),
+    ("level", "python", "zap"),
     [
-        ("", "info", "warning"),
-        ("lowercase", "info", "warn"),
-        ("capital", "INFO", "WARN"),
-        ("color", "\x1b[34minfo\x1b[0m", "\x1b[33mwarn\x1b[0m"),
-        ("capitalColor", "\x1b[34mINFO\x1b[0m", "\x1b[33mWARN\x1b[0m"),
+        (logging.INFO, "info", "info"),
+        (logging.WARNING, "warning", "warn"),
+        (logging.CRITICAL, "critical", "fatal"),
     ],
 )
-def test_levels_are_written_as_the_encoder_says(encoder: str, info: str, warning: str) -> None:
-    for level, word in ((logging.INFO, info), (logging.WARNING, warning)):
-        made = record("ready")
-        made.levelno, made.levelname = level, logging.getLevelName(level)
-        assert json.loads(JsonFormatter(Form(level_encoder=encoder)).format(made))["level"] == word
-        assert TextFormatter(Form(level_encoder=encoder)).format(made).split()[1] == word
+def test_levels_have_the_names_of_python_or_of_zap(level: int, python: str, zap: str) -> None:
+    made = record("ready")
+    made.levelno, made.levelname = level, logging.getLevelName(level)
+    for zap_levels, word in ((False, python), (True, zap)):
+        form = Form(zap_levels=zap_levels)
+        assert json.loads(JsonFormatter(form).format(made))["level"] == word
+        assert TextFormatter(form).format(made).split()[1] == word
 
 
 def test_initial_fields_stand_in_every_line() -> None:
