@@ -50,6 +50,7 @@ class ServeApp(FleetApp):
 
     def __init__(self, options: ServeOptions, client: KubeClient) -> None:
         self._leadership: Leadership | None = None
+        self._election: LeaderElectionConfig | None = None  # in force since the start
         self._config_map_events = ConfigMapEvents(client, options.namespace, options.pod_name)
         self._ours: set[str] = set()  # buckets whose revisions we scale
         self._changes: dict[str, asyncio.Task[None]] = {}  # take-overs and releases by bucket
@@ -127,6 +128,7 @@ class ServeApp(FleetApp):
             await self._config_map_events.refuse(name, config_map, problems)
             raise ServeError(f"ConfigMap {name}: {problems}") from error
         self._handover.pace.keep(election.timing.lease_duration)
+        self._election = election
         return Leadership(
             self._client,
             options.namespace,
@@ -139,6 +141,15 @@ class ServeApp(FleetApp):
         )
 
     # Callbacks of the parts.
+
+    def _settings_changed(self, name: str) -> None:
+        """Apply settings; of leader election only the pace of hand-over follows them."""
+        super()._settings_changed(name)
+        if name == self._options.config_maps.leader_election:
+            election = self._settings.values.leader_election
+            self._handover.pace.keep(election.timing.lease_duration)
+            if self._election not in (None, election):
+                log.warning("ConfigMap %s: buckets and leases change with the next restart", name)
 
     def _settings_read(self, name: str, config_map: ConfigMap, problems: list[str]) -> None:
         super()._settings_read(name, config_map, problems)

@@ -146,6 +146,8 @@ class FleetApp(ABC):
         if name == options.config_maps.logging:
             follow(settings.values.logs, options.log_format, options.log_level)
             return
+        if name == options.config_maps.leader_election:
+            return
         self._heartbeat.interval = settings.autoscaler.tick_interval
         self._reconciler.apply_config(
             settings.autoscaler, settings.progress_deadline, settings.values.network

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from config.autoscaler import EXAMPLE, AutoscalerConfig
 from config.deployment import DeploymentConfig
+from config.leader_election import LeaderElectionConfig
 from config.logs import LogConfig
 from config.network import NetworkConfig
 from config.problems import ConfigError
@@ -54,12 +55,15 @@ class SettingsValues:
     ----------
     autoscaler : AutoscalerConfig
     deployment : DeploymentConfig
+    leader_election : LeaderElectionConfig
+        Buckets and leases keep what was read at the start; the pace of hand-over follows it.
     logs : LogConfig
     network : NetworkConfig
     """
 
     autoscaler: AutoscalerConfig = field(default_factory=lambda: AutoscalerConfig.from_config_map({}))
     deployment: DeploymentConfig = field(default_factory=DeploymentConfig)
+    leader_election: LeaderElectionConfig = field(default_factory=LeaderElectionConfig)
     logs: LogConfig = field(default_factory=LogConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
@@ -102,7 +106,6 @@ class ClusterSettings:
     ) -> None:
         names = names or Names()
         self._readers = names.readers()
-        del self._readers[names.leader_election]  # read once, at the start
         self.values = SettingsValues()
         self._on_change = on_change
         self._on_read = on_read

@@ -97,3 +97,16 @@ async def test_a_standby_asks_four_times_in_a_lease(lease_duration: str, every: 
     put_lease(client)
     async with Holder().serving() as holder, standby(client, holder.port):
         assert await holder.pauses(3) == [pytest.approx(every, rel=0.15)] * 3
+
+
+async def test_the_pace_follows_a_change_but_leases_stay(caplog: pytest.LogCaptureFixture) -> None:
+    client = MemoryClient()
+    put_leader_election(client, "60s")
+    put_lease(client)
+    async with Holder().serving() as holder, standby(client, holder.port):
+        assert await holder.pauses(2) == [pytest.approx(15.0, rel=0.15)] * 2
+        put_leader_election(client, "20s")
+        await holder.pauses(1)  # a pause that had begun ends at the old pace
+        assert await holder.pauses(3) == [pytest.approx(5.0, rel=0.15)] * 3
+    restart = "ConfigMap config-leader-election: buckets and leases change with the next restart"
+    assert caplog.messages.count(restart) == 1
