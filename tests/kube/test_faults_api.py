@@ -52,7 +52,7 @@ async def test_streams_that_are_cut_every_second_hide_nothing(
             while await spoiled.revision("gone-00001") or proxy.count("WATCH") < watches + 14:
                 await asyncio.sleep(0.05)  # two cuts of seven streams, at least
     assert proxy.count("LIST") == lists, "a cut is no reason to list"
-    assert spoiled.log.read_text().count("we do not lead") == 0
+    assert spoiled.log.read_text().count("we no longer lead") == 0
 
 
 async def test_a_slow_store_delays_what_is_written_and_nothing_else(
@@ -79,7 +79,7 @@ async def test_a_slow_store_delays_what_is_written_and_nothing_else(
     await asyncio.sleep(4.0)
     rate = (stub.scrapes - scrapes) / (time.monotonic() - began)
     assert rate > 0.5, f"{rate} scrapes a second"
-    assert "we do not lead" not in spoiled.log.read_text()
+    assert "we no longer lead" not in spoiled.log.read_text()
 
 
 async def test_an_etcd_that_stands_still_delays_what_is_written_and_nothing_else(
@@ -101,7 +101,7 @@ async def test_an_etcd_that_stands_still_delays_what_is_written_and_nothing_else
         assert revision.replicas == 1
     await knative.until(lambda: revision.replicas == 5, "the decision is carried out", 30)
     await knative.until(lambda: (revision.pa or {})["status"].get("actualScale") == 5, "counted", 30)
-    assert "we do not lead" not in serving.log.read_text()
+    assert "we no longer lead" not in serving.log.read_text()
 
 
 async def test_a_storm_of_429_is_obeyed_and_outlasted(
@@ -131,7 +131,7 @@ async def test_a_storm_of_429_is_obeyed_and_outlasted(
     proxy.busy = lambda request: False
     await knative.until(lambda: revision.replicas == 5, "the decision is carried out")
     await knative.until(lambda: (revision.pa or {})["status"].get("actualScale") == 5, "counted")
-    assert "we do not lead" not in spoiled.log.read_text()
+    assert "we no longer lead" not in spoiled.log.read_text()
     assert await knative.api.items(path("events", knative.namespace)) == []
 
 
@@ -198,4 +198,4 @@ async def test_a_leader_that_slept_through_its_lease_does_no_harm_when_it_wakes(
     await asyncio.sleep(4.5)  # two ticks
     assert [(each.replicas_seen, each.modes_seen) for each in revisions] == asked
     assert min(each.replicas for each in revisions) >= 5
-    assert "we do not lead" not in heir.log.read_text()
+    assert "we no longer lead" not in heir.log.read_text()

@@ -1,4 +1,4 @@
-"""Revisions as the cluster's objects tell of them: the pods of each, and all of it as one value."""
+"""Views of revisions by the cluster's objects: the pods of each, and the whole as one value."""
 
 from collections.abc import Callable, Collection
 
@@ -25,7 +25,7 @@ class RevisionPods:
     Parameters
     ----------
     touched : callable (key)
-        Told of each revision whose pods have changed.
+        Called with each revision whose pods have changed.
     """
 
     def __init__(self, touched: Callable[[Key], None]) -> None:

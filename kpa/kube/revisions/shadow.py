@@ -33,7 +33,7 @@ class Watched(Protocol):
         """With the status that the autoscaler in charge wrote."""
 
     def watch(self, listener: Listener) -> None:
-        """Tell of all revisions, then of every change of one."""
+        """Call `listener` with all revisions, then with every change of one."""
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Account:
     Attributes
     ----------
     revision : Revision
-        As the cluster told of it last.
+        As the cluster reported it last.
     theirs : int
         What the other wants; -1 if it has not said.
     at : float
@@ -59,7 +59,7 @@ class Account:
         Pods are ready, and what they say was decided on.
     differ_since : float or None
         Unix seconds.
-    told : int or None
+    last_reported : int or None
         Replicas that the log said last.
     compared, differed, our_pods, their_pods : float
         As of a `Comparison`.
@@ -73,7 +73,7 @@ class Account:
     requested: int = UNKNOWN
     seen: bool = False
     differ_since: float | None = None
-    told: int | None = None
+    last_reported: int | None = None
     compared: float = 0.0
     differed: float = 0.0
     our_pods: float = 0.0
@@ -132,7 +132,7 @@ class Shadow:
     ----------
     cluster : Watched
     scaled : callable (before, after)
-        Told of each number of replicas that we would have asked for.
+        Called with each number of replicas that we would have requested.
     clock : callable
         Unix time in seconds.
     """
@@ -146,16 +146,16 @@ class Shadow:
         self._accounts: dict[Key, Account] = {}
 
     def watch(self, listener: Listener) -> None:
-        """Tell of all revisions; one that the other wakes from zero is told of as a new one."""
+        """Report all revisions; one that the other wakes from zero is reported as a new one."""
 
-        def told(key: Key, revision: Revision | None) -> None:
+        def report(key: Key, revision: Revision | None) -> None:
             if revision is None:
                 self._accounts.pop(key, None)
             elif self._wakes(key, revision):
                 listener(key, None)
             listener(key, revision)
 
-        self._cluster.watch(told)
+        self._cluster.watch(report)
 
     def carry_out(self, key: Key, outcome: Outcome) -> None:
         """Compare an outcome with what the other wants."""
@@ -183,9 +183,9 @@ class Shadow:
         """Log what we would scale, each number once."""
         present, requested = account.revision.replicas, account.replicas
         if requested == present:
-            account.told = None
-        elif requested != account.told:
-            account.told = requested
+            account.last_reported = None
+        elif requested != account.last_reported:
+            account.last_reported = requested
             names = {"namespace": key.namespace, "name": key.name}
             _log.info("would scale %s %d -> %d", key, present, requested, extra={"fields": names})
             self._scaled(present, requested)
