@@ -3,5 +3,5 @@
 Here: the texts an operator writes (ConfigMap keys, annotations), their bounds, their defaults, and the one
 resolved value per revision in internal units (seconds, fractions, pods).
 
-Never: input or output, clocks, load, decisions. This package imports nothing of ours.
+Not here: input or output, clocks, load, decisions. This package imports no other package of kpa.
 """

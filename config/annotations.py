@@ -1,7 +1,7 @@
-"""Annotations of a revision: settings that take the place of the cluster's.
+"""Annotations of a revision: settings that override those of the cluster.
 
-Two readers with two manners: `read_overrides` is the autoscaler's, and works with whatever is there;
-`validate` is the gatekeeper's, and names everything that Knative's webhook would refuse.
+`read_overrides` is for the autoscaler and uses every value that it can. `validate` is for checks before a
+revision exists and names everything that Knative's webhook rejects.
 
 Source: `knative/serving pkg/apis/autoscaling/register.go` (names), `annotation_validation.go` (rules) and
 `v1alpha1/pa_lifecycle.go` (reading).
@@ -28,14 +28,14 @@ class Annotation:
     Attributes
     ----------
     names : tuple of str
-        With prefix; the first one that is there counts, even if its text is bad.
+        With prefix; the first one that is set counts, even if its text is bad.
     kind : Kind
     bounds : ValueRange
-        What the gatekeeper lets pass.
+        Values that Knative's webhook accepts.
     usable : ValueRange
-        What the autoscaler works with; anything else counts as if the annotation were not there.
+        Values that the autoscaler uses; for any other value the annotation counts as absent.
     otherwise : str
-        What holds without it: a ConfigMap key or a value.
+        The setting in force without it: a ConfigMap key or a value.
     """
 
     names: tuple[str, ...]
@@ -50,11 +50,11 @@ class Annotation:
         return allowed(self.kind, self.bounds)
 
     def find(self, annotations: Mapping[str, str]) -> tuple[str, str] | None:
-        """Name and text that count, if there are any."""
+        """Name and text of the annotation that counts, if there is one."""
         return next(((name, annotations[name]) for name in self.names if name in annotations), None)
 
     def read(self, annotations: Mapping[str, str], within: ValueRange) -> Any:
-        """Value that counts; None if there is none, if it does not parse, or if it is out of the bounds."""
+        """Value of the annotation; None if it is absent, does not parse, or is out of bounds."""
         _, text = self.find(annotations) or ("", None)
         if text is None:
             return None
@@ -70,7 +70,7 @@ def _named(name: str, alternate: str = "") -> tuple[str, ...]:
 
 
 def _words(noun: str) -> Kind:
-    """Kind of a text that the autoscaler compares with the words it knows; no other one is an error to it."""
+    """Kind of a text that the autoscaler compares with the words that it knows; it accepts any other."""
     return Kind(noun, str, str)
 
 
@@ -152,15 +152,15 @@ _SHORT_NAMES = [
 
 
 def read_overrides(annotations: Mapping[str, str]) -> dict[str, Any]:
-    """Values that take the place of the cluster's, by the names of `ANNOTATIONS`; absent where there is none.
+    """Values that override those of the cluster, by the names of `ANNOTATIONS`; only those that are set.
 
-    A text that does not parse counts as absent. A value out of its range is used as it is, as the peer does,
-    with three exceptions, none of which a gatekeeper lets pass; they count as absent:
+    A text that does not parse counts as absent. A value out of its range is used as it is, as in Knative.
+    Three kinds of values, which Knative's webhook rejects, count as absent:
 
-    - infinity and NaN, which would poison every sum they enter;
-    - negative counts, targets, percentages and durations (a burst capacity of -1 aside), which would ask for
-      fewer pods than none;
-    - a window of no length, over which nothing can be averaged.
+    - infinity and NaN, which make every sum useless;
+    - negative counts, targets, percentages and durations (except a burst capacity of -1), which would ask for
+      a negative number of pods;
+    - a window of length 0, which has no average.
 
     Examples
     --------
@@ -177,14 +177,14 @@ def validate(annotations: Mapping[str, str], config: AutoscalerConfig) -> list[P
     Parameters
     ----------
     annotations : Mapping[str, str]
-        All of the revision's; those of others do not count.
+        All annotations of the revision; those of other programs are ignored.
     config : AutoscalerConfig
-        Says which class, which largest `max-scale` and whether an initial scale of 0 the cluster has.
+        The cluster's class, `max-scale-limit` and `allow-zero-initial-scale`.
 
     Notes
     -----
-    Beyond the peer, infinity and NaN are refused, and an initial scale must fit 32 bits: the autoscaler could
-    not read it. Annotations that are not known pass; see `unknown_annotations`.
+    Unlike Knative, kpa rejects infinity and NaN, and an initial scale of more than 32 bits, which the
+    autoscaler cannot read. It accepts unknown annotations; see `unknown_annotations`.
 
     Examples
     --------

@@ -1,8 +1,7 @@
-"""The autoscaler's own settings: ConfigMap `config-autoscaler`, a field for each key.
+"""Settings of the autoscaler: ConfigMap `config-autoscaler`, a field for each key.
 
-Source: `knative/serving pkg/autoscaler/config/config.go` for keys, texts and rules. Beyond the peer, the
-panic threshold has a range, the class must be known, infinity and NaN are refused, and all bad keys are
-reported at once.
+Source: `knative/serving pkg/autoscaler/config/config.go` for keys, texts and rules. Unlike Knative, kpa
+limits the panic threshold to a range, rejects an unknown class, infinity and NaN, and reports all bad keys.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +19,7 @@ NAME = "config-autoscaler"
 """Name of the ConfigMap, unless `CONFIG_AUTOSCALER_NAME` names another one."""
 
 EXAMPLE = "_example"
-"""Key of the block that explains the others to a person; nothing reads it."""
+"""Key of the block that documents the other keys; no program reads it."""
 
 
 class _Profile(BaseModel):

@@ -25,7 +25,7 @@ _OTHERS = frozenset(
         *("istio", "kourier", "tracing"),
     )
 )
-"""ConfigMaps of Knative that concern no autoscaler."""
+"""ConfigMaps of Knative that an autoscaler does not read."""
 
 
 @dataclass(frozen=True, slots=True)

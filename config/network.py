@@ -1,9 +1,9 @@
-"""How pods may be reached: what of the ConfigMap `config-network` concerns the collection of load.
+"""How pods are reached: the keys of the ConfigMap `config-network` that concern scraping.
 
-The other keys of that map are for Knative's controllers and stay unread.
+The other keys are for Knative's controllers; kpa does not read them.
 
-Source: `knative/networking pkg/config/config.go`. There any other text than the three modes is silently
-`auto`, and the map is read once; here it is a problem with a name, and an edit is in force at once.
+Source: `knative/networking pkg/config/config.go`. Knative reads the ConfigMap once and takes an unknown
+mode as `auto`. kpa applies an edit at once and rejects an unknown mode.
 """
 
 from collections.abc import Mapping
@@ -17,20 +17,20 @@ NAME = "config-network"
 """Name of the ConfigMap."""
 
 MeshMode = Literal["auto", "enabled", "disabled"]
-"""Pods are asked themselves (`disabled`), through their service (`enabled`), or as turns out (`auto`)."""
+"""kpa scrapes pods directly (`disabled`), through their service (`enabled`), or whichever works (`auto`)."""
 
 _MODE, _ADDRESSABLE = "mesh-compatibility-mode", "enable-mesh-pod-addressability"
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """Whether a mesh stands between us and the pods.
+    """Whether a mesh is between kpa and the pods.
 
     Attributes
     ----------
     mesh_compatibility_mode : "auto", "enabled" or "disabled"
     enable_mesh_pod_addressability : bool
-        The mesh lets requests pass to single pods, if they say through which service.
+        The mesh routes requests to single pods, if they name the service.
     """
 
     mesh_compatibility_mode: MeshMode = "auto"
@@ -38,12 +38,12 @@ class NetworkConfig:
 
     @classmethod
     def from_config_map(cls, data: Mapping[str, str]) -> Self:
-        """Read the map's data; a key that is not set has its default.
+        """Read the data of the ConfigMap; a key that is not set has its default.
 
         Raises
         ------
         ConfigError
-            A value cannot be used; all that are wrong are named.
+            A value cannot be used; the error names every such value.
 
         Examples
         --------

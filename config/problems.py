@@ -1,4 +1,4 @@
-"""Refusals: which text is wrong, and what it may be.
+"""Errors in settings: which text is wrong, and what it may be.
 
 ConfigError
     Settings cannot be used.
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-_SHOWN = 80  # characters of a refused text that a message repeats
+_SHOWN = 80  # characters of a bad text that a message repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class UnknownKey:
-    """A key that nothing reads: harmless, and most often a slip of the pen.
+    """A key that nothing reads: harmless, and most often a typing error.
 
     Attributes
     ----------
     key, value : str
         As the operator wrote them.
     nearest : str or None
-        The known key that looks most like it.
+        The most similar known key.
     """
 
     key: str
@@ -57,7 +57,7 @@ class UnknownKey:
 
 
 class ConfigError(Exception):
-    """Settings that cannot be used, with every reason at once.
+    """Settings cannot be used; the error has every reason.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class ConfigError(Exception):
 
 
 class DocumentError(ConfigError):
-    """A text in which no settings were found, with the reason as its message; it has no problems of keys."""
+    """A text without settings; the message is the reason, and there are no problems of keys."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(())
@@ -79,7 +79,7 @@ class DocumentError(ConfigError):
 
 
 def nearest(key: str, known: Iterable[str]) -> str | None:
-    """Known key that looks most like the given one, if any looks like it.
+    """Return the known key that is most similar to a key, if any is similar.
 
     Examples
     --------
@@ -90,5 +90,5 @@ def nearest(key: str, known: Iterable[str]) -> str | None:
 
 
 def _shown(value: str) -> str:
-    """One line, whatever the text holds."""
+    """Quote a text in one line, cut to `_SHOWN` characters."""
     return repr(value if len(value) <= _SHOWN else value[: _SHOWN - 3] + "...")

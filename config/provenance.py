@@ -1,4 +1,4 @@
-"""Where each setting of a revision comes from: its annotation, the ConfigMap, or the default of a profile."""
+"""Source of each setting of a revision: its annotation, the ConfigMap, or the default of a profile."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class SettingSource(NamedTuple):
     value : str
         As an operator writes it.
     source : str
-        `annotation NAME`, `ConfigMap`, `default`, or what else holds where nothing is set.
+        `annotation NAME`, `ConfigMap` or `default`.
     """
 
     key: str
@@ -26,10 +26,10 @@ class SettingSource(NamedTuple):
 
 
 def provenance(config: AutoscalerConfig, annotations: Mapping[str, str]) -> list[SettingSource]:
-    """Say what holds for a revision, and where it comes from.
+    """Return the settings in force for a revision, with their sources.
 
-    A key that the ConfigMap sets to its default counts as default. Annotations that do not parse count as
-    absent, as they do to the autoscaler.
+    A key that the ConfigMap sets to its default counts as default. An annotation that does not parse counts
+    as absent, as in the autoscaler.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def provenance(config: AutoscalerConfig, annotations: Mapping[str, str]) -> list
 
 
 def override_of(key: str) -> str | None:
-    """Return the name in `ANNOTATIONS` of what takes the place of a ConfigMap key; None if nothing does.
+    """Return the name in `ANNOTATIONS` of the override of a ConfigMap key; None if there is none.
 
     Examples
     --------

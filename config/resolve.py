@@ -15,10 +15,10 @@ from config.durations import NANOSECONDS, nanoseconds
 from config.rules import SMALLEST_TARGET
 
 RPS_UTILIZATION = 0.7
-"""Fraction of the target requests a second that is aimed at; the peer has no key for it."""
+"""Target utilization for requests per second; Knative has no key for it."""
 
 LONGEST_WINDOW, LONGEST_DELAY = 3600.0, 86_400.0
-"""Seconds of load and of answers that are kept at most; longer windows and delays count as these."""
+"""Seconds of load and of recommendations that are kept; longer windows and delays count as these."""
 
 LARGEST_NUMBER = 1e9
 """Targets, burst capacities and rates beyond count as this, so that their products with pods (32 bits) stay
@@ -166,7 +166,7 @@ def _aggregation(own: Mapping[str, Any]) -> Literal["linear", "weighted-exponent
 def _panic_window(stable_window: float, percentage: float) -> float:
     """Seconds, rounded half away from zero: 60 s at 10 % give 6, 60 s at 51 % give 31, 10 s at 1 % give 1.
 
-    The order of the operations is the peer's, and so is the cut to nanoseconds before rounding.
+    As in Knative: the order of the operations, and the cut to nanoseconds before rounding.
     """
     exact = int(min(nanoseconds(stable_window) * percentage / 100.0, LONGEST_WINDOW * NANOSECONDS))
     return float(max(1, (exact + NANOSECONDS // 2) // NANOSECONDS))

@@ -9,7 +9,7 @@ from typing import Any
 from config.scalars import format_float
 
 SMALLEST_TARGET = 0.01
-"""Requests in flight, or a second, that a pod is aimed at at least."""
+"""Smallest target of a pod: requests in flight, or per second."""
 
 Broken = tuple[str, str]
 """The key to blame, and what it must be."""

@@ -1,4 +1,4 @@
-"""What is known of one setting: how its text is read, what it may be, and what to tell a person about it."""
+"""Description of a setting: its kind of text, its range, and its documentation."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A sort of text.
+    """A kind of text.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ DURATION = Kind("a duration (such as 90s or 1h30m)", parse_duration, format_dura
 
 
 def one_of(*choices: str) -> Kind:
-    """Kind of a text that is one of a few words; spaces around it do not count, as in the peer."""
+    """Kind of a text that is one of a few words; spaces around it are ignored, as in Knative."""
 
     def parse(text: str) -> str:
         word = text.strip()
@@ -50,18 +50,18 @@ def one_of(*choices: str) -> Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueRange:
-    """Values that make sense; both ends belong to them unless `above` is given.
+    """Range of the values that may be used, both ends included.
 
     Attributes
     ----------
     low, high : float
         Smallest and largest value, in the setting's unit.
     above : float
-        Values must be larger than this.
+        Values must be larger than this; a lower end that is not included.
     also : float or None
-        One more value, outside of the range.
+        One more value, outside the range.
     whole : bool
-        Fractions are refused.
+        Fractions are rejected.
     """
 
     low: float = -math.inf
@@ -71,7 +71,7 @@ class ValueRange:
     whole: bool = False
 
     def hold(self, value: float) -> bool:
-        """Tell whether a value may be used; infinity and NaN never may."""
+        """Return whether a value may be used; infinity and NaN never may."""
         if not math.isfinite(value):
             return False
         inside = self.low <= value <= self.high and value > self.above
@@ -121,7 +121,7 @@ class Setting:
     bounds_reason : str
         Why these; empty if every value of the kind may be used.
     annotation : str
-        Annotation of a revision that takes its place, without prefix; empty if there is none.
+        Annotation of a revision that overrides it, without prefix; empty if there is none.
     """
 
     kind: Kind
@@ -139,5 +139,5 @@ class Setting:
         return allowed(self.kind, self.bounds)
 
     def holds(self, value: Value) -> bool:
-        """Tell whether a value may be used."""
+        """Return whether a value may be used."""
         return isinstance(value, str) or self.bounds.hold(value)
