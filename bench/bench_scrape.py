@@ -33,7 +33,7 @@ from scrape_pods import POD, serve
 
 from config.autoscaler import AutoscalerConfig
 from kpa.controller.cluster import Listener, Outcome
-from kpa.controller.hooks import Observers
+from kpa.controller.hooks import Hooks
 from kpa.controller.reconciler import Reconciler
 from kpa.controller.revisions import Pod, Revision
 from metrics.key import Key
@@ -165,9 +165,9 @@ async def reconciler(port: int, revisions: int, pods: int, seconds: float) -> Co
         nonlocal ended
         ended += 1
 
-    observers = Observers(scrape=count)
+    hooks = Hooks(scrape=count)
     reconciler = Reconciler(
-        _AtRest(fleet), AutoscalerConfig(), activator_answers=lambda key: True, observers=observers
+        _AtRest(fleet), AutoscalerConfig(), activator_answers=lambda key: True, hooks=hooks
     )
     running = [asyncio.create_task(part) for part in (reconciler.run(), reconciler.collector.run())]
     await asyncio.sleep(revisions * pods / _CONNECTIONS_A_SECOND + 4.0)

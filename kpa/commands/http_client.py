@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from kpa.controller.explain import Explanation
     from kpa.controller.status import RevisionStatus
-    from kpa.web.api.api import Fleet
+    from kpa.web.api.api import FleetResponse
     from metrics.key import Key
 
 URL = "http://127.0.0.1:9090"
@@ -23,7 +23,7 @@ class NoAnswer(Exception):
     """No kpa answers at a URL, or it has no such revision; the message is one line."""
 
 
-def fetch(url: str) -> "Fleet":
+def fetch(url: str) -> "FleetResponse":
     """Read all revisions from a running kpa.
 
     Raises

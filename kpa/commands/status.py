@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from kpa.controller.status import Comparison, NextEvent
-    from kpa.web.api.api import Fleet
+    from kpa.web.api.api import FleetResponse
 
 REFRESH = 1.0  # seconds
 _PIPED_COLUMNS = 200  # without a terminal, no name is folded
@@ -43,7 +43,7 @@ def command(
         return
 
 
-def table(fleet: "Fleet") -> "Table":
+def table(fleet: "FleetResponse") -> "Table":
     """Lay out one line per revision, sorted by name; loads are requests in flight, or requests per second."""
     from rich.table import Table
 
@@ -68,7 +68,7 @@ def table(fleet: "Fleet") -> "Table":
     return rows
 
 
-def shadow_table(fleet: "Fleet") -> "Table":
+def shadow_table(fleet: "FleetResponse") -> "Table":
     """Lay out the comparison of a shadow with the autoscaler in charge; those that differed most come first.
 
     Columns: pods requested by each now, how long they have differed, the share of the time in which they
@@ -130,7 +130,7 @@ def _print_table(url: str, watch: bool) -> None:
             live.update(_laid_out(fetch(url)), refresh=True)
 
 
-def _laid_out(fleet: "Fleet") -> "Table":
+def _laid_out(fleet: "FleetResponse") -> "Table":
     shadow = any(one.comparison for one in fleet.revisions)
     return shadow_table(fleet) if shadow else table(fleet)
 

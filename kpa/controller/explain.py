@@ -10,7 +10,7 @@ from config.provenance import SettingSource
 from config.resolve import RevisionSettings
 from kpa.controller.status import RevisionStatus
 from scaler.engine.decision import Decision
-from scaler.rules.trace import Rule, Way
+from scaler.rules.trace import DecisionTrace, Rule
 
 PAST = 16
 """Changed decisions of a revision that are kept."""
@@ -128,8 +128,8 @@ _LATER = {
 def _decider_steps(
     settings: RevisionSettings, decision: Decision, held_until: float | None, now: float
 ) -> Iterator[Step]:
-    way = decision.way
-    if way is None:
+    trace = decision.trace
+    if trace is None:
         last = "none was made yet" if decision.recommended < 0 else f"it was {_pods(decision.recommended)}"
         window = format_duration(settings.stable_window)
         yield Step(
@@ -143,50 +143,50 @@ def _decider_steps(
     yield Step(
         Rule.LOAD,
         f"{decision.stable:.4g} {unit} over {format_duration(settings.stable_window)}, {target}: "
-        f"{_pods(way.stable_asks)}",
-        way.stable_asks,
+        f"{_pods(trace.stable_asks)}",
+        trace.stable_asks,
     )
-    window, panic = format_duration(settings.panic_window), _panic(settings, decision, way, now)
+    window, panic = format_duration(settings.panic_window), _panic(settings, decision, trace, now)
     yield Step(
         Rule.PANIC,
-        f"{decision.panic:.4g} {unit} over {window}: {_pods(way.panic_asks)}, {panic}",
-        way.asks,
+        f"{decision.panic:.4g} {unit} over {window}: {_pods(trace.panic_asks)}, {panic}",
+        trace.asks,
     )
-    yield from _window_step(settings, way)
-    if way.held > way.wants:
+    yield from _window_step(settings, trace)
+    if trace.held > trace.wants:
         yield Step(
             Rule.PANIC_HOLD,
-            f"this panic asked for {_pods(way.held)} before and takes nothing away",
-            way.held,
+            f"this panic asked for {_pods(trace.held)} before and takes nothing away",
+            trace.held,
         )
-    if way.recommended > way.held:
+    if trace.recommended > trace.held:
         delay, until = format_duration(settings.scale_down_delay), _until(held_until, now)
         yield Step(
             Rule.SCALE_DOWN_DELAY,
-            f"held at {way.recommended} instead of {way.held} by scale-down-delay {delay}{until}",
-            way.recommended,
+            f"held at {trace.recommended} instead of {trace.held} by scale-down-delay {delay}{until}",
+            trace.recommended,
         )
 
 
-def _panic(settings: RevisionSettings, decision: Decision, way: Way, now: float) -> str:
-    ready, threshold = _pods(way.ready), f"{settings.panic_threshold:.4g} times"
+def _panic(settings: RevisionSettings, decision: Decision, trace: DecisionTrace, now: float) -> str:
+    ready, threshold = _pods(trace.ready), f"{settings.panic_threshold:.4g} times"
     if decision.panic_since is None:
         return f"below {threshold} the {ready} ready: no panic"
     until = _until(decision.panic_since + settings.stable_window, now)
     return f"in panic, last {threshold} the pods ready at {_clock(decision.panic_since)}: nothing goes{until}"
 
 
-def _window_step(settings: RevisionSettings, way: Way) -> Iterator[Step]:
+def _window_step(settings: RevisionSettings, trace: DecisionTrace) -> Iterator[Step]:
     within = f" within {format_duration(settings.scale_rate_period)}" if settings.scale_rate_period else ""
-    rule = way.window_rule
+    rule = trace.window_rule
     if rule is Rule.MAX_SCALE_UP_RATE:
         rate = f"{settings.max_scale_up_rate:.4g} times the fewest pods ready{within}"
-        yield Step(rule, f"limited from {way.asks} to {way.wants}: at most {rate}", way.wants)
+        yield Step(rule, f"limited from {trace.asks} to {trace.wants}: at most {rate}", trace.wants)
     elif rule is Rule.MAX_SCALE_DOWN_RATE:
         rate = f"the most pods ready{within} divided by {settings.max_scale_down_rate:.4g}"
-        yield Step(rule, f"limited from {way.asks} to {way.wants}: at least {rate}", way.wants)
+        yield Step(rule, f"limited from {trace.asks} to {trace.wants}: at least {rate}", trace.wants)
     elif rule is Rule.ACTIVATION_SCALE:
-        yield Step(rule, f"raised from {way.asks} to the activation scale {way.wants}", way.wants)
+        yield Step(rule, f"raised from {trace.asks} to the activation scale {trace.wants}", trace.wants)
 
 
 def _later_steps(status: RevisionStatus, settings: RevisionSettings, decision: Decision) -> Iterator[Step]:

@@ -19,11 +19,11 @@ from config.provenance import provenance
 from config.resolve import RevisionSettings, resolve
 from kpa.controller.deadlines import Deadlines
 from kpa.controller.explain import Explanation, explain
-from kpa.controller.hooks import Observers
+from kpa.controller.hooks import Hooks
 from kpa.controller.resumption import Resumption
 from kpa.controller.revisions import Revision
 from kpa.controller.status import RevisionStatus
-from kpa.controller.tracked_revision import Member
+from kpa.controller.tracked_revision import TrackedRevision
 from metrics.key import Key
 from metrics.sampling.routing import PodAccess
 from metrics.scraping.collector import Collector, PodTarget
@@ -33,7 +33,7 @@ from scaler.engine.engine import Engine
 from scaler.engine.history import Samples
 from scaler.rules.bounds import UNKNOWN
 from scaler.rules.plan import Plan
-from scaler.rules.scale_to_zero import Activity, Life
+from scaler.rules.scale_to_zero import Activity, LifecycleState
 
 
 class Fleet:
@@ -42,7 +42,7 @@ class Fleet:
     Parameters
     ----------
     config : AutoscalerConfig
-    observers : Observers
+    hooks : Hooks
     clock : callable
         Unix time in seconds.
     in_charge : bool
@@ -56,7 +56,7 @@ class Fleet:
         self,
         config: AutoscalerConfig,
         *,
-        observers: Observers | None = None,
+        hooks: Hooks | None = None,
         clock: Callable[[], float] = time.time,
         in_charge: bool = True,
         look_up: LookUp = look_up,
@@ -67,17 +67,17 @@ class Fleet:
         self._progress_deadline = PROGRESS_DEADLINE
         self.engine = Engine(history=True)
         self.resumption = Resumption(self.engine, clock)
-        self._observers = observers or Observers()
+        self._hooks = hooks or Hooks()
         self.collector = Collector(
             self._record_scrape,
             self.engine.forget_data,
             clock=clock,
-            observe=self._observers.scrape,
+            observe=self._hooks.scrape,
             on_problem=self._touch,
             look_up=look_up,
         )
         self._clock = clock
-        self._members: dict[Key, Member] = {}
+        self._tracked: dict[Key, TrackedRevision] = {}
         self._dirty: set[Key] = set()
         self._outdated: set[Key] = set()
         self._pokes: set[Key] = set()
@@ -90,20 +90,20 @@ class Fleet:
         """Take a new state of a revision, or its end (the cluster's listener)."""
         if revision is None:
             self._forget(key)
-        elif key not in self._members:
+        elif key not in self._tracked:
             self._begin(key, revision)
         else:
-            member = self._members[key]
-            before, member.revision = member.revision, revision
+            tracked = self._tracked[key]
+            before, tracked.revision = tracked.revision, revision
             if before.replicas != revision.replicas:
-                member.asked = None
-            if revision.life is not None:
-                life = replace(member.plan.life, proxied_since=revision.life.proxied_since)
-                member.plan = replace(member.plan, life=life)
+                tracked.asked = None
+            if revision.lifecycle is not None:
+                lifecycle = replace(tracked.plan.lifecycle, proxied_since=revision.lifecycle.proxied_since)
+                tracked.plan = replace(tracked.plan, lifecycle=lifecycle)
             if _resolved_from(before) != _resolved_from(revision):
-                self._reconfigure(key, member)
+                self._reconfigure(key, tracked)
             elif _collected_from(before) != _collected_from(revision):
-                self._follow_pods(key, member)
+                self._follow_pods(key, tracked)
             self._touch(key)
 
     def on_stats(self, messages: list[StatMessage]) -> None:
@@ -111,9 +111,9 @@ class Fleet:
         unknown = 0
         for namespace, name, stat in messages:
             key = Key(namespace, name)
-            unknown += key not in self._members
+            unknown += key not in self._tracked
             self._record(key, stat, stat.timestamp)
-        self._observers.stats(len(messages), unknown)
+        self._hooks.stats(len(messages), unknown)
 
     def apply_config(
         self,
@@ -133,27 +133,27 @@ class Fleet:
         """
         self.config, self._progress_deadline = config, progress_deadline
         self._network = network or NetworkConfig()
-        self._outdated.update(self._members)
+        self._outdated.update(self._tracked)
         self._wake.set()
 
     def _begin(self, key: Key, revision: Revision) -> None:
         now = self._clock()
-        life = revision.life or Life(Activity.ACTIVATING, now)
-        first = Plan(UNKNOWN, None, None, True, life)
-        member = Member(revision, self._resolve(revision), first, in_charge=self._in_charge)
-        self._members[key] = member
-        served_before = revision.life is not None and revision.life.activity is Activity.ACTIVE
+        lifecycle = revision.lifecycle or LifecycleState(Activity.ACTIVATING, now)
+        first = Plan(UNKNOWN, None, None, True, lifecycle)
+        tracked = TrackedRevision(revision, self._resolve(revision), first, in_charge=self._in_charge)
+        self._tracked[key] = tracked
+        served_before = revision.lifecycle is not None and revision.lifecycle.activity is Activity.ACTIVE
         self.engine.add(
-            key, member.settings, now, len(revision.ready_pods), member.scraped, hold=served_before
+            key, tracked.settings, now, len(revision.ready_pods), tracked.scraped, hold=served_before
         )
-        if self.resumption.begin(key, member):
+        if self.resumption.begin(key, tracked):
             self._pokes.add(key)
-        self._follow_pods(key, member)
+        self._follow_pods(key, tracked)
         self._touch(key)
 
     def _forget(self, key: Key) -> None:
-        member = self._members.pop(key, None)
-        if member is None:
+        tracked = self._tracked.pop(key, None)
+        if tracked is None:
             return
         self.engine.remove(key)
         self.resumption.forget(key)
@@ -161,30 +161,30 @@ class Fleet:
         self._outdated.discard(key)
         self._pokes.discard(key)
         self._deadlines.set(key, None)
-        if member.scraped:
+        if tracked.scraped:
             self.collector.unwatch(key)
 
-    def _reconfigure(self, key: Key, member: Member) -> None:
-        was_scraped, member.settings = member.scraped, self._resolve(member.revision)
-        self.engine.update(key, member.settings, self._clock(), member.scraped)
-        if was_scraped and not member.scraped:
+    def _reconfigure(self, key: Key, tracked: TrackedRevision) -> None:
+        was_scraped, tracked.settings = tracked.scraped, self._resolve(tracked.revision)
+        self.engine.update(key, tracked.settings, self._clock(), tracked.scraped)
+        if was_scraped and not tracked.scraped:
             self.collector.unwatch(key)
-        self._follow_pods(key, member)
+        self._follow_pods(key, tracked)
 
-    def _follow_pods(self, key: Key, member: Member) -> None:
+    def _follow_pods(self, key: Key, tracked: TrackedRevision) -> None:
         """Let engine and collector know the ready pods."""
-        pods = member.revision.ready_pods
+        pods = tracked.revision.ready_pods
         self.engine.set_ready(key, len(pods))
         if not self._in_charge:  # no pod, no load: whoever is in charge would have asked for one
-            self.engine.update(key, member.settings, self._clock(), scraped=bool(pods))
-        if member.scraped:
+            self.engine.update(key, tracked.settings, self._clock(), scraped=bool(pods))
+        if tracked.scraped:
             self.collector.watch(
                 key,
                 [PodTarget(pod.name, pod.host, pod.metrics_port, pod.started_at) for pod in pods],
-                stable_window=member.settings.stable_window,
-                panic_window=member.settings.panic_window,
-                missing_stats=member.settings.missing_stats,
-                access=self._access(member.revision),
+                stable_window=tracked.settings.stable_window,
+                panic_window=tracked.settings.panic_window,
+                missing_stats=tracked.settings.missing_stats,
+                access=self._access(tracked.revision),
             )
 
     def _access(self, revision: Revision) -> PodAccess:
@@ -223,36 +223,36 @@ class Fleet:
 
     def revisions(self) -> list[Key]:
         """Return the revisions that we look after."""
-        return list(self._members)
+        return list(self._tracked)
 
     def payloads(self, keys: Iterable[Key]) -> list[bytes]:
         """Return what another process needs to go on with some of them (`kpa.controller.resumption`)."""
-        return self.resumption.payloads([key for key in keys if key in self._members], self._members)
+        return self.resumption.payloads([key for key in keys if key in self._tracked], self._tracked)
 
     def statuses(self) -> Iterator[RevisionStatus]:
         """Give what is known of all revisions that there are now, each as it is when it is asked for."""
-        for key in list(self._members):
-            if key in self._members:
-                yield self._members[key].status(self.engine.decision(key))
+        for key in list(self._tracked):
+            if key in self._tracked:
+                yield self._tracked[key].status(self.engine.decision(key))
 
     def history(self, key: Key) -> Samples | None:
         """Return the last hour of a revision; None if there is no such revision."""
-        return self.engine.history(key) if key in self._members else None
+        return self.engine.history(key) if key in self._tracked else None
 
     def explain(self, key: Key) -> Explanation | None:
         """Say in words why a revision has the pods it has; None if there is no such revision."""
-        member, now = self._members.get(key), self._clock()
-        if member is None:
+        tracked, now = self._tracked.get(key), self._clock()
+        if tracked is None:
             return None
         decision = self.engine.decision(key)
         return explain(
-            member.status(decision),
-            member.settings,
+            tracked.status(decision),
+            tracked.settings,
             decision,
             self.engine.held_until(key),
             now,
-            member.past,
-            tuple(provenance(self.config, member.revision.annotations)),
+            tracked.past,
+            tuple(provenance(self.config, tracked.revision.annotations)),
         )
 
 

@@ -7,7 +7,7 @@ from metrics.key import Key
 
 
 @dataclass(slots=True)
-class Observers:
+class Hooks:
     """Who is told what; by default nobody.
 
     Attributes

@@ -17,9 +17,9 @@ from config.autoscaler import AutoscalerConfig
 from kpa.controller.cluster import Cluster, Outcome
 from kpa.controller.decision_log import log_decision
 from kpa.controller.fleet import Fleet
-from kpa.controller.hooks import Observers
-from kpa.controller.tracked_revision import Member
-from kpa.runtime.time_budget import LENGTH, Slice
+from kpa.controller.hooks import Hooks
+from kpa.controller.tracked_revision import TrackedRevision
+from kpa.runtime.time_budget import LENGTH, TimeBudget
 from metrics.key import Key
 from metrics.scraping.resolver import LookUp, look_up
 from metrics.windows.windows import KNOWN_AT
@@ -40,10 +40,10 @@ _TURNS_TO_SEND = 2
 
 
 class _Look(NamedTuple):
-    """A look at a revision, to be told of: its replicas before, and those asked for by it."""
+    """A look at a revision, to be reported: its replicas before, and those asked for by it."""
 
     key: Key
-    member: Member
+    tracked: TrackedRevision
     decision: Decision
     at: float
     before: int
@@ -56,7 +56,7 @@ class Reconciler(Fleet):
     Parameters
     ----------
     cluster : Cluster
-    config, observers, clock, in_charge, look_up
+    config, hooks, clock, in_charge, look_up
         As of `Fleet`.
     activator_answers : callable (key)
         Tells whether an activator stands ready to hold requests of a revision.
@@ -68,22 +68,22 @@ class Reconciler(Fleet):
         config: AutoscalerConfig,
         *,
         activator_answers: Callable[[Key], bool],
-        observers: Observers | None = None,
+        hooks: Hooks | None = None,
         clock: Callable[[], float] = time.time,
         in_charge: bool = True,
         look_up: LookUp = look_up,
     ) -> None:
-        super().__init__(config, observers=observers, clock=clock, in_charge=in_charge, look_up=look_up)
+        super().__init__(config, hooks=hooks, clock=clock, in_charge=in_charge, look_up=look_up)
         self._cluster = cluster
         self._activator_answers = activator_answers
         self._next_tick = 0.0
         self._next_sample = 0.0
-        self._looked: list[_Look] = []  # and not told of yet
+        self._looked: list[_Look] = []  # and not reported yet
 
     async def run(self) -> None:
         """Follow the cluster until cancelled.
 
-        What a request waits for is sent before anything else is done, and told of once it is sent.
+        What a request waits for is sent before anything else is done, and reported once it is sent.
         """
         self._cluster.watch(self.on_revision)
         while True:
@@ -93,27 +93,27 @@ class Reconciler(Fleet):
                 self._look_at_poked(now)
                 for _ in range(_TURNS_TO_SEND):
                     await asyncio.sleep(0)
-            self._look_at_due(now, Slice(LENGTH))
+            self._look_at_due(now, TimeBudget(LENGTH))
             await asyncio.sleep(0)
-            self._tell()
+            self._report()
             await self._sleep()
 
-    def step(self, now: float, slice: Slice | None = None) -> None:
+    def step(self, now: float, budget: TimeBudget | None = None) -> None:
         """Do all that is due at a unix time: decide, and ask the cluster for what the decisions say.
 
         Revisions at zero that have load now are decided on and looked at first, all others are decided on
-        at the next tick. What a slice has no time for is due at the next step.
+        at the next tick. What a budget has no time for is due at the next step.
         """
-        self._look_at_due(now, slice or Slice())
-        self._tell()
+        self._look_at_due(now, budget or TimeBudget())
+        self._report()
 
-    def _look_at_due(self, now: float, slice: Slice) -> None:
-        """Do all that is due but telling of it."""
+    def _look_at_due(self, now: float, budget: TimeBudget) -> None:
+        """Do all that is due but report it."""
         while self._outdated:
             key = self._outdated.pop()
-            self._reconfigure(key, self._members[key])
+            self._reconfigure(key, self._tracked[key])
             self._touch(key)
-            if slice.over:
+            if budget.over:
                 break
         if not self._next_tick - self.config.tick_interval <= now < self._next_tick:
             self._tick(now)
@@ -123,7 +123,7 @@ class Reconciler(Fleet):
         due, self._dirty = self._dirty.union(self._deadlines.take_due(now)), set()
         while due:
             self._look_at(due.pop(), now)
-            if slice.over:
+            if budget.over:
                 break
         self._dirty |= due
         if due or self._outdated:
@@ -145,64 +145,68 @@ class Reconciler(Fleet):
             self.engine.sample(now)
             self._next_sample = now + INTERVAL
         self._next_tick = following_tick(now, self.config.tick_interval)
-        self._observers.tick(time.perf_counter() - started)
+        self._hooks.tick(time.perf_counter() - started)
 
     def _decide(self, now: float, keys: Iterable[Key] | None = None) -> None:
         self._dirty.update(key for key in self.engine.tick(now, keys) if isinstance(key, Key))
 
     def _look_at(self, key: Key, now: float) -> None:
         """Make a revision's plan anew and have it carried out."""
-        member = self._members.get(key)
-        if member is None:
+        tracked = self._tracked.get(key)
+        if tracked is None:
             return
         decision = self.engine.decision(key)
-        member.dark = member.is_dark(decision, now)
-        recommended = 0 if member.dark else decision.recommended
-        member.plan = plan(
-            member.settings,
-            member.plan.life,
+        tracked.no_traffic = tracked.has_no_traffic(decision, now)
+        recommended = 0 if tracked.no_traffic else decision.recommended
+        tracked.plan = plan(
+            tracked.settings,
+            tracked.plan.lifecycle,
             recommended,
             decision.excess,
-            len(member.revision.ready_pods),
+            len(tracked.revision.ready_pods),
             recommended <= 0 and self._activator_answers(key),  # to ask costs a request
             now,
-        ).following(member.plan)
-        dark_from = member.dark_from if member.dark_from is not None and member.dark_from > now else None
-        self._deadlines.set(key, _earlier(member.plan.again_at, dark_from))
-        outcome = Outcome(member.plan, decision, member.settings, self.collector.problem(key))
-        before = member.revision.replicas
-        asked = self._carry_out(key, member, outcome, now)
-        self._looked.append(_Look(key, member, decision, now, before, asked))
+        ).following(tracked.plan)
+        no_traffic_from = (
+            tracked.no_traffic_from
+            if tracked.no_traffic_from is not None and tracked.no_traffic_from > now
+            else None
+        )
+        self._deadlines.set(key, _earlier(tracked.plan.again_at, no_traffic_from))
+        outcome = Outcome(tracked.plan, decision, tracked.settings, self.collector.problem(key))
+        before = tracked.revision.replicas
+        asked = self._carry_out(key, tracked, outcome, now)
+        self._looked.append(_Look(key, tracked, decision, now, before, asked))
 
-    def _carry_out(self, key: Key, member: Member, outcome: Outcome, now: float) -> int | None:
+    def _carry_out(self, key: Key, tracked: TrackedRevision, outcome: Outcome, now: float) -> int | None:
         """Hand an outcome to the cluster; a failure is logged and tried again.
 
         Returns the replicas that are asked for by this, and were not before.
         """
-        before, requested = member.revision.replicas, outcome.plan.replicas
+        before, requested = tracked.revision.replicas, outcome.plan.replicas
         try:
             self._cluster.carry_out(key, outcome)
         except Exception:
             _log.exception("%s: could not be scaled to %s", key, requested)
             self._deadlines.set(key, now + _RETRY)
             return None
-        if not self._in_charge or requested in (None, before, member.asked):
+        if not self._in_charge or requested in (None, before, tracked.asked):
             return None
-        member.asked = requested
+        tracked.asked = requested
         return requested
 
-    def _tell(self) -> None:
-        """Tell people of what was looked at."""
+    def _report(self) -> None:
+        """Log what was looked at."""
         looked, self._looked = self._looked, []
-        for key, member, decision, at, before, asked in looked:
-            last, told = member.tell(decision, at)
-            log_decision(_log, last, told)
+        for key, tracked, decision, at, before, asked in looked:
+            last, status = tracked.report(decision, at)
+            log_decision(_log, last, status)
             if key in self.engine:
-                self.engine.note_requested(key, told.requested)
+                self.engine.note_requested(key, status.requested)
             if asked is not None:
                 names = {"namespace": key.namespace, "name": key.name}
                 _log.info("replicas %d -> %d", before, asked, extra={"fields": names})
-                self._observers.scale(before, asked)
+                self._hooks.scale(before, asked)
 
     def due_at(self) -> float:
         """Return the unix time of the next tick or the next due plan: the next `step`, if nothing happens."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kpa.controller.tracked_revision import Member
+from kpa.controller.tracked_revision import TrackedRevision
 from metrics.key import Key
 from scaler.engine.engine import Engine
-from scaler.engine.snapshot_record import Saved
+from scaler.engine.snapshot_record import SnapshotRecord
 from scaler.snapshot import snapshot
-from scaler.snapshot.gap_bridge import Bridge, resume
+from scaler.snapshot.gap_bridge import GapBridge, resume
 
 _BRIDGED = 15.0
 """Seconds for which reports may still be of a bridge: as long as a stat is worth being sent on."""
@@ -43,27 +43,27 @@ class Resumption:
         self.bridging = False
         self._engine = engine
         self._clock = clock
-        self._offered: dict[str, Saved] = {}
+        self._offered: dict[str, SnapshotRecord] = {}
         self._offered_until = 0.0
-        self._bridges: dict[Key, Bridge] = {}
+        self._bridges: dict[Key, GapBridge] = {}
         self._bridged_until = 0.0
 
-    def offer(self, saved: Mapping[str, Saved]) -> None:
+    def offer(self, saved: Mapping[str, SnapshotRecord]) -> None:
         """Have revisions that begin soon go on from what is newest of them."""
         for name, one in saved.items():
             if name not in self._offered or self._offered[name].time < one.time:
                 self._offered[name] = one
         self._offered_until = self._clock() + _OFFERED
 
-    def begin(self, key: Key, member: Member) -> bool:
+    def begin(self, key: Key, tracked: TrackedRevision) -> bool:
         """Let a revision that was just added go on from what was offered; tells whether anything was."""
         saved = self._offered.pop(str(key), None)
         if saved is None:
             return False
         now = self._clock()
-        resumed = resume(saved, member.scraped, now)
+        resumed = resume(saved, tracked.scraped, now)
         self._engine.restore(key, resumed.saved, now, resumed.hold)
-        _read_note(member, saved.note)
+        _read_note(tracked, saved.note)
         if resumed.bridge is not None:
             self._bridges[key] = resumed.bridge
             self.bridging, self._bridged_until = True, now + _BRIDGED
@@ -90,28 +90,28 @@ class Resumption:
         """Divide keys into lists that `payloads` takes milliseconds for."""
         return list(snapshot.batches(self._engine, keys))
 
-    def payloads(self, keys: Iterable[Key], members: Mapping[Key, Member]) -> list[bytes]:
+    def payloads(self, keys: Iterable[Key], tracked: Mapping[Key, TrackedRevision]) -> list[bytes]:
         """Return what is known of some revisions now, to be sealed (`scaler.snapshot.encoding.seal`)."""
-        notes: dict[Hashable, Any] = {key: _note(members[key]) for key in keys}
+        notes: dict[Hashable, Any] = {key: _note(tracked[key]) for key in keys}
         return snapshot.collect(self._engine, notes, self._clock(), notes.__getitem__)
 
 
-def _note(member: Member) -> list[Any]:
-    life, dark_from = member.plan.life, member.dark_from
-    dark = None if dark_from is None else round(dark_from, 3)
-    return [life.activity.value, round(life.since, 3), life.initialized, dark]
+def _note(tracked: TrackedRevision) -> list[Any]:
+    lifecycle, no_traffic_from = tracked.plan.lifecycle, tracked.no_traffic_from
+    no_traffic_at = None if no_traffic_from is None else round(no_traffic_from, 3)
+    return [lifecycle.activity.value, round(lifecycle.since, 3), lifecycle.initialized, no_traffic_at]
 
 
-def _read_note(member: Member, note: Any) -> None:
+def _read_note(tracked: TrackedRevision, note: Any) -> None:
     """Take over what the cluster does not keep, or in whole seconds only; what it says of activity counts."""
     try:
-        activity, since, initialized, dark_from = note
-        since, dark_from = float(since), None if dark_from is None else float(dark_from)
+        activity, since, initialized, no_traffic_from = note
+        since, no_traffic_from = float(since), None if no_traffic_from is None else float(no_traffic_from)
     except (TypeError, ValueError):
-        _log.warning("%s: %r says nothing of its way", member.revision.key, note)
+        _log.warning("%s: %r says nothing of its way", tracked.revision.key, note)
         return
-    life = member.plan.life
-    if activity == life.activity.value:
-        life = replace(life, since=since, initialized=life.initialized or bool(initialized))
-        member.plan = replace(member.plan, life=life)
-    member.dark_from = dark_from
+    lifecycle = tracked.plan.lifecycle
+    if activity == lifecycle.activity.value:
+        lifecycle = replace(lifecycle, since=since, initialized=lifecycle.initialized or bool(initialized))
+        tracked.plan = replace(tracked.plan, lifecycle=lifecycle)
+    tracked.no_traffic_from = no_traffic_from

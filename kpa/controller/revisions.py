@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from metrics.key import Key
 
 if TYPE_CHECKING:  # the activator reads routes by `Key` and must not wait for numpy
-    from scaler.rules.scale_to_zero import Life
+    from scaler.rules.scale_to_zero import LifecycleState
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Revision:
         Some route points here.
     private_service : str
         Name of the service that leads to the ready pods and nowhere else; empty if there is none.
-    life : Life or None
+    lifecycle : LifecycleState or None
         Where the cluster knows the revision to be on its way: a new process goes on from there. Its
         `proxied_since` counts in every new state. None where the cluster keeps no such record.
     """
@@ -72,7 +72,7 @@ class Revision:
     pods: tuple[Pod, ...] = ()
     reachable: bool = True
     private_service: str = ""
-    life: "Life | None" = None
+    lifecycle: "LifecycleState | None" = None
 
     @property
     def ready_pods(self) -> tuple[Pod, ...]:

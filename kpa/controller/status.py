@@ -110,5 +110,5 @@ class RevisionStatus:
 
     @property
     def decision(self) -> tuple[int, int, str, str]:
-        """What people are told of when it changes."""
+        """The part whose change is logged."""
         return self.recommended, self.requested, self.mode, self.activity

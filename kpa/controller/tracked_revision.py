@@ -1,4 +1,4 @@
-"""One revision of the fleet as the reconciler keeps it, and what others are told of it."""
+"""One revision of the fleet as the reconciler keeps it, and the status that it reports."""
 
 from dataclasses import dataclass
 
@@ -15,26 +15,26 @@ from scaler.rules.trace import Rule
 
 
 @dataclass(slots=True)
-class Member:
+class TrackedRevision:
     """What is known of a revision beyond what the engine keeps.
 
     Attributes
     ----------
     revision : Revision
-        As the cluster told of it last.
+        As the cluster last reported it.
     settings : RevisionSettings
         Those in force.
     plan : Plan
         The last one.
-    told : RevisionStatus or None
-        What the log said last.
-    dark_from : float or None
+    last_reported : RevisionStatus or None
+        The status that was logged last.
+    no_traffic_from : float or None
         Unix seconds from which the revision has no traffic if it still has neither pods nor data then.
     asked : int or None
         Replicas asked for that the cluster has not confirmed yet.
     in_charge : bool
         Activators report of it to us, and the cluster does what we say.
-    dark : bool
+    no_traffic : bool
         The last plan was made for a revision without traffic, whatever its last decision says.
     past : tuple of PastDecision
         Its last changed decisions, newest first.
@@ -43,35 +43,35 @@ class Member:
     revision: Revision
     settings: RevisionSettings
     plan: Plan
-    told: RevisionStatus | None = None
-    dark_from: float | None = None
+    last_reported: RevisionStatus | None = None
+    no_traffic_from: float | None = None
     asked: int | None = None
     in_charge: bool = True
-    dark: bool = False
+    no_traffic: bool = False
     past: tuple[PastDecision, ...] = ()
 
     @property
     def scraped(self) -> bool:
-        """Its pods are asked for their load; not where activators see all requests and tell us anyway."""
+        """Its pods are asked for their load; not where activators see all requests and report them."""
         return not self.in_charge or self.settings.target_burst_capacity != UNLIMITED
 
-    def is_dark(self, decision: Decision, now: float) -> bool:
+    def has_no_traffic(self, decision: Decision, now: float) -> bool:
         """Tell whether no pod was ready, and nobody reported anything, for a whole stable window.
 
         Such a revision has no traffic: its pods crash or never start, and no request waits for them. Knative
-        keeps its last scale for ever. Where activators report to somebody else, nobody can tell.
+        keeps its last scale for ever. It is not known where activators report to another process.
         """
         if not self.in_charge or self.revision.ready_pods or not self.revision.replicas:
-            self.dark_from = None
+            self.no_traffic_from = None
             return False
-        if decision.valid or self.dark_from is None:
-            self.dark_from = now + self.settings.stable_window
-        return not decision.valid and now >= self.dark_from
+        if decision.valid or self.no_traffic_from is None:
+            self.no_traffic_from = now + self.settings.stable_window
+        return not decision.valid and now >= self.no_traffic_from
 
-    def tell(self, decision: Decision, now: float) -> tuple[RevisionStatus | None, RevisionStatus]:
-        """Return what was told before and what is to be told now; a changed decision is kept."""
-        before, status = self.told, self.status(decision)
-        self.told = status
+    def report(self, decision: Decision, now: float) -> tuple[RevisionStatus | None, RevisionStatus]:
+        """Return the status that was reported last and the present one; a changed decision is kept."""
+        before, status = self.last_reported, self.status(decision)
+        self.last_reported = status
         if before is None or before.decision != status.decision:
             past = PastDecision(
                 now,
@@ -90,7 +90,7 @@ class Member:
         """Return what bound the pods requested now."""
         if self.plan.rule is not None:
             return self.plan.rule
-        return Rule.NO_TRAFFIC if self.dark else decision.rule
+        return Rule.NO_TRAFFIC if self.no_traffic else decision.rule
 
     def status(self, decision: Decision) -> RevisionStatus:
         """Return what is known now, for telemetry, the API and people."""
@@ -116,7 +116,7 @@ class Member:
             excess_burst_capacity=decision.excess,
             panicking=decision.panic_since is not None,
             mode=_mode(settings, decision.valid, decision.panic_since is not None),
-            activity=_activity_name(self.plan.life.activity),
+            activity=_activity_name(self.plan.lifecycle.activity),
             min_scale=settings.min_scale,
             max_scale=settings.max_scale,
             rule=self.rule(decision),
@@ -142,8 +142,8 @@ def _next_event(made: Plan, replicas: int) -> NextEvent | None:
     """Say what happens if the load stays as it is."""
     if made.again_at is None or replicas == 0:
         return None
-    if made.life.activity is Activity.ACTIVATING:
+    if made.lifecycle.activity is Activity.ACTIVATING:
         return NextEvent("give up activation", made.again_at)
-    if made.life.activity is Activity.ACTIVE:
+    if made.lifecycle.activity is Activity.ACTIVE:
         return NextEvent("become inactive", made.again_at)
     return NextEvent("scale to zero", made.again_at)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from kpa.web.api.api import Fleet
+from kpa.web.api.api import FleetResponse
 
 
 class Sample(NamedTuple):
@@ -32,7 +32,7 @@ class Sample(NamedTuple):
     next_in: float = 0.0
 
 
-def take_sample(fleet: Fleet, service: str, at: float, in_flight: int, sent: int) -> Sample:
+def take_sample(fleet: FleetResponse, service: str, at: float, in_flight: int, sent: int) -> Sample:
     """Take one service's sample out of the fleet.
 
     Raises

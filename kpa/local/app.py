@@ -28,7 +28,7 @@ from kpa.runtime.files import write_whole
 from kpa.runtime.heartbeat import Heartbeat
 from kpa.runtime.logs import configure
 from kpa.telemetry.telemetry import Telemetry
-from kpa.telemetry.wiring import follow_failures, observers
+from kpa.telemetry.wiring import follow_failures, hooks
 from kpa.web.api.route_stream import RouteFeed
 from kpa.web.server import Server
 from metrics.key import Key
@@ -52,7 +52,7 @@ class LocalApp:
             self._cluster,
             config,
             activator_answers=self._activator_answers,
-            observers=observers(self._telemetry, self._heartbeat, lambda: self._stat_server.dropped),
+            hooks=hooks(self._telemetry, self._heartbeat, lambda: self._stat_server.dropped),
         )
         self._stat_server = StatServer(self.reconciler.on_stats)
         follow_failures(self._telemetry, self.reconciler, self._stat_server)

@@ -4,10 +4,10 @@ import math
 import time
 
 LENGTH = 0.003
-"""Seconds of a slice; several kinds of work may each have one in a turn of the event loop."""
+"""Seconds of a budget; several kinds of work may each have one in a turn of the event loop."""
 
 
-class Slice:
+class TimeBudget:
     """Time for part of the work; by default without an end.
 
     Parameters
@@ -22,5 +22,5 @@ class Slice:
 
     @property
     def over(self) -> bool:
-        """The rest is for another slice."""
+        """The rest is for another budget."""
         return time.perf_counter() >= self._ends_at

@@ -30,11 +30,11 @@ from kpa.kube.objects.config_maps import ConfigMap
 from kpa.kube.revisions.activator_probes import ActivatorProbes
 from kpa.runtime.interpreter import new_event_loop, raise_file_limit, use_small_pages
 from kpa.runtime.logs import configure
-from kpa.runtime.time_budget import LENGTH, Slice
+from kpa.runtime.time_budget import LENGTH, TimeBudget
 from kpa.serve.fleet_app import FleetApp
 from kpa.serve.options import ServeError, ServeOptions
 from kpa.serve.shadow_app import ShadowApp
-from kpa.telemetry.wiring import follow_failures, follow_forwarding, observers
+from kpa.telemetry.wiring import follow_failures, follow_forwarding, hooks
 from metrics.key import Key
 from metrics.stat import StatMessage
 from metrics.stat_server import StatServer
@@ -80,7 +80,7 @@ class ServeApp(FleetApp):
             cluster,
             self._settings.autoscaler,
             activator_answers=self._probes.answer,
-            observers=observers(self._telemetry, self._heartbeat, lambda: self._stat_server.dropped),
+            hooks=hooks(self._telemetry, self._heartbeat, lambda: self._stat_server.dropped),
             look_up=self._look_up,
         )
 
@@ -203,14 +203,14 @@ class ServeApp(FleetApp):
 
     async def _touch(self, bucket: str) -> None:
         """Reconcile the revisions of a bucket, which are ours now, or no longer."""
-        touched, slice = 0, Slice(LENGTH)
+        touched, budget = 0, TimeBudget(LENGTH)
         for key in list(self._cluster.podautoscalers):
             if self._bucket_of(key) == bucket:
                 self._cluster.touch(key)
                 touched += 1
-            if touched == _AT_ONCE or slice.over:
+            if touched == _AT_ONCE or budget.over:
                 await asyncio.sleep(0)
-                touched, slice = 0, Slice(LENGTH)
+                touched, budget = 0, TimeBudget(LENGTH)
         await asyncio.sleep(0)
 
     def _accepts(self, host: str) -> bool:

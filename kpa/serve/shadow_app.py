@@ -14,7 +14,7 @@ from kpa.controller.reconciler import Reconciler
 from kpa.controller.status import RevisionStatus
 from kpa.kube.revisions.shadow import Shadow
 from kpa.serve.fleet_app import FleetApp
-from kpa.telemetry.wiring import follow_scrapes, observers
+from kpa.telemetry.wiring import follow_scrapes, hooks
 from metrics.key import Key
 
 
@@ -29,7 +29,7 @@ class ShadowApp(FleetApp):
             self._shadow,
             self._settings.autoscaler,
             activator_answers=lambda key: True,
-            observers=observers(self._telemetry, self._heartbeat, Counter),
+            hooks=hooks(self._telemetry, self._heartbeat, Counter),
             in_charge=self.in_charge,
             look_up=self._look_up,
         )

@@ -9,7 +9,7 @@ from kpa.simulate.pod import SimulatedPod
 from kpa.simulate.scenario import Scenario
 from kpa.simulate.traffic import KEY, Traffic
 from metrics.key import Key
-from scaler.rules.scale_to_zero import Activity, Life
+from scaler.rules.scale_to_zero import Activity, LifecycleState
 
 
 class SimulatedCluster:
@@ -63,7 +63,7 @@ class SimulatedCluster:
         """Tell `listener` of the revision now and at every change of it."""
         self._listener = listener
         served_before = self._scenario.replicas and self.replicas
-        self._tell(Life(Activity.ACTIVE, self._epoch, initialized=True) if served_before else None)
+        self._tell(LifecycleState(Activity.ACTIVE, self._epoch, initialized=True) if served_before else None)
 
     def carry_out(self, key: Key, outcome: Outcome) -> None:
         """Start or stop pods, and set the path of requests, as an outcome asks."""
@@ -132,7 +132,7 @@ class SimulatedCluster:
         self._traffic.use(self.usable(), now)
         self._tell()
 
-    def _tell(self, life: Life | None = None) -> None:
+    def _tell(self, lifecycle: LifecycleState | None = None) -> None:
         self.changed = True
         self._listener(
             KEY,
@@ -144,7 +144,7 @@ class SimulatedCluster:
                 container_concurrency=self._scenario.container_concurrency,
                 replicas=self.replicas,
                 pods=tuple(self._seen(pod) for pod in self.pods),
-                life=life,
+                lifecycle=lifecycle,
             ),
         )
 

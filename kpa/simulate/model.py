@@ -14,7 +14,7 @@ from collections.abc import Callable
 from heapq import heappop
 
 from config.resolve import resolve
-from kpa.controller.hooks import Observers
+from kpa.controller.hooks import Hooks
 from kpa.controller.reconciler import Reconciler
 from kpa.dataplane.activator.reporter import PHASE
 from kpa.simulate.cluster import SimulatedCluster
@@ -77,7 +77,7 @@ class Model:
             self._cluster,
             scenario.config,
             activator_answers=lambda key: True,
-            observers=Observers(scale=lambda before, after: self._recorder.scaled(self._cluster.now)),
+            hooks=Hooks(scale=lambda before, after: self._recorder.scaled(self._cluster.now)),
             clock=lambda: EPOCH + self._cluster.now,
         )
         gap_filler = GapFiller(KEY, self._record_scrape, self._reconciler.engine.forget_data)

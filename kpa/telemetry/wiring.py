@@ -4,14 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from kpa.controller.hooks import Observers
+from kpa.controller.hooks import Hooks
 from kpa.controller.reconciler import Reconciler
 from kpa.runtime.heartbeat import Heartbeat
 from kpa.telemetry.telemetry import Telemetry
 from metrics.stat_server import StatServer
 
 
-def observers(telemetry: Telemetry, heartbeat: Heartbeat, dropped: Callable[[], Counter[str]]) -> Observers:
+def hooks(telemetry: Telemetry, heartbeat: Heartbeat, dropped: Callable[[], Counter[str]]) -> Hooks:
     """Return what a reconciler is made with.
 
     Parameters
@@ -32,7 +32,7 @@ def observers(telemetry: Telemetry, heartbeat: Heartbeat, dropped: Callable[[], 
         if unknown:
             dropped()["unknown_revision"] += unknown
 
-    return Observers(
+    return Hooks(
         tick=ticked,
         scrape=telemetry.observe_scrape,
         scale=telemetry.count_scale,

@@ -24,7 +24,7 @@ from scaler.engine.rings import Rings
 from scaler.rules.bounds import Bounds
 from scaler.rules.delay import delay_steps
 from scaler.rules.plan import plan
-from scaler.rules.scale_to_zero import Activity, Life
+from scaler.rules.scale_to_zero import Activity, LifecycleState
 
 _EPOCH = 2**20
 
@@ -100,7 +100,7 @@ class CandidateFleet:
             self._block.take(number, settings, scraped=True)
         for number, settings in enumerate(self._settings):
             self._block.start(number, settings, int(begin[number]), _EPOCH, hold=bool(begin[number]))
-        self._lives = [_life(int(ready)) for ready in begin]
+        self._lives = [_lifecycle(int(ready)) for ready in begin]
         self._again_at = np.full(count, float(_EPOCH))
         self._columns = slice(0, count)
         self._cost = np.zeros(count)
@@ -163,7 +163,7 @@ class CandidateFleet:
             True,
             now,
         )
-        self._lives[candidate] = made.life
+        self._lives[candidate] = made.lifecycle
         self._again_at[candidate] = math.inf if made.again_at is None else made.again_at
         if made.replicas is not None and made.replicas != pods.replicas[candidate]:
             pods.scale(candidate, made.replicas, index)
@@ -180,11 +180,11 @@ class CandidateFleet:
         )
 
 
-def _life(ready: int) -> Life:
+def _lifecycle(ready: int) -> LifecycleState:
     """Return where a revision is that begins with so many pods: served before, or at zero."""
     if ready:
-        return Life(Activity.ACTIVE, float(_EPOCH), initialized=True)
-    return Life(Activity.ACTIVATING, float(_EPOCH))
+        return LifecycleState(Activity.ACTIVE, float(_EPOCH), initialized=True)
+    return LifecycleState(Activity.ACTIVATING, float(_EPOCH))
 
 
 def _rings(candidates: Sequence[RevisionSettings]) -> Rings:

@@ -25,7 +25,7 @@ from prometheus_client.exposition import gzip_accepted
 from kpa.controller.explain import Explanation
 from kpa.controller.status import RevisionStatus
 from kpa.runtime.heartbeat import Heartbeat
-from kpa.runtime.time_budget import LENGTH, Slice
+from kpa.runtime.time_budget import LENGTH, TimeBudget
 from kpa.telemetry.telemetry import Telemetry
 from kpa.web.api.api import explanation_to_json, fleet_to_json
 from kpa.web.api.route_stream import RouteSource, RouteStream
@@ -156,12 +156,12 @@ class Server:
 
     async def _statuses(self) -> list[RevisionStatus]:
         """Read all, with pauses in which the event loop goes on."""
-        statuses, slice = [], Slice(LENGTH)
+        statuses, budget = [], TimeBudget(LENGTH)
         for status in self._read():
             statuses.append(status)
-            if slice.over:
+            if budget.over:
                 await asyncio.sleep(0)
-                slice = Slice(LENGTH)
+                budget = TimeBudget(LENGTH)
         return statuses
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:

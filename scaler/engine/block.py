@@ -13,13 +13,13 @@ from config.resolve import RevisionSettings
 from metrics.windows.ring import Columns
 from metrics.windows.windows import CONCURRENCY, REQUESTS, Observation, Windows
 from scaler.engine.decision import Decision
-from scaler.engine.decision_trace import LastDecisions
+from scaler.engine.decision_trace import LastTraces
 from scaler.engine.history import History, Times
 from scaler.engine.rings import Rings
 from scaler.rules.bounds import UNKNOWN
 from scaler.rules.burst import initial_excess
 from scaler.rules.decider import DeciderStates, decide
-from scaler.rules.panic import CALM
+from scaler.rules.panic import NOT_PANICKING
 from scaler.rules.specs import DeciderSpecs
 
 
@@ -36,7 +36,7 @@ class Block:
         Last answers; recommended is -1 before the first.
     observed : Observation
         What the last answers were read from; not valid where there was no data.
-    last : LastDecisions
+    last : LastTraces
         How the last answers came about.
     requested : ndarray, shape (columns,), float64
         Pods after bounds, set from outside.
@@ -54,7 +54,7 @@ class Block:
         self._recommended_cells = self.recommended.data
         self.excess = np.zeros(columns)
         self.observed = Observation(np.zeros(columns), np.zeros(columns), np.zeros(columns, np.bool_))
-        self.last = LastDecisions()
+        self.last = LastTraces()
         self.requested = np.zeros(columns)
         self.history = None if times is None else History(columns, times)
         self.keys: list[Hashable | None] = [None] * columns
@@ -124,17 +124,17 @@ class Block:
     def decision(self, column: int) -> Decision:
         """Return the last answer for a revision."""
         since = float(self.states.panic_since[column])
-        at, way = self.last.of(column) or (None, None)
+        at, trace = self.last.of(column) or (None, None)
         return Decision(
             valid=bool(self.observed.valid[column]),
             stable=float(self.observed.stable[column]),
             panic=float(self.observed.panic[column]),
             recommended=int(self.recommended[column]),
             excess=int(self.excess[column]),
-            panic_since=None if since == CALM else since,
+            panic_since=None if since == NOT_PANICKING else since,
             ready=int(self.ready[column]),
             at=at,
-            way=way,
+            trace=trace,
         )
 
     def tick(self, now: float, columns: Columns | None = None) -> NDArray[np.intp]:
@@ -157,10 +157,10 @@ class Block:
     def _decide(self, columns: Columns, seen: Observation, now: float, everywhere: bool) -> NDArray[np.intp]:
         if not len(seen.stable):
             if everywhere:
-                self.last = LastDecisions()
+                self.last = LastTraces()
             return np.zeros(0, np.intp)
         made = decide(self.specs.at(columns), self.states, columns, seen, self.ready[columns], now)
-        self.last.keep(columns, now, made.steps, everywhere=everywhere)
+        self.last.keep(columns, now, made.traces, everywhere=everywhere)
         changed = made.recommended != self.recommended[columns]
         changed |= (made.excess < 0) != (self.excess[columns] < 0)
         self.recommended[columns] = made.recommended
@@ -182,4 +182,4 @@ class Block:
             "ready": self.ready[:used],
         }
         values |= {name: self.last.whole(name, used) for name in ("lower", "upper", "held")}
-        self.history.sample(used, values, self.states.panic_since[:used] != CALM)
+        self.history.sample(used, values, self.states.panic_since[:used] != NOT_PANICKING)

@@ -9,19 +9,19 @@ from scaler.engine.rings import Rings
 
 
 @dataclass(slots=True)
-class Place:
+class Column:
     """A revision's column.
 
     Attributes
     ----------
     block : Block
-    column : int
+    index : int
     settings : RevisionSettings
         Those in force.
     """
 
     block: Block
-    column: int
+    index: int
     settings: RevisionSettings
 
     def change(self, settings: RevisionSettings, scraped: bool, blocks: Blocks, now: float) -> None:
@@ -39,25 +39,25 @@ class Place:
         """
         old, self.settings = self.settings, settings
         if _shape(old) == _shape(settings):
-            self.block.configure(self.column, settings, scraped)
+            self.block.configure(self.index, settings, scraped)
         else:
             self._move(old, scraped, blocks, now)
         if _memory(old) != _memory(settings):
-            answer = float(self.block.recommended[self.column])
+            answer = float(self.block.recommended[self.index])
             begins = old.scale_down_delay == 0 and answer >= 0
-            self.block.states.change_windows(self.column, answer if begins else None, now)
+            self.block.states.change_windows(self.index, answer if begins else None, now)
 
     def _move(self, old: RevisionSettings, scraped: bool, blocks: Blocks, now: float) -> None:
         """Take a column with rings of other lengths, or windows of another kind."""
-        source, column = self.block, self.column
+        source, column = self.block, self.index
         if _window_lengths(old) == _window_lengths(self.settings):
             kept = source.windows.history(column)
         else:
             kept = source.windows.history_for_resize(column, now)
         self.block = blocks.room_for(self.settings)
-        self.column = self.block.take(source.keys[column], self.settings, scraped)
-        source.move(column, self.block, self.column)
-        self.block.windows.restore(self.column, kept)
+        self.index = self.block.take(source.keys[column], self.settings, scraped)
+        source.move(column, self.block, self.index)
+        self.block.windows.restore(self.index, kept)
         source.give_back(column)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scaler.rules.trace import Rule, Way
+from scaler.rules.trace import DecisionTrace, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Decision:
         Ready pods.
     at : float or None
         Unix seconds of the decision; None without data.
-    way : Way or None
+    trace : DecisionTrace or None
         How it came about.
     """
 
@@ -37,9 +37,9 @@ class Decision:
     panic_since: float | None
     ready: int
     at: float | None = None
-    way: Way | None = None
+    trace: DecisionTrace | None = None
 
     @property
     def rule(self) -> Rule:
         """What bound the answer."""
-        return Rule.NO_DATA if self.way is None else self.way.rule
+        return Rule.NO_DATA if self.trace is None else self.trace.rule

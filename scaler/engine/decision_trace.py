@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.windows.ring import Columns
-from scaler.rules.trace import Steps, Way
+from scaler.rules.trace import DecisionTrace, DecisionTraces
 
 
 class _Pass(NamedTuple):
@@ -14,10 +14,10 @@ class _Pass(NamedTuple):
 
     columns: Columns
     at: float
-    steps: Steps
+    traces: DecisionTraces
 
 
-class LastDecisions:
+class LastTraces:
     """The last pass over all columns, and what was decided for single ones since.
 
     Notes
@@ -29,9 +29,9 @@ class LastDecisions:
         self._whole: _Pass | None = None
         self._since: dict[int, tuple[_Pass, int] | None] = {}
 
-    def keep(self, columns: Columns, at: float, steps: Steps, everywhere: bool) -> None:
+    def keep(self, columns: Columns, at: float, traces: DecisionTraces, everywhere: bool) -> None:
         """Keep decisions made at a unix time; `everywhere` says that all columns with data were decided."""
-        made = _Pass(columns, at, steps)
+        made = _Pass(columns, at, traces)
         if everywhere:
             self._whole = made
             self._since.clear()
@@ -43,19 +43,19 @@ class LastDecisions:
         """Say that another revision has a column now."""
         self._since[column] = None
 
-    def of(self, column: int) -> tuple[float, Way] | None:
+    def of(self, column: int) -> tuple[float, DecisionTrace] | None:
         """Return when the last decision was made, and how; None if there was no data for one."""
         found = self._since[column] if column in self._since else self._in_whole(column)
         if found is None:
             return None
         made, place = found
-        return made.at, made.steps.of(place)
+        return made.at, made.traces.of(place)
 
     def whole(self, name: str, columns: int) -> NDArray[np.float64]:
-        """Return one of the `Steps` of the last pass over all columns; -1 where it made no decision."""
+        """Return one array of the last pass over all columns; -1 where it made no decision."""
         values = np.full(columns, -1.0)
         if self._whole is not None:
-            values[self._whole.columns] = getattr(self._whole.steps, name)
+            values[self._whole.columns] = getattr(self._whole.traces, name)
         return values
 
     def _in_whole(self, column: int) -> tuple[_Pass, int] | None:
@@ -63,7 +63,7 @@ class LastDecisions:
         if whole is None:
             return None
         if isinstance(whole.columns, slice):
-            return (whole, column) if column < len(whole.steps.recommended) else None
+            return (whole, column) if column < len(whole.traces.recommended) else None
         place = int(np.searchsorted(whole.columns, column))
         there = place < len(whole.columns) and whole.columns[place] == column
         return (whole, place) if there else None

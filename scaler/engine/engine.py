@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 from config.resolve import RevisionSettings
 from scaler.engine.block import Block
 from scaler.engine.blocks import COLUMNS, Blocks
-from scaler.engine.column import Place
+from scaler.engine.column import Column
 from scaler.engine.decision import Decision
 from scaler.engine.history import Samples, Times
-from scaler.engine.snapshot_record import Saved, put_back
+from scaler.engine.snapshot_record import SnapshotRecord, put_back
 from scaler.rules.bounds import UNKNOWN
 from scaler.rules.delay import STEP, delay_steps
 
@@ -55,13 +55,13 @@ class Engine:
     def __init__(self, block_columns: int = COLUMNS, history: bool = False) -> None:
         self._times = Times() if history else None
         self.blocks = Blocks(block_columns, self._times)
-        self._places: dict[Hashable, Place] = {}
+        self._columns: dict[Hashable, Column] = {}
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._places
+        return key in self._columns
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._columns)
 
     def add(
         self,
@@ -85,30 +85,30 @@ class Engine:
             The key is there already; or a window is longer than an hour, a delay than a day, a rate period
             than 10 minutes.
         """
-        if key in self._places:
+        if key in self._columns:
             raise ValueError(f"revision {key} is in the fleet already")
         block = self.blocks.room_for(settings)
         column = block.take(key, settings, scraped)
         block.start(column, settings, ready_pods, now, hold)
-        self._places[key] = Place(block, column, settings)
+        self._columns[key] = Column(block, column, settings)
 
     def remove(self, key: Hashable) -> None:
         """Forget a revision; unknown ones are ignored."""
-        place = self._places.pop(key, None)
-        if place is not None:
-            place.block.give_back(place.column)
+        column = self._columns.pop(key, None)
+        if column is not None:
+            column.block.give_back(column.index)
 
     def update(self, key: Hashable, settings: RevisionSettings, now: float, scraped: bool = True) -> None:
         """Change the settings of a live revision; what its windows and its decider know stays.
 
         A window of another length keeps its newest data; another aggregation algorithm reads the same data.
         """
-        self._places[key].change(settings, scraped, self.blocks, now)
+        self._columns[key].change(settings, scraped, self.blocks, now)
 
     def set_ready(self, key: Hashable, ready_pods: int) -> None:
         """Say how many pods of a revision are ready."""
-        place = self._places[key]
-        place.block.ready[place.column] = ready_pods
+        column = self._columns[key]
+        column.block.ready[column.index] = ready_pods
 
     def record(self, key: Hashable, second: int, concurrency: float, requests: float) -> bool:
         """Add a report about a revision to a second (unix).
@@ -123,16 +123,16 @@ class Engine:
         bool
             The revision is at zero, or was never decided on, and has load now: decide at once.
         """
-        place = self._places.get(key)
-        if place is None:
+        column = self._columns.get(key)
+        if column is None:
             return False
-        return place.block.record(place.column, second, concurrency, requests)
+        return column.block.record(column.index, second, concurrency, requests)
 
     def forget_data(self, key: Hashable) -> None:
         """Empty a revision's windows: what they know is no longer true."""
-        place = self._places.get(key)
-        if place is not None:
-            place.block.windows.clear(place.column)
+        column = self._columns.get(key)
+        if column is not None:
+            column.block.windows.clear(column.index)
 
     def tick(self, now: float, keys: Iterable[Hashable] | None = None) -> list[Hashable]:
         """Decide for some revisions, or for all.
@@ -153,18 +153,18 @@ class Engine:
 
     def by_block(self, keys: Iterable[Hashable]) -> Iterator[tuple[Block, NDArray[np.intp]]]:
         """Find the blocks and columns of some keys; unknown ones are left out."""
-        places = sorted((self._places[key] for key in set(keys) if key in self._places), key=_block_order)
-        for _, group in groupby(places, key=_block_order):
+        columns = sorted((self._columns[key] for key in set(keys) if key in self._columns), key=_block_order)
+        for _, group in groupby(columns, key=_block_order):
             same = list(group)
-            yield same[0].block, np.array([place.column for place in same], np.intp)
+            yield same[0].block, np.array([column.index for column in same], np.intp)
 
-    def restore(self, key: Hashable, saved: Saved, now: float, hold: bool = False) -> None:
+    def restore(self, key: Hashable, saved: SnapshotRecord, now: float, hold: bool = False) -> None:
         """Let a revision that was just added go on from what another engine knew of it.
 
         With `hold` a panic in which it was added goes on.
         """
-        place = self._places[key]
-        put_back(place.block, place.column, place.settings, saved, now, hold)
+        column = self._columns[key]
+        put_back(column.block, column.index, column.settings, saved, now, hold)
 
     def decision(self, key: Hashable) -> Decision:
         """Return the last answer for a revision.
@@ -174,8 +174,8 @@ class Engine:
         KeyError
             The revision is not in the fleet.
         """
-        place = self._places[key]
-        return place.block.decision(place.column)
+        column = self._columns[key]
+        return column.block.decision(column.index)
 
     def held_until(self, key: Hashable) -> float | None:
         """Return when the scale-down delay lets go of a revision's answer (unix seconds), if it holds one.
@@ -185,15 +185,15 @@ class Engine:
         KeyError
             The revision is not in the fleet.
         """
-        place = self._places[key]
-        steps = delay_steps(place.settings.scale_down_delay)
-        step = place.block.states.answers.held_since(place.column)
+        column = self._columns[key]
+        steps = delay_steps(column.settings.scale_down_delay)
+        step = column.block.states.answers.held_since(column.index)
         return None if not steps or step is None else (step + steps) * STEP
 
     def note_requested(self, key: Hashable, pods: int) -> None:
         """Say how many pods are requested of a revision after bounds; its history shows it."""
-        place = self._places[key]
-        place.block.requested[place.column] = pods
+        column = self._columns[key]
+        column.block.requested[column.index] = pods
 
     def sample(self, now: float) -> None:
         """Add the present state of the fleet, at a unix time, to the history."""
@@ -211,18 +211,18 @@ class Engine:
         KeyError
             The revision is not in the fleet.
         """
-        place = self._places[key]
-        return None if place.block.history is None else place.block.history.of(place.column)
+        column = self._columns[key]
+        return None if column.block.history is None else column.block.history.of(column.index)
 
     def check_valid(self) -> None:
         """Assert the engine's invariants."""
         for block in self.blocks:
             block.windows.check_valid()
-        for key, place in self._places.items():
-            assert place.block.keys[place.column] == key
-            assert place.block.windows.fits(place.settings.stable_window, place.settings.panic_window)
-            assert place.block.recommended[place.column] >= UNKNOWN
+        for key, column in self._columns.items():
+            assert column.block.keys[column.index] == key
+            assert column.block.windows.fits(column.settings.stable_window, column.settings.panic_window)
+            assert column.block.recommended[column.index] >= UNKNOWN
 
 
-def _block_order(place: Place) -> int:
-    return id(place.block)
+def _block_order(column: Column) -> int:
+    return id(column.block)

@@ -6,14 +6,14 @@ from typing import Any
 from config.resolve import RevisionSettings
 from metrics.windows.windows import ColumnHistory
 from scaler.engine.block import Block
-from scaler.rules.panic import CALM
+from scaler.rules.panic import NOT_PANICKING
 
 Entries = list[tuple[int, int]]
 """Steps and values of a sliding maximum."""
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SnapshotRecord:
     """One revision's windows, memory and last answers.
 
     Attributes
@@ -50,7 +50,7 @@ class Saved:
 
 
 def put_back(
-    block: Block, column: int, settings: RevisionSettings, saved: Saved, now: float, hold: bool
+    block: Block, column: int, settings: RevisionSettings, saved: SnapshotRecord, now: float, hold: bool
 ) -> None:
     """Let a column that has just begun go on from what is saved.
 
@@ -63,7 +63,7 @@ def put_back(
             windows.stable.resized(saved.stable_window, now), windows.panic.resized(saved.panic_window, now)
         )
     block.windows.restore(column, windows)
-    begun, pods = (states.panic_since[column], states.panic_pods[column]) if hold else (CALM, 0.0)
+    begun, pods = (states.panic_since[column], states.panic_pods[column]) if hold else (NOT_PANICKING, 0.0)
     states.panic_since[column] = max(begun, saved.panic_since)
     states.panic_pods[column] = max(pods, saved.panic_pods)
     states.answers.restore(column, saved.answers)

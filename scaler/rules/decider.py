@@ -15,7 +15,7 @@ from scaler.rules import burst, panic, rates
 from scaler.rules.delay import is_delayed, step_at
 from scaler.rules.sliding_max import SlidingMax
 from scaler.rules.specs import DeciderSpecs
-from scaler.rules.trace import Steps
+from scaler.rules.trace import DecisionTraces
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class DeciderStates:
     Attributes
     ----------
     panic_since : ndarray, shape (n,), float64
-        Unix seconds of the last crossing of the panic threshold, or `panic.CALM`.
+        Unix seconds of the last crossing of the panic threshold, or `panic.NOT_PANICKING`.
     panic_pods : ndarray, shape (n,), float64
         Most pods that the present panic has asked for.
     answers : SlidingMax
@@ -47,7 +47,7 @@ class DeciderStates:
         The slots are the steps of the longest scale-down delay and the longest scale-rate period.
         """
         return cls(
-            np.full(columns, panic.CALM),
+            np.full(columns, panic.NOT_PANICKING),
             np.zeros(columns),
             SlidingMax(columns, delay_slots),
             SlidingMax(columns, rate_slots),
@@ -61,7 +61,7 @@ class DeciderStates:
         """
         for window in (self.answers, self.most_ready, self.fewest_ready):
             window.clear(column)
-        self.panic_since[column] = now if ready_pods > (0 if hold else 1) else panic.CALM
+        self.panic_since[column] = now if ready_pods > (0 if hold else 1) else panic.NOT_PANICKING
         self.panic_pods[column] = ready_pods
 
     def change_windows(self, column: int, answer: float | None, now: float) -> None:
@@ -95,13 +95,13 @@ class Decisions:
         Whole pods, before bounds.
     excess : ndarray, shape (n,), float64
         Excess burst capacity; negative keeps the activator in path.
-    steps : Steps
+    traces : DecisionTraces
         How the answers came about.
     """
 
     recommended: NDArray[np.float64]
     excess: NDArray[np.float64]
-    steps: Steps
+    traces: DecisionTraces
 
 
 def decide(
@@ -140,7 +140,7 @@ def decide(
 
     over = panic_asks / ready >= specs.panic_threshold
     since = panic.panic_since(states.panic_since[columns], over, specs.stable_window, now)
-    panicking = since != panic.CALM
+    panicking = since != panic.NOT_PANICKING
     held, most_pods = panic.hold_up(stable_wants, panic_wants, panicking, states.panic_pods[columns])
     states.panic_since[columns] = since
     states.panic_pods[columns] = most_pods
@@ -149,10 +149,10 @@ def decide(
     excess = burst.excess_burst_capacity(
         ready_pods, specs.total_value, specs.target_burst_capacity, observation.panic
     )
-    steps = Steps(
+    traces = DecisionTraces(
         ready, stable_asks, panic_asks, lower, upper, stable_wants, panic_wants, panicking, held, recommended
     )
-    return Decisions(recommended, excess, steps)
+    return Decisions(recommended, excess, traces)
 
 
 def activate(

@@ -7,7 +7,7 @@ Source: ConfigMap keys `panic-threshold-percentage`, `panic-window-percentage`;
 import numpy as np
 from numpy.typing import NDArray
 
-CALM = -np.inf
+NOT_PANICKING = -np.inf
 """The time of the last crossing where there is no panic."""
 
 
@@ -17,7 +17,7 @@ def panic_since(
     stable_window: NDArray[np.float64],
     now: float,
 ) -> NDArray[np.float64]:
-    """Return the time of the last crossing of the threshold, or CALM.
+    """Return the time of the last crossing of the threshold, or NOT_PANICKING.
 
     Panic begins with a crossing, is extended by each further one, and ends when more than a stable window has
     passed without.
@@ -25,7 +25,7 @@ def panic_since(
     Parameters
     ----------
     since : ndarray, shape (n,), float64
-        Unix seconds of the last crossing so far, or CALM.
+        Unix seconds of the last crossing so far, or NOT_PANICKING.
     over_threshold : ndarray, shape (n,), bool
         The pods that the panic window asks for, per ready pod, reach the threshold now.
     stable_window : ndarray, shape (n,), float64
@@ -33,7 +33,7 @@ def panic_since(
     now : float
         Unix seconds.
     """
-    lasting = np.where(since + stable_window < now, CALM, since)
+    lasting = np.where(since + stable_window < now, NOT_PANICKING, since)
     return np.where(over_threshold, now, lasting)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from config.resolve import RevisionSettings
 from scaler.rules.bounds import UNKNOWN, active_threshold, bounds
-from scaler.rules.scale_to_zero import Activity, Life, ZeroStep, next_activity, toward_zero
+from scaler.rules.scale_to_zero import Activity, LifecycleState, ZeroStep, next_activity, toward_zero
 from scaler.rules.trace import Rule
 
 _PASSES = 4
@@ -28,7 +28,7 @@ class Plan:
         Unix seconds at which the plan must be made anew even if nothing changes.
     proxied : bool or None
         Activators belong in the request path; None leaves the path as it is, while nothing is known yet.
-    life : Life
+    lifecycle : LifecycleState
         Where the revision is now.
     rule : Rule or None
         What bound the scale after the decision; None if nothing did.
@@ -40,7 +40,7 @@ class Plan:
     replicas: int | None
     again_at: float | None
     proxied: bool | None
-    life: Life
+    lifecycle: LifecycleState
     rule: Rule | None = None
     known: int = UNKNOWN
 
@@ -51,7 +51,7 @@ class Plan:
 
 def plan(
     settings: RevisionSettings,
-    life: Life,
+    lifecycle: LifecycleState,
     recommended: int,
     excess: int,
     ready_pods: int,
@@ -66,7 +66,7 @@ def plan(
     Parameters
     ----------
     settings : RevisionSettings
-    life : Life
+    lifecycle : LifecycleState
         After the last plan.
     recommended, excess : int
         The last decision; a recommended scale of -1 is none yet.
@@ -78,54 +78,62 @@ def plan(
     """
     replicas = None
     for _ in range(_PASSES):
-        before = life
+        before = lifecycle
         made = _one_pass(settings, before, recommended, excess, ready_pods, activator_answers, now)
         replicas = replicas if made.replicas is None else made.replicas
-        life = made.life
-        if life.activity is before.activity:
+        lifecycle = made.lifecycle
+        if lifecycle.activity is before.activity:
             break
     return replace(made, replicas=replicas)
 
 
 def _one_pass(
     settings: RevisionSettings,
-    life: Life,
+    lifecycle: LifecycleState,
     recommended: int,
     excess: int,
     ready_pods: int,
     activator_answers: bool,
     now: float,
 ) -> Plan:
-    step = _scale(settings, life, recommended, activator_answers, now)
+    step = _scale(settings, lifecycle, recommended, activator_answers, now)
     proxied = not (step.requested > 0 and excess >= 0)
     threshold = active_threshold(
-        settings.min_scale, settings.initial_scale, life.initialized, settings.reachable
+        settings.min_scale, settings.initial_scale, lifecycle.initialized, settings.reachable
     )
-    activity = next_activity(life.activity, step.requested, ready_pods, threshold)
+    activity = next_activity(lifecycle.activity, step.requested, ready_pods, threshold)
     after = replace(
-        life,
+        lifecycle,
         activity=activity,
-        since=life.since if activity is life.activity else now,
-        initialized=life.initialized or ready_pods >= threshold,
-        proxied_since=_proxied_since(life, proxied or ready_pods == 0, now),
+        since=lifecycle.since if activity is lifecycle.activity else now,
+        initialized=lifecycle.initialized or ready_pods >= threshold,
+        proxied_since=_proxied_since(lifecycle, proxied or ready_pods == 0, now),
     )
     path = None if recommended < 0 and step.requested == UNKNOWN else proxied
     return Plan(step.requested, step.replicas, step.again_at, path, after, step.rule)
 
 
 def _scale(
-    settings: RevisionSettings, life: Life, recommended: int, activator_answers: bool, now: float
+    settings: RevisionSettings,
+    lifecycle: LifecycleState,
+    recommended: int,
+    activator_answers: bool,
+    now: float,
 ) -> ZeroStep:
     """Bring a recommended scale within bounds, and a scale of zero on its way."""
-    if recommended < 0 and life.activity is not Activity.ACTIVATING:
+    if recommended < 0 and lifecycle.activity is not Activity.ACTIVATING:
         return ZeroStep(UNKNOWN, rule=Rule.NO_DATA)
     within = bounds(
-        settings.min_scale, settings.max_scale, settings.initial_scale, life.initialized, settings.reachable
+        settings.min_scale,
+        settings.max_scale,
+        settings.initial_scale,
+        lifecycle.initialized,
+        settings.reachable,
     )
     scale = within.apply(recommended)
     if scale != 0:
         return ZeroStep(scale, scale, rule=_bound_by(settings, recommended, scale))
-    return toward_zero(settings, life, activator_answers, now)
+    return toward_zero(settings, lifecycle, activator_answers, now)
 
 
 def _bound_by(settings: RevisionSettings, recommended: int, scale: int) -> Rule | None:
@@ -136,7 +144,7 @@ def _bound_by(settings: RevisionSettings, recommended: int, scale: int) -> Rule 
     return Rule.MIN_SCALE if settings.reachable and scale == settings.min_scale else Rule.INITIAL_SCALE
 
 
-def _proxied_since(life: Life, proxied: bool, now: float) -> float | None:
+def _proxied_since(lifecycle: LifecycleState, proxied: bool, now: float) -> float | None:
     if not proxied:
         return None
-    return now if life.proxied_since is None else life.proxied_since
+    return now if lifecycle.proxied_since is None else lifecycle.proxied_since

@@ -41,7 +41,7 @@ class Activity(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class LifecycleState:
     """Where a revision is on its way.
 
     Attributes
@@ -83,13 +83,15 @@ class ZeroStep:
     rule: Rule | None = None
 
 
-def toward_zero(settings: RevisionSettings, life: Life, activator_answers: bool, now: float) -> ZeroStep:
+def toward_zero(
+    settings: RevisionSettings, lifecycle: LifecycleState, activator_answers: bool, now: float
+) -> ZeroStep:
     """Return the next step of a revision whose recommended scale is 0.
 
     Parameters
     ----------
     settings : RevisionSettings
-    life : Life
+    lifecycle : LifecycleState
     activator_answers : bool
         An activator answers requests for the revision, so none gets lost when the last pod goes.
     now : float
@@ -97,41 +99,41 @@ def toward_zero(settings: RevisionSettings, life: Life, activator_answers: bool,
     """
     if not settings.enable_scale_to_zero:
         return ZeroStep(1, 1, rule=Rule.ENABLE_SCALE_TO_ZERO)
-    if life.activity is Activity.ACTIVATING:
-        return _while_activating(settings, life, now)
-    if life.activity is Activity.ACTIVE:
-        return _while_active(settings, life, now)
+    if lifecycle.activity is Activity.ACTIVATING:
+        return _while_activating(settings, lifecycle, now)
+    if lifecycle.activity is Activity.ACTIVE:
+        return _while_active(settings, lifecycle, now)
     if settings.target_burst_capacity != UNLIMITED and not activator_answers:
         return ZeroStep(0, again_at=now + _PROBE_AGAIN, rule=Rule.ACTIVATOR)
-    return _while_inactive(settings, life, now)
+    return _while_inactive(settings, lifecycle, now)
 
 
-def _while_activating(settings: RevisionSettings, life: Life, now: float) -> ZeroStep:
+def _while_activating(settings: RevisionSettings, lifecycle: LifecycleState, now: float) -> ZeroStep:
     """Give an activation its time; what has not become ready by then never will."""
-    given_up_at = life.since + settings.progress_deadline + ACTIVATION_MARGIN
+    given_up_at = lifecycle.since + settings.progress_deadline + ACTIVATION_MARGIN
     if now < given_up_at:
         return ZeroStep(UNKNOWN, again_at=given_up_at, rule=Rule.PROGRESS_DEADLINE)
     return ZeroStep(0, 0, rule=Rule.PROGRESS_DEADLINE)
 
 
-def _while_active(settings: RevisionSettings, life: Life, now: float) -> ZeroStep:
+def _while_active(settings: RevisionSettings, lifecycle: LifecycleState, now: float) -> ZeroStep:
     """Declare a revision inactive once it has been active for a stable window; keep one pod until then."""
-    idle_from = life.since + settings.stable_window
+    idle_from = lifecycle.since + settings.stable_window
     if now < idle_from:
         return ZeroStep(1, 1, idle_from, Rule.STABLE_WINDOW)
-    return ZeroStep(0, again_at=None if life.proxied_since is None else now + _MODE_AGAIN)
+    return ZeroStep(0, again_at=None if lifecycle.proxied_since is None else now + _MODE_AGAIN)
 
 
-def _while_inactive(settings: RevisionSettings, life: Life, now: float) -> ZeroStep:
+def _while_inactive(settings: RevisionSettings, lifecycle: LifecycleState, now: float) -> ZeroStep:
     """Keep the last pod for the retention period, or until routing has had the grace period to settle."""
     grace = settings.scale_to_zero_grace_period
     retention = settings.scale_to_zero_pod_retention_period if settings.reachable else 0.0
-    inactive = now - life.since
+    inactive = now - lifecycle.since
     if inactive >= max(grace, retention):
         return ZeroStep(0, 0)
     if inactive < retention:
-        return ZeroStep(0, again_at=life.since + retention, rule=Rule.RETENTION_PERIOD)
-    settled_at = now + grace if life.proxied_since is None else life.proxied_since + grace
+        return ZeroStep(0, again_at=lifecycle.since + retention, rule=Rule.RETENTION_PERIOD)
+    settled_at = now + grace if lifecycle.proxied_since is None else lifecycle.proxied_since + grace
     if settled_at <= now:
         return ZeroStep(0, 0)
     return ZeroStep(0, again_at=settled_at, rule=Rule.GRACE_PERIOD)

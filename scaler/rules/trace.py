@@ -57,7 +57,7 @@ class Rule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class DecisionTraces:
     """Pods on the way from load to decision, for some revisions.
 
     Attributes
@@ -88,13 +88,13 @@ class Steps:
     held: NDArray[np.float64]
     recommended: NDArray[np.float64]
 
-    def of(self, place: int) -> "Way":
+    def of(self, place: int) -> "DecisionTrace":
         """Return those of one revision."""
-        return Way(*(int(getattr(self, name)[place]) for name in Way._fields))
+        return DecisionTrace(*(int(getattr(self, name)[place]) for name in DecisionTrace._fields))
 
 
-class Way(NamedTuple):
-    """`Steps` of one decision, in whole pods; `panicking` is 0 or 1."""
+class DecisionTrace(NamedTuple):
+    """`DecisionTraces` of one decision, in whole pods; `panicking` is 0 or 1."""
 
     ready: int
     stable_asks: int

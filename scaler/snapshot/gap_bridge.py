@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from metrics.windows.history import NEVER, WindowHistory
 from metrics.windows.windows import KNOWN_AT, ColumnHistory
-from scaler.engine.snapshot_record import Saved
+from scaler.engine.snapshot_record import SnapshotRecord
 from scaler.rules.bounds import UNKNOWN
-from scaler.rules.panic import CALM
+from scaler.rules.panic import NOT_PANICKING
 
 _SETTLING = 2
 """Seconds after a takeover within which activators have connected again: Knative's first tries are 0.1 s
@@ -43,7 +43,7 @@ _REMEMBERED = 5
 
 
 @dataclass(slots=True)
-class Bridge:
+class GapBridge:
     """The seconds of one revision around a takeover, in which reports count only as far as they say more.
 
     Attributes
@@ -61,7 +61,7 @@ class Bridge:
 
         Examples
         --------
-        >>> bridge = Bridge(1000, {1000: (6.0, 2.0)})
+        >>> bridge = GapBridge(1000, {1000: (6.0, 2.0)})
         >>> bridge.beyond(1000, 5.0, 1.0), bridge.beyond(1000, 3.0, 1.0), bridge.beyond(1001, 5.0, 1.0)
         ((0.0, 0.0), (2.0, 0.0), (5.0, 1.0))
         """
@@ -81,25 +81,25 @@ class Resumed:
 
     Attributes
     ----------
-    saved : Saved
+    saved : SnapshotRecord
         To be restored.
     hold : bool
         Too little is known to take pods away within a stable window.
-    bridge : Bridge or None
+    bridge : GapBridge or None
         What reports go through for a while; None if there was no load to be held.
     """
 
-    saved: Saved
+    saved: SnapshotRecord
     hold: bool
-    bridge: Bridge | None = None
+    bridge: GapBridge | None = None
 
 
-def resume(saved: Saved, scraped: bool, now: float) -> Resumed:
+def resume(saved: SnapshotRecord, scraped: bool, now: float) -> Resumed:
     """Bring what is saved of a revision up to now.
 
     Parameters
     ----------
-    saved : Saved
+    saved : SnapshotRecord
     scraped : bool
         Its pods are asked for their load: seconds without reports are unknown, else they had no load.
     now : float
@@ -120,7 +120,7 @@ def resume(saved: Saved, scraped: bool, now: float) -> Resumed:
     )
     values = windows.stable.values[:, :_REMEMBERED].T.tolist()
     known = {until - age: (one[0], one[1]) for age, one in enumerate(values)}
-    return Resumed(replace(saved, windows=windows), gap > saved.panic_window, Bridge(until, known))
+    return Resumed(replace(saved, windows=windows), gap > saved.panic_window, GapBridge(until, known))
 
 
 def _shift(gap: int, panic_window: float) -> int:
@@ -156,13 +156,13 @@ def _bridged(
     return WindowHistory(history.first + moved, until, values)
 
 
-def _memory_of_answers(saved: Saved) -> Saved:
+def _memory_of_answers(saved: SnapshotRecord) -> SnapshotRecord:
     """Forget all but the answers of the scale-down delay, which has its own end."""
     nothing = ColumnHistory(saved.windows.stable.emptied(), saved.windows.panic.emptied())
     return replace(
         saved,
         windows=nothing,
-        panic_since=CALM,
+        panic_since=NOT_PANICKING,
         panic_pods=0.0,
         most_ready=[],
         fewest_ready=[],

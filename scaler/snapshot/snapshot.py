@@ -1,6 +1,6 @@
 """Some revisions of an engine as bytes, and back: what another process goes on from.
 
-    engine ── collect ──> payload ── seal ──> bytes ══ file, network ══> read ──> Saved ── Engine.restore
+    engine ── collect ──> payload ── seal ──> bytes ══ file, HTTP ══> read ─> SnapshotRecord ── Engine.restore
 
 A snapshot is a row of batches (`scaler.snapshot.encoding`), so that a large fleet can be taken bit by bit.
 
@@ -23,7 +23,7 @@ from metrics.windows.history import NEVER, WindowHistories, WindowHistory
 from metrics.windows.windows import ColumnHistory
 from scaler.engine.block import Block
 from scaler.engine.engine import Engine
-from scaler.engine.snapshot_record import Saved
+from scaler.engine.snapshot_record import SnapshotRecord
 from scaler.snapshot.encoding import Arrays, opened, pack, unpack
 
 _BATCH_BYTES = 2**21
@@ -75,7 +75,7 @@ def collect(
     return payloads
 
 
-def read(snapshot: bytes) -> dict[str, Saved]:
+def read(snapshot: bytes) -> dict[str, SnapshotRecord]:
     """Return what a snapshot says of each revision, by name.
 
     Raises
@@ -83,7 +83,7 @@ def read(snapshot: bytes) -> dict[str, Saved]:
     ValueError
         It is none, is of another version, or was damaged.
     """
-    found: dict[str, Saved] = {}
+    found: dict[str, SnapshotRecord] = {}
     for payload in opened(snapshot):
         found |= _revisions(payload)
     return found
@@ -126,7 +126,7 @@ def _apart(stable: WindowHistories, panic: WindowHistories) -> NDArray[np.bool_]
 # Revisions of a batch.
 
 
-def _revisions(payload: bytes) -> dict[str, Saved]:
+def _revisions(payload: bytes) -> dict[str, SnapshotRecord]:
     try:
         header, arrays = unpack(payload, _ARRAYS)
         names, notes = list(map(str, header["names"])), list(header["notes"])
@@ -134,7 +134,7 @@ def _revisions(payload: bytes) -> dict[str, Saved]:
         stable, panic = _histories(header, arrays, len(names))
         rings = {ring: _entries(arrays, ring) for ring in _RINGS}
         return {
-            name: Saved(
+            name: SnapshotRecord(
                 time=float(header["time"]),
                 stable_window=float(arrays["stable_window"][row]),
                 panic_window=float(arrays["panic_window"][row]),

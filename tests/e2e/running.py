@@ -18,7 +18,7 @@ import aiohttp
 import yaml
 
 from kpa.controller.status import RevisionStatus
-from kpa.web.api.api import Fleet, fleet_from_json
+from kpa.web.api.api import FleetResponse, fleet_from_json
 from tests.kpa.local.helpers import SERVER, marked
 
 REPOSITORY = Path(__file__).parents[2]
@@ -323,7 +323,7 @@ class Client:
             body, status = f"{type(error).__name__}: {error}", 0
         return Answer(start, time.time(), status, body)
 
-    async def fleet(self, telemetry_port: int) -> Fleet:
+    async def fleet(self, telemetry_port: int) -> FleetResponse:
         """All revisions."""
         async with self._session.get(f"http://127.0.0.1:{telemetry_port}/api/revisions") as response:
             return fleet_from_json(await response.read())

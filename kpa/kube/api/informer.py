@@ -21,7 +21,7 @@ from kpa.kube.api.metadata import key_of
 from kpa.kube.api.request_delay import request_delay
 from kpa.kube.api.resource import Resource
 from kpa.runtime.outage_logger import OutageLogger
-from kpa.runtime.time_budget import LENGTH, Slice
+from kpa.runtime.time_budget import LENGTH, TimeBudget
 from metrics.key import Key
 
 _log = logging.getLogger(__name__)
@@ -130,13 +130,13 @@ class Informer(Generic[T]):
             async for page, at in pages:
                 version, self._at = at, _number(at)
                 page.reverse()
-                slice = Slice(LENGTH)
+                budget = TimeBudget(LENGTH)
                 while page:  # each raw object is freed before the next one is trimmed
                     raw = page.pop()
                     seen.add(key_of(raw) if self._is_old(raw) else self._take(raw))
-                    if slice.over:
+                    if budget.over:
                         await asyncio.sleep(0)
-                        slice = Slice(LENGTH)
+                        budget = TimeBudget(LENGTH)
         except Gone:
             self._limit = 0  # pages take too long
             raise

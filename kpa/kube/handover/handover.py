@@ -27,7 +27,7 @@ from kpa.kube.handover.pace import Pace
 from kpa.kube.handover.pages import HandoverPages
 from kpa.kube.handover.state_file import StateFile
 from metrics.key import Key
-from scaler.engine.snapshot_record import Saved
+from scaler.engine.snapshot_record import SnapshotRecord
 from scaler.snapshot import snapshot
 
 _REQUEST = 1.0
@@ -124,6 +124,6 @@ class Handover:
         await self.follower.close()
 
 
-def _summary(saved: dict[str, Saved], size: int) -> str:
+def _summary(saved: dict[str, SnapshotRecord], size: int) -> str:
     newest = max((one.time for one in saved.values()), default=0.0)
     return f"restored {len(saved)} revisions as of {newest:.1f} from {size} bytes"

@@ -1,6 +1,6 @@
 """Status of a PodAutoscaler: what a pass has to say, and what the next one, or the next process, starts from.
 
-    stored status ──> life_from_status ──> plan ──> PassOutcome ──> pa_status ──> written if it changed
+    stored status ──> lifecycle_from_status ──> plan ──> PassOutcome ──> pa_status ──> written if it changed
 
 Source: `knative/serving pkg/reconciler/autoscaling/kpa/kpa.go` and
 `pkg/apis/autoscaling/v1alpha1/pa_lifecycle.go`.
@@ -22,7 +22,7 @@ from kpa.kube.objects.kinds import PODAUTOSCALERS, api_version
 from kpa.kube.objects.podautoscaler import PodAutoscaler, PodAutoscalerStatus
 from kpa.kube.objects.serverless import ServerlessService
 from scaler.rules.bounds import UNKNOWN as UNKNOWN_SCALE
-from scaler.rules.scale_to_zero import Activity, Life, next_activity
+from scaler.rules.scale_to_zero import Activity, LifecycleState, next_activity
 
 KIND = "PodAutoscaler"
 ACTIVE, INITIALIZED, SKS_READY = "Active", "ScaleTargetInitialized", "SKSReady"
@@ -62,7 +62,7 @@ class PassOutcome:
     known: int = UNKNOWN_SCALE
 
 
-def life_from_status(pa: PodAutoscaler, sks: ServerlessService | None, now: float) -> Life:
+def lifecycle_from_status(pa: PodAutoscaler, sks: ServerlessService | None, now: float) -> LifecycleState:
     """Return where a revision is by what was stored: what a new process, or a new leader, goes on from.
 
     Parameters
@@ -76,7 +76,7 @@ def life_from_status(pa: PodAutoscaler, sks: ServerlessService | None, now: floa
     conditions = _begin(pa, now).result()
     active, initialized = condition(conditions, ACTIVE), condition(conditions, INITIALIZED)
     since = now if active is None or active.since is None else active.since
-    return Life(
+    return LifecycleState(
         activity=_activity(active),
         since=since,
         initialized=initialized is not None and initialized.status == TRUE,

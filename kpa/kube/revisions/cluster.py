@@ -39,7 +39,7 @@ from kpa.kube.revisions.desired import Job
 from kpa.kube.revisions.reconcile import RevisionReconciler
 from kpa.kube.revisions.revision_view import RevisionPods, revision_of
 from kpa.kube.revisions.work_queue import WorkQueue
-from kpa.runtime.time_budget import LENGTH, Slice
+from kpa.runtime.time_budget import LENGTH, TimeBudget
 from metrics.key import Key
 
 _log = logging.getLogger(__name__)
@@ -198,7 +198,7 @@ class KubernetesCluster:
 
     def _look(self) -> None:
         """Reconcile what changed; if that takes long, go on in the next turn of the event loop."""
-        slice = Slice(LENGTH)
+        budget = TimeBudget(LENGTH)
         try:
             while self._due:
                 key = self._due.popleft()
@@ -208,7 +208,7 @@ class KubernetesCluster:
                     self._forget(key)
                 else:
                     self._look_at(key, pa)
-                if slice.over:
+                if budget.over:
                     break
         finally:
             if self._due:

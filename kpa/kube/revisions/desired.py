@@ -25,7 +25,7 @@ from kpa.kube.objects.owned_resources import NotOwned, metric_body, metric_spec,
 from kpa.kube.objects.pa_status import (
     PassOutcome,
     equal_but_for_times,
-    life_from_status,
+    lifecycle_from_status,
     pa_status,
     pa_status_waiting,
 )
@@ -127,16 +127,16 @@ class DesiredObjects:
         """Return the status of a PodAutoscaler as it is stored, by its ServerlessService."""
         now = self._clock()
         settings = job if isinstance(job, RevisionSettings) else job.settings
-        initialized = life_from_status(pa, sks, now).initialized
+        initialized = lifecycle_from_status(pa, sks, now).initialized
         threshold = active_threshold(
             settings.min_scale, settings.initial_scale, initialized, settings.reachable
         )
         if isinstance(job, RevisionSettings) or sks is None or not sks.private_service_name:
             return pa_status_waiting(pa, threshold, now)
-        ready, life = self._cache.ready_pods(pa), job.plan.life
+        ready, lifecycle = self._cache.ready_pods(pa), job.plan.lifecycle
         activity = _present_activity(job, ready)
         plan = job.plan
-        outcome = PassOutcome(plan.requested, ready, threshold, activity, life.initialized, plan.known)
+        outcome = PassOutcome(plan.requested, ready, threshold, activity, lifecycle.initialized, plan.known)
         return pa_status(pa, outcome, sks, now)
 
     def _status_differs(self, pa: PodAutoscaler, job: Job) -> bool:
@@ -147,12 +147,12 @@ class DesiredObjects:
 def _present_activity(job: cluster.Outcome, ready: int) -> Activity:
     """Return the activity by the pods that the status counts: there may be others than at the decision."""
     settings, plan = job.settings, job.plan
-    if plan.life.activity.inactive:
-        return plan.life.activity
+    if plan.lifecycle.activity.inactive:
+        return plan.lifecycle.activity
     threshold = active_threshold(
-        settings.min_scale, settings.initial_scale, plan.life.initialized, settings.reachable
+        settings.min_scale, settings.initial_scale, plan.lifecycle.initialized, settings.reachable
     )
-    return next_activity(plan.life.activity, plan.requested, ready, threshold)
+    return next_activity(plan.lifecycle.activity, plan.requested, ready, threshold)
 
 
 @lru_cache(maxsize=4096)  # revisions have much in common, and each is asked for many times

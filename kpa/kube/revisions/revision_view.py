@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 from kpa.controller.revisions import Pod, Revision
 from kpa.kube.objects import PodAutoscaler, PodInfo, ScaleTarget, ServerlessService
-from kpa.kube.objects.pa_status import life_from_status
+from kpa.kube.objects.pa_status import lifecycle_from_status
 from metrics.key import Key
 
 _METRICS_PORT = 9090
@@ -80,7 +80,7 @@ def revision_of(
         pods=tuple(_pod(pod, port) for pod in pods if pod.phase not in _ENDED),
         reachable=pa.reachable,
         private_service=sks.private_service_name,
-        life=life_from_status(pa, sks, now),
+        lifecycle=lifecycle_from_status(pa, sks, now),
     )
 
 

@@ -16,7 +16,7 @@ _COMPARED = tuple(field.name for field in fields(Comparison))
 _ALLOWED = {"mode": get_args(Mode), "activity": get_args(Activity)}
 
 
-class Fleet(NamedTuple):
+class FleetResponse(NamedTuple):
     """All revisions at one moment: unix time in seconds, profile of the configuration, one status each."""
 
     time: float
@@ -115,7 +115,7 @@ def fleet_to_json(time: float, profile: str, statuses: Iterable[RevisionStatus])
     return json.dumps(document, allow_nan=False)
 
 
-def fleet_from_json(text: str | bytes) -> Fleet:
+def fleet_from_json(text: str | bytes) -> FleetResponse:
     """Read the answer of `GET /api/revisions`.
 
     Raises
@@ -126,6 +126,6 @@ def fleet_from_json(text: str | bytes) -> Fleet:
     document = json.loads(text)
     try:
         time, profile, revisions = document["time"], document["profile"], document["revisions"]
-        return Fleet(float(time), str(profile), tuple(map(revision_from_json, revisions)))
+        return FleetResponse(float(time), str(profile), tuple(map(revision_from_json, revisions)))
     except (KeyError, TypeError) as error:
         raise ValueError(f"not an answer of /api/revisions: {error}") from error

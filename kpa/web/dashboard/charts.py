@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 from numpy.typing import NDArray
 
-from kpa.runtime.time_budget import LENGTH, Slice
+from kpa.runtime.time_budget import LENGTH, TimeBudget
 from metrics.key import Key
 from scaler.engine.history import Samples
 
@@ -51,15 +51,15 @@ class Charts:
         if len(names) > MOST:
             error = f"{len(names)} revisions are asked for, at most {MOST} are answered at once"
             return web.json_response({"error": error}, status=400)
-        lines, now, slice = {}, time.time(), Slice(LENGTH)
+        lines, now, budget = {}, time.time(), TimeBudget(LENGTH)
         for name in names:
             namespace, _, last = name.partition("/")
             samples = self._past(Key(namespace, last))
             if samples is not None:
                 lines[name] = sparkline(samples, now)
-            if slice.over:
+            if budget.over:
                 await asyncio.sleep(0)
-                slice = Slice(LENGTH)
+                budget = TimeBudget(LENGTH)
         return _json(lines)
 
 

@@ -10,7 +10,7 @@ from kpa.controller.revisions import Pod, Revision
 from kpa.web.api.api import explanation_from_json, explanation_to_json
 from metrics.key import Key
 from metrics.stat import Stat, StatMessage
-from scaler.rules.scale_to_zero import Activity, Life
+from scaler.rules.scale_to_zero import Activity, LifecycleState
 
 KEY = Key("default", "hello-00001")
 START = 1_700_000_000.0
@@ -46,8 +46,8 @@ class Story:
             Pod(f"pod-{number}", "127.0.0.1", 9090, 8012, ready=True, started_at=0.0)
             for number in range(ready)
         )
-        life = Life(Activity.ACTIVE, START - 1e6, initialized=True)
-        revision = Revision(KEY, "hello", "hello", self.annotations, 10, ready, pods, life=life)
+        lifecycle = LifecycleState(Activity.ACTIVE, START - 1e6, initialized=True)
+        revision = Revision(KEY, "hello", "hello", self.annotations, 10, ready, pods, lifecycle=lifecycle)
         self.reconciler.on_revision(KEY, revision)
 
     def load(self, concurrency: float, seconds: int) -> None:

@@ -19,16 +19,16 @@ import kpa.controller.reconciler
 from config.autoscaler import AutoscalerConfig
 from config.network import NetworkConfig
 from kpa.controller.cluster import Listener, Outcome
-from kpa.controller.hooks import Observers
+from kpa.controller.hooks import Hooks
 from kpa.controller.reconciler import Reconciler, following_tick
 from kpa.controller.revisions import Pod, Revision
 from kpa.controller.status import NextEvent, RevisionStatus
-from kpa.runtime.time_budget import Slice
+from kpa.runtime.time_budget import TimeBudget
 from metrics.key import Key
 from metrics.sampling.failures import ScrapeProblem
 from metrics.sampling.routing import PodAccess
 from metrics.stat import Stat, StatMessage
-from scaler.rules.scale_to_zero import Activity, Life
+from scaler.rules.scale_to_zero import Activity, LifecycleState
 from tests.kpa.local.helpers import until
 
 START = 1_700_000_000.95
@@ -102,7 +102,7 @@ class World:
             self.cluster,
             config,
             activator_answers=self.ask_activator,
-            observers=Observers(
+            hooks=Hooks(
                 tick=self.ticks.append,
                 scale=lambda *change: self.scales.append(change),
                 stats=lambda *counts: self.stats.append(counts),
@@ -363,10 +363,10 @@ async def test_what_a_slice_has_no_time_for_is_done_in_the_next_ones(world: Worl
     keys = [Key("default", f"cart-{number}") for number in range(10)]
     for key in keys:
         world.revision(key, annotations=minimum)
-    world.reconciler.step(world.now, Slice(0.0))
+    world.reconciler.step(world.now, TimeBudget(0.0))
     assert len(world.cluster.asked) == 1
     for _ in range(40):
-        world.reconciler.step(world.now, Slice(0.0))
+        world.reconciler.step(world.now, TimeBudget(0.0))
     assert sorted(world.cluster.asked) == [(key, 2) for key in keys]
 
 
@@ -376,10 +376,10 @@ async def test_other_settings_reach_a_large_fleet_in_slices(world: World) -> Non
         world.revision(key, ready=1)
     await world.step()
     world.reconciler.apply_config(CONFIG.model_copy(update={"min_scale": 3}))
-    world.reconciler.step(world.now, Slice(0.0))
+    world.reconciler.step(world.now, TimeBudget(0.0))
     assert sum(status.min_scale == 3 for status in world.reconciler.statuses()) == 1
     for _ in range(20):
-        world.reconciler.step(world.now, Slice(0.0))
+        world.reconciler.step(world.now, TimeBudget(0.0))
     assert sorted(world.cluster.asked) == [(key, 3) for key in keys]
 
 
@@ -390,7 +390,7 @@ async def test_a_revision_at_zero_with_load_is_looked_at_before_all_others(world
     await world.step()
     world.reconciler.apply_config(CONFIG.model_copy(update={"min_scale": 3}))
     world.load(1.0)
-    world.reconciler.step(world.now, Slice(0.0))
+    world.reconciler.step(world.now, TimeBudget(0.0))
     assert world.cluster.asked[0][0] == KEY  # to 3, if its settings were the first to be applied
 
 
@@ -578,7 +578,7 @@ async def test_a_scale_of_zero_that_followed_from_no_decision_stays_known(world:
     await world.step()
     await world.step(71.0)
     await world.step(1.0)
-    plan = world.reconciler._members[KEY].plan
+    plan = world.reconciler._tracked[KEY].plan
     assert (world.status().replicas, plan.requested, plan.known) == (0, -1, 0)
 
 
@@ -797,7 +797,7 @@ async def test_the_loop_survives_a_cluster_that_fails(monkeypatch: pytest.Monkey
 async def test_a_pod_that_served_before_a_restart_is_held_for_a_stable_window(
     world: World, activity: Activity, recommended: int
 ) -> None:
-    world.revision(ready=1, life=Life(activity, START - 500.0, True, None))
+    world.revision(ready=1, lifecycle=LifecycleState(activity, START - 500.0, True, None))
     for _ in range(5):
         world.now += 1.0
         world.load(0.0)
@@ -806,10 +806,10 @@ async def test_a_pod_that_served_before_a_restart_is_held_for_a_stable_window(
 
 
 async def test_what_the_cluster_says_of_the_path_counts(world: World) -> None:
-    world.revision(ready=1, life=Life(Activity.NO_TRAFFIC, START - 3.0, True, START - 500.0))
+    world.revision(ready=1, lifecycle=LifecycleState(Activity.NO_TRAFFIC, START - 3.0, True, START - 500.0))
     await world.run(3)
-    world.revision(ready=1, life=Life(Activity.ACTIVE, START, True, START - 400.0))
-    assert world.reconciler._members[KEY].plan.life.proxied_since == START - 400.0
+    world.revision(ready=1, lifecycle=LifecycleState(Activity.ACTIVE, START, True, START - 400.0))
+    assert world.reconciler._tracked[KEY].plan.lifecycle.proxied_since == START - 400.0
 
 
 async def test_a_revision_without_pods_and_without_data_has_no_traffic(world: World) -> None:
@@ -820,7 +820,7 @@ async def test_a_revision_without_pods_and_without_data_has_no_traffic(world: Wo
     requested = []
     for _ in range(24):
         await world.step(1.0)
-        requested.append(world.reconciler._members[KEY].plan.requested)
+        requested.append(world.reconciler._tracked[KEY].plan.requested)
     assert requested[9] == 5
     assert requested[-1] == -1
     assert world.status().requested == 5  # keeps its value while nothing is known

@@ -10,8 +10,8 @@ import pytest
 
 from config.autoscaler import AutoscalerConfig
 from kpa.controller.reconciler import Reconciler
-from scaler.engine.snapshot_record import Saved
-from scaler.rules.scale_to_zero import Activity, Life
+from scaler.engine.snapshot_record import SnapshotRecord
+from scaler.rules.scale_to_zero import Activity, LifecycleState
 from scaler.snapshot import snapshot
 from scaler.snapshot.encoding import seal
 from tests.kpa.controller.test_reconciler import CONFIG, KEY, START, World
@@ -26,27 +26,27 @@ CALM = AutoscalerConfig.from_config_map(
 )
 
 
-def saved(reconciler: Reconciler) -> dict[str, Saved]:
+def saved(reconciler: Reconciler) -> dict[str, SnapshotRecord]:
     keys = reconciler.revisions()
     payloads = [one for batch in reconciler.resumption.batches(keys) for one in reconciler.payloads(batch)]
     return snapshot.read(b"".join(map(seal, payloads)))
 
 
-def active(since: float = START) -> Life:
-    return Life(Activity.ACTIVE, since, initialized=True)
+def active(since: float = START) -> LifecycleState:
+    return LifecycleState(Activity.ACTIVE, since, initialized=True)
 
 
 async def leader(config: AutoscalerConfig = CALM, load: float = 35.0) -> World:
     """A world in which a revision with four pods has been under load for a while."""
     world = World(config)
     world.revision(
-        ready=4, life=active(), annotations={"autoscaling.knative.dev/target-burst-capacity": "-1"}
+        ready=4, lifecycle=active(), annotations={"autoscaling.knative.dev/target-burst-capacity": "-1"}
     )
     await world.run(60, load)
     return world
 
 
-async def successor(before: World, gap: float, offered: dict[str, Saved] | None = None) -> World:
+async def successor(before: World, gap: float, offered: dict[str, SnapshotRecord] | None = None) -> World:
     """A world that takes the revision over after some seconds."""
     world = World(CALM)
     world.now = before.now + gap
@@ -124,7 +124,7 @@ async def test_a_revision_that_goes_leaves_no_bridge() -> None:
 
 
 @pytest.mark.parametrize(
-    ("note", "since", "dark_from"),
+    ("note", "since", "no_traffic_from"),
     [
         (["active", START - 17.123, True, None], START - 17.123, None),
         (["inactive", START - 17.123, True, START + 99.5], START, START + 99.5),
@@ -135,28 +135,28 @@ async def test_a_revision_that_goes_leaves_no_bridge() -> None:
     ids=["same", "other activity", "none", "short", "no time"],
 )
 async def test_where_a_revision_was_on_its_way_is_noted(
-    note: Any, since: float, dark_from: float | None
+    note: Any, since: float, no_traffic_from: float | None
 ) -> None:
     before = await leader()
     offered = {name: replace(one, note=note) for name, one in saved(before.reconciler).items()}
     after = await successor(before, 4.0, offered=offered)
-    member = after.reconciler._members[KEY]
-    assert (member.plan.life.since, member.dark_from) == (since, dark_from)
+    tracked = after.reconciler._tracked[KEY]
+    assert (tracked.plan.lifecycle.since, tracked.no_traffic_from) == (since, no_traffic_from)
 
 
 async def test_what_nobody_saw_for_a_while_stays_dark_after_a_takeover() -> None:
     """Pods that crash without traffic: the stable window that they get is not begun anew by each restart."""
     before = World(CONFIG)
-    before.revision(replicas=3, life=active())
+    before.revision(replicas=3, lifecycle=active())
     await before.run(8)
     after = World(CONFIG)
     after.now = before.now
     after.reconciler.resumption.offer(saved(before.reconciler))
     after.cluster.put(before.cluster.revisions[KEY])
-    dark_from = after.reconciler._members[KEY].dark_from
-    assert dark_from == pytest.approx(before.reconciler._members[KEY].dark_from, abs=0.001)
-    assert dark_from is not None
-    assert dark_from < before.now + 5.0
+    no_traffic_from = after.reconciler._tracked[KEY].no_traffic_from
+    assert no_traffic_from == pytest.approx(before.reconciler._tracked[KEY].no_traffic_from, abs=0.001)
+    assert no_traffic_from is not None
+    assert no_traffic_from < before.now + 5.0
 
 
 async def test_within_a_panic_window_nothing_is_held_that_was_not() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpa.demo.history import Sample, ServiceHistory, percentiles, take_sample
-from kpa.web.api.api import Fleet
+from kpa.web.api.api import FleetResponse
 from tests.kpa.controller.status_samples import sample as status
 
 
@@ -28,7 +28,7 @@ def story(*ready: int, mode: str = "stable") -> ServiceHistory:
 
 
 def test_a_sample_is_taken_from_the_named_service() -> None:
-    fleet = Fleet(1340.0, "inference", (status(service="other"), status(service="cart")))
+    fleet = FleetResponse(1340.0, "inference", (status(service="other"), status(service="cart")))
     assert take_sample(fleet, "cart", at=2.5, in_flight=7, sent=9) == Sample(
         at=2.5,
         in_flight=7,
@@ -48,7 +48,7 @@ def test_a_sample_is_taken_from_the_named_service() -> None:
 
 def test_a_service_that_is_not_there_is_a_lookup_error() -> None:
     with pytest.raises(LookupError, match="no revision of service 'model'"):
-        take_sample(Fleet(0.0, "inference", (status(),)), "model", 0, 0, 0)
+        take_sample(FleetResponse(0.0, "inference", (status(),)), "model", 0, 0, 0)
 
 
 def test_nothing_seen_is_nothing_spent_and_not_zero_replicas() -> None:

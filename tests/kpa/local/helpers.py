@@ -16,7 +16,7 @@ from kpa.local.manifests.spec import Probe, ServiceSpec, Template
 from metrics.key import Key
 from scaler.engine.decision import Decision
 from scaler.rules.plan import Plan
-from scaler.rules.scale_to_zero import Activity, Life
+from scaler.rules.scale_to_zero import Activity, LifecycleState
 
 STUB = (sys.executable, "-E", "-S", str(Path(__file__).with_name("stub_queue_proxy.py")))
 """Command line of the stub queue-proxy."""
@@ -134,6 +134,6 @@ def marked(mark: str) -> list[int]:
 
 def scale(cluster: LocalCluster, key: Key, replicas: int) -> None:
     """Ask a cluster for replicas, as the reconciler does."""
-    plan = Plan(replicas, replicas, None, True, Life(Activity.ACTIVE, 0.0))
+    plan = Plan(replicas, replicas, None, True, LifecycleState(Activity.ACTIVE, 0.0))
     decision = Decision(True, 0.0, 0.0, replicas, 0, None, 0)
     cluster.carry_out(key, Outcome(plan, decision, resolve(AutoscalerConfig(), {}, 10)))

@@ -22,7 +22,7 @@ from kpa.controller.status import RevisionStatus
 from kpa.runtime.heartbeat import Heartbeat
 from kpa.telemetry.telemetry import Exposition, Telemetry
 from kpa.web.api import route_stream
-from kpa.web.api.api import Fleet, fleet_from_json
+from kpa.web.api.api import FleetResponse, fleet_from_json
 from kpa.web.api.route_stream import RouteFeed
 from kpa.web.server import Server
 from metrics.key import Key
@@ -146,7 +146,7 @@ async def test_revisions_are_json(running: Running, client: aiohttp.ClientSessio
     async with client.get("/api/revisions") as answer:
         assert answer.content_type == "application/json"
         fleet = fleet_from_json(await answer.text())
-    assert fleet == Fleet(fleet.time, "inference", (named("a"), named("b")))
+    assert fleet == FleetResponse(fleet.time, "inference", (named("a"), named("b")))
 
 
 async def test_one_revision_is_found_by_name(client: aiohttp.ClientSession) -> None:

@@ -27,11 +27,11 @@ def test_a_sample_has_windows_pods_and_limits() -> None:
     sampled(engine, 1)
     samples, decision = engine.history("one"), engine.decision("one")
     assert samples is not None
-    assert decision.way is not None
+    assert decision.trace is not None
     assert samples.at.tolist() == [START]
     assert samples.stable.tolist() == [7.0]
     assert (samples.recommended[0], samples.requested[0], samples.ready[0]) == (decision.recommended, 5, 1)
-    assert (samples.lower[0], samples.upper[0]) == (decision.way.lower, decision.way.upper)
+    assert (samples.lower[0], samples.upper[0]) == (decision.trace.lower, decision.trace.upper)
     silent = engine.history("silent")
     assert silent is not None
     assert np.isnan(silent.stable[0])

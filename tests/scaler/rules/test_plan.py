@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from config.resolve import RevisionSettings
 from scaler.rules.bounds import Bounds, active_threshold, bounds
 from scaler.rules.plan import Plan, plan
-from scaler.rules.scale_to_zero import Activity, Life
+from scaler.rules.scale_to_zero import Activity, LifecycleState
 from tests.strategies import PLAIN
 
 START = 1_000_000.0
@@ -68,12 +68,12 @@ class Story:
         self.settings = settings
         self.now = START
         self.pods = settings.initial_scale
-        self.life = Life(Activity.ACTIVATING, START)
+        self.lifecycle = LifecycleState(Activity.ACTIVATING, START)
 
     def at(self, second: float, recommended: int, excess: int = 0, answers: bool = True) -> Plan:
         self.now = START + second
-        made = plan(self.settings, self.life, recommended, excess, self.pods, answers, self.now)
-        self.life = made.life
+        made = plan(self.settings, self.lifecycle, recommended, excess, self.pods, answers, self.now)
+        self.lifecycle = made.lifecycle
         if made.replicas is not None:
             self.pods = made.replicas
         return made
@@ -81,17 +81,17 @@ class Story:
 
 def test_from_the_first_pod_to_zero_and_back() -> None:
     story = Story(SETTINGS)
-    assert story.at(0, -1).life.activity is Activity.ACTIVE
+    assert story.at(0, -1).lifecycle.activity is Activity.ACTIVE
     assert story.at(2, 4).replicas == 4
     assert story.at(100, 1).replicas == 1
     idle = story.at(200, 0)
     assert (idle.requested, idle.replicas, idle.again_at) == (0, None, START + 230)
-    assert idle.life.activity is Activity.NO_TRAFFIC
+    assert idle.lifecycle.activity is Activity.NO_TRAFFIC
     assert story.at(229, 0).replicas is None
     assert story.at(230, 0).replicas == 0
     back = story.at(300, 1)
-    assert (back.replicas, back.life.activity) == (1, Activity.ACTIVATING)
-    assert story.at(302, 1).life.activity is Activity.ACTIVE
+    assert (back.replicas, back.lifecycle.activity) == (1, Activity.ACTIVATING)
+    assert story.at(302, 1).lifecycle.activity is Activity.ACTIVE
 
 
 def test_a_revision_whose_activators_were_in_path_needs_no_grace() -> None:
@@ -105,9 +105,9 @@ def test_a_burst_in_the_grace_period_keeps_the_pod() -> None:
     story = Story(SETTINGS)
     story.at(0, 1)
     story.at(100, 0)
-    assert story.at(110, 1).life.activity is Activity.ACTIVE
+    assert story.at(110, 1).lifecycle.activity is Activity.ACTIVE
     assert story.at(111, 0).replicas == 1
-    assert story.at(170, 0).life.activity is Activity.NO_TRAFFIC
+    assert story.at(170, 0).lifecycle.activity is Activity.NO_TRAFFIC
 
 
 def test_requests_go_past_the_activators_only_with_room_to_spare() -> None:
@@ -124,14 +124,14 @@ def test_an_initial_scale_is_reached_before_the_load_counts() -> None:
     assert story.at(0, 1).replicas == 3
     story.pods = 2
     assert story.at(1, 1).replicas == 3
-    assert story.at(2, 1).life.initialized
+    assert story.at(2, 1).lifecycle.initialized
     assert story.at(4, 1).replicas == 1
 
 
 def test_a_revision_may_begin_at_zero() -> None:
     story = Story(replace(SETTINGS, initial_scale=0))
     first = story.at(0, -1)
-    assert (first.requested, first.life.activity) == (-1, Activity.NO_TRAFFIC)
+    assert (first.requested, first.lifecycle.activity) == (-1, Activity.NO_TRAFFIC)
     assert story.at(2, 0).replicas is None
     assert story.at(4, 1).replicas == 1
 
@@ -143,7 +143,7 @@ def test_a_revision_that_never_gets_ready_is_given_up() -> None:
     assert story.at(629, 0).replicas is None
     last = story.at(630, 0)
     assert last.replicas == 0
-    assert last.life.activity is Activity.NO_TRAFFIC
+    assert last.lifecycle.activity is Activity.NO_TRAFFIC
 
 
 def test_a_revision_that_never_gets_ready_is_not_retained() -> None:
@@ -163,7 +163,7 @@ def test_a_minimum_never_goes_to_zero() -> None:
     story = Story(replace(SETTINGS, min_scale=2))
     assert story.at(0, 0).replicas == 2
     assert story.at(1000, 0).replicas == 2
-    assert story.life.activity is Activity.ACTIVE
+    assert story.lifecycle.activity is Activity.ACTIVE
 
 
 @given(

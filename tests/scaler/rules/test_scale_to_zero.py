@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.rules.scale_to_zero import Activity, Life, ZeroStep, next_activity, toward_zero
+from scaler.rules.scale_to_zero import Activity, LifecycleState, ZeroStep, next_activity, toward_zero
 from scaler.rules.trace import Rule
 from tests.strategies import PLAIN
 
@@ -19,13 +19,13 @@ SETTINGS = replace(
 RETAINED = replace(SETTINGS, scale_to_zero_pod_retention_period=120.0)
 
 
-def life(activity: Activity, seconds: float, proxied_for: float | None = None) -> Life:
-    return Life(activity, NOW - seconds, True, None if proxied_for is None else NOW - proxied_for)
+def lifecycle(activity: Activity, seconds: float, proxied_for: float | None = None) -> LifecycleState:
+    return LifecycleState(activity, NOW - seconds, True, None if proxied_for is None else NOW - proxied_for)
 
 
 def test_without_scale_to_zero_one_pod_stays() -> None:
     settings = replace(SETTINGS, enable_scale_to_zero=False)
-    assert toward_zero(settings, life(Activity.NO_TRAFFIC, 1e6), True, NOW) == ZeroStep(
+    assert toward_zero(settings, lifecycle(Activity.NO_TRAFFIC, 1e6), True, NOW) == ZeroStep(
         1, 1, rule=Rule.ENABLE_SCALE_TO_ZERO
     )
 
@@ -39,7 +39,7 @@ def test_without_scale_to_zero_one_pod_stays() -> None:
     ],
 )
 def test_an_activation_gets_its_time(seconds: float, expected: ZeroStep) -> None:
-    assert toward_zero(SETTINGS, life(Activity.ACTIVATING, seconds), True, NOW) == expected
+    assert toward_zero(SETTINGS, lifecycle(Activity.ACTIVATING, seconds), True, NOW) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_an_activation_gets_its_time(seconds: float, expected: ZeroStep) -> None
 def test_a_revision_stays_active_for_a_stable_window(
     seconds: float, proxied_for: float | None, expected: ZeroStep
 ) -> None:
-    assert toward_zero(SETTINGS, life(Activity.ACTIVE, seconds, proxied_for), True, NOW) == expected
+    assert toward_zero(SETTINGS, lifecycle(Activity.ACTIVE, seconds, proxied_for), True, NOW) == expected
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_revision_stays_active_for_a_stable_window(
 def test_the_last_pod_goes_when_routing_had_the_grace_period(
     seconds: float, proxied_for: float | None, expected: ZeroStep
 ) -> None:
-    assert toward_zero(SETTINGS, life(Activity.NO_TRAFFIC, seconds, proxied_for), True, NOW) == expected
+    assert toward_zero(SETTINGS, lifecycle(Activity.NO_TRAFFIC, seconds, proxied_for), True, NOW) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,30 +84,30 @@ def test_the_last_pod_goes_when_routing_had_the_grace_period(
     ],
 )
 def test_the_last_pod_is_retained(seconds: float, expected: ZeroStep) -> None:
-    assert toward_zero(RETAINED, life(Activity.NO_TRAFFIC, seconds, 1e6), True, NOW) == expected
+    assert toward_zero(RETAINED, lifecycle(Activity.NO_TRAFFIC, seconds, 1e6), True, NOW) == expected
 
 
 def test_an_unreachable_revision_is_not_retained() -> None:
     unreachable = replace(RETAINED, reachable=False)
-    assert toward_zero(unreachable, life(Activity.NO_TRAFFIC, 30, 30), True, NOW) == ZeroStep(0, 0)
+    assert toward_zero(unreachable, lifecycle(Activity.NO_TRAFFIC, 30, 30), True, NOW) == ZeroStep(0, 0)
 
 
 def test_a_retention_shorter_than_the_grace_period_waits_for_routing() -> None:
     short = replace(SETTINGS, scale_to_zero_pod_retention_period=10.0)
-    assert toward_zero(short, life(Activity.NO_TRAFFIC, 15, 15), True, NOW) == ZeroStep(
+    assert toward_zero(short, lifecycle(Activity.NO_TRAFFIC, 15, 15), True, NOW) == ZeroStep(
         0, None, NOW + 15, Rule.GRACE_PERIOD
     )
 
 
 def test_no_pod_goes_before_an_activator_answers() -> None:
-    assert toward_zero(RETAINED, life(Activity.NO_TRAFFIC, 1e6, 1e6), False, NOW) == ZeroStep(
+    assert toward_zero(RETAINED, lifecycle(Activity.NO_TRAFFIC, 1e6, 1e6), False, NOW) == ZeroStep(
         0, None, NOW + 1, Rule.ACTIVATOR
     )
 
 
 def test_activators_that_never_leave_the_path_are_not_asked() -> None:
     always = replace(SETTINGS, target_burst_capacity=-1.0)
-    assert toward_zero(always, life(Activity.NO_TRAFFIC, 1e6), False, NOW) == ZeroStep(0, 0)
+    assert toward_zero(always, lifecycle(Activity.NO_TRAFFIC, 1e6), False, NOW) == ZeroStep(0, 0)
 
 
 QUEUED, ACTIVE, IDLE, LATE = Activity.ACTIVATING, Activity.ACTIVE, Activity.NO_TRAFFIC, Activity.TIMED_OUT

@@ -7,8 +7,8 @@ import pytest
 from config.resolve import RevisionSettings
 from scaler.engine.engine import Engine
 from scaler.rules.plan import plan
-from scaler.rules.scale_to_zero import Activity, Life
-from scaler.rules.trace import Rule, Way
+from scaler.rules.scale_to_zero import Activity, LifecycleState
+from scaler.rules.trace import DecisionTrace, Rule
 from tests.strategies import PLAIN
 
 START = 1000
@@ -28,7 +28,9 @@ SETTINGS = replace(
 )
 
 
-def decided(loads: list[float], ready: int, settings: RevisionSettings = SETTINGS) -> tuple[Rule, Way]:
+def decided(
+    loads: list[float], ready: int, settings: RevisionSettings = SETTINGS
+) -> tuple[Rule, DecisionTrace]:
     """What bound the decision after a load for each second, ticking every two."""
     engine = Engine(4)
     engine.add("other", settings, START, ready_pods=1)
@@ -39,8 +41,8 @@ def decided(loads: list[float], ready: int, settings: RevisionSettings = SETTING
         if second % 2:
             engine.tick(second + 1.0)
     decision = engine.decision("one")
-    assert decision.way is not None
-    return decision.rule, decision.way
+    assert decision.trace is not None
+    return decision.rule, decision.trace
 
 
 @pytest.mark.parametrize(
@@ -60,8 +62,8 @@ def decided(loads: list[float], ready: int, settings: RevisionSettings = SETTING
 def test_a_decision_names_what_bound_it(
     loads: list[float], ready: int, settings: RevisionSettings, rule: Rule, recommended: int
 ) -> None:
-    found, way = decided(loads, ready, settings)
-    assert (found, way.recommended) == (rule, recommended)
+    found, trace = decided(loads, ready, settings)
+    assert (found, trace.recommended) == (rule, recommended)
 
 
 def test_a_decision_without_data_names_that() -> None:
@@ -88,8 +90,8 @@ def test_a_decision_about_one_revision_alone_is_kept_until_the_next_tick() -> No
     assert engine.decision("one").at == START + 1.0
     three = engine.decision("three")
     assert three.at == START + 2.0
-    assert three.way is not None
-    assert three.way.recommended == three.recommended == 10
+    assert three.trace is not None
+    assert three.trace.recommended == three.recommended == 10
     engine.tick(START + 3.0)
     assert engine.decision("three").at == START + 3.0
 
@@ -120,11 +122,11 @@ def test_a_delayed_answer_tells_when_it_is_let_go() -> None:
     assert engine.decision("one").recommended < before
 
 
-ACTIVE = Life(Activity.ACTIVE, START - 1e6, initialized=True)
+ACTIVE = LifecycleState(Activity.ACTIVE, START - 1e6, initialized=True)
 
 
 @pytest.mark.parametrize(
-    ("settings", "life", "recommended", "rule"),
+    ("settings", "lifecycle", "recommended", "rule"),
     [
         (replace(SETTINGS, min_scale=3), ACTIVE, 2, Rule.MIN_SCALE),
         (replace(SETTINGS, max_scale=3), ACTIVE, 4, Rule.MAX_SCALE),
@@ -137,7 +139,7 @@ ACTIVE = Life(Activity.ACTIVE, START - 1e6, initialized=True)
     ids=["min", "max", "within", "initial", "no scale to zero", "active for a while", "unknown"],
 )
 def test_a_plan_names_what_bound_it(
-    settings: RevisionSettings, life: Life, recommended: int, rule: Rule | None
+    settings: RevisionSettings, lifecycle: LifecycleState, recommended: int, rule: Rule | None
 ) -> None:
-    made = plan(settings, life, recommended, 1, ready_pods=4, activator_answers=True, now=float(START))
+    made = plan(settings, lifecycle, recommended, 1, ready_pods=4, activator_answers=True, now=float(START))
     assert made.rule is rule

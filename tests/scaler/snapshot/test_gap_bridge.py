@@ -11,10 +11,10 @@ import pytest
 from config.resolve import RevisionSettings
 from scaler.engine.decision import Decision
 from scaler.engine.engine import Engine
-from scaler.engine.snapshot_record import Saved
+from scaler.engine.snapshot_record import SnapshotRecord
 from scaler.snapshot import snapshot
 from scaler.snapshot.encoding import seal
-from scaler.snapshot.gap_bridge import Bridge, resume
+from scaler.snapshot.gap_bridge import GapBridge, resume
 from tests.strategies import PLAIN
 
 START = 1_700_000_000
@@ -37,7 +37,7 @@ def led(settings: RevisionSettings, load: float, *, partial: float = 0.0, scrape
     return engine
 
 
-def saved(engine: Engine, time: float = SAVED_AT) -> Saved:
+def saved(engine: Engine, time: float = SAVED_AT) -> SnapshotRecord:
     return snapshot.read(b"".join(map(seal, snapshot.collect(engine, ["a"], time))))["a"]
 
 
@@ -45,7 +45,12 @@ class Successor:
     """A replica that takes over at some time."""
 
     def __init__(
-        self, one: Saved, settings: RevisionSettings, now: float, scraped: bool = True, ready: int = 8
+        self,
+        one: SnapshotRecord,
+        settings: RevisionSettings,
+        now: float,
+        scraped: bool = True,
+        ready: int = 8,
     ) -> None:
         self.engine = Engine()
         self.engine.add("a", settings, now, ready, scraped, hold=True)
@@ -191,7 +196,7 @@ def test_an_outage_before_the_takeover_stays_one() -> None:
 
 
 def test_a_bridge_gives_only_what_is_more_than_known() -> None:
-    bridge = Bridge(1002, {1000: (6.0, 2.0), 1001: (6.0, 2.0), 1002: (6.0, 2.0)})
+    bridge = GapBridge(1002, {1000: (6.0, 2.0), 1001: (6.0, 2.0), 1002: (6.0, 2.0)})
     assert [bridge.beyond(1001, 4.0, 1.5) for _ in range(3)] == [(0.0, 0.0), (2.0, 1.0), (4.0, 1.5)]
     assert bridge.beyond(1002, 5.0, 0.0) == (0.0, 0.0)
     assert bridge.beyond(990, 5.0, 5.0) == (0.0, 0.0)

@@ -9,7 +9,7 @@ import pytest
 from config.autoscaler import AutoscalerConfig
 from config.resolve import RevisionSettings, resolve
 from scaler.engine.engine import Engine
-from scaler.engine.snapshot_record import Saved
+from scaler.engine.snapshot_record import SnapshotRecord
 from scaler.snapshot import snapshot
 from scaler.snapshot.encoding import seal
 from tests.strategies import PLAIN
@@ -43,7 +43,7 @@ def taken(engine: Engine, time: float = START + 200.0) -> bytes:
     return b"".join(map(seal, payloads))
 
 
-def saved_alone(engine: Engine, key: str = "default/service-00000-00001") -> Saved:
+def saved_alone(engine: Engine, key: str = "default/service-00000-00001") -> SnapshotRecord:
     payloads = snapshot.collect(engine, [key], START + 200.0)
     return snapshot.read(b"".join(map(seal, payloads)))[key]
 

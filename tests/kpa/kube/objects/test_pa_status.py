@@ -17,14 +17,14 @@ from kpa.kube.objects.conditions import FALSE, TRUE, UNKNOWN, Condition, conditi
 from kpa.kube.objects.pa_status import (
     PassOutcome,
     equal_but_for_times,
-    life_from_status,
+    lifecycle_from_status,
     pa_status,
     pa_status_failed,
     pa_status_not_owned,
     pa_status_waiting,
     status_body,
 )
-from scaler.rules.scale_to_zero import Activity, Life, next_activity
+from scaler.rules.scale_to_zero import Activity, LifecycleState, next_activity
 from tests.kpa.kube.kube_samples import T0, pod_autoscaler, serverless_service
 
 SKS = serverless_service()
@@ -64,7 +64,7 @@ def after(pa: PodAutoscaler, status: PodAutoscalerStatus) -> PodAutoscaler:
 
 def outcome(pa: PodAutoscaler, requested: int, ready: int, threshold: int = 1) -> PassOutcome:
     """What one pass of the peer would come to."""
-    activity = life_from_status(pa, None, T0).activity
+    activity = lifecycle_from_status(pa, None, T0).activity
     return PassOutcome(requested, ready, threshold, next_activity(activity, requested, ready, threshold))
 
 
@@ -377,7 +377,7 @@ def test_a_child_of_another_owner_makes_a_revision_inactive(kind: str) -> None:
     assert pa_status_not_owned(after(pa, status), kind, SKS, T0 + 9) == status
 
 
-# Life.
+# Lifecycle state.
 
 
 @pytest.mark.parametrize(
@@ -391,32 +391,34 @@ def test_a_child_of_another_owner_makes_a_revision_inactive(kind: str) -> None:
     ],
 )
 def test_a_life_goes_on_from_what_is_stored(active: str, activity: Activity) -> None:
-    expected = Life(activity, T0 - 100, initialized=True, proxied_since=T0 - 200)
-    assert life_from_status(stored(active), SKS, T0) == expected
+    expected = LifecycleState(activity, T0 - 100, initialized=True, proxied_since=T0 - 200)
+    assert lifecycle_from_status(stored(active), SKS, T0) == expected
 
 
 def test_a_life_of_which_nothing_is_stored_begins_now() -> None:
-    assert life_from_status(pod_autoscaler(), None, T0) == Life(Activity.ACTIVATING, T0)
+    assert lifecycle_from_status(pod_autoscaler(), None, T0) == LifecycleState(Activity.ACTIVATING, T0)
 
 
 def test_a_life_whose_beginning_is_not_readable_begins_now() -> None:
     status = PodAutoscalerStatus(observed_generation=2, conditions=(Condition("Active", TRUE),))
-    assert life_from_status(after(pod_autoscaler(), status), None, T0).since == T0
+    assert lifecycle_from_status(after(pod_autoscaler(), status), None, T0).since == T0
 
 
 def test_a_new_generation_does_not_begin_a_new_life() -> None:
     pa = stored("active")
-    assert life_from_status(replace(pa, generation=9), SKS, T0) == life_from_status(pa, SKS, T0)
+    assert lifecycle_from_status(replace(pa, generation=9), SKS, T0) == lifecycle_from_status(pa, SKS, T0)
 
 
 @pytest.mark.parametrize(("initialized", "is_it"), [(TRUE, True), (UNKNOWN, False), (FALSE, False)])
 def test_a_life_knows_whether_it_was_initialized(initialized: str, is_it: bool) -> None:
-    assert life_from_status(stored("active", initialized), SKS, T0).initialized is is_it
+    assert lifecycle_from_status(stored("active", initialized), SKS, T0).initialized is is_it
 
 
 def test_a_life_of_a_ready_revision_without_its_conditions_is_active() -> None:
     status = PodAutoscalerStatus(conditions=(Condition("Ready", TRUE, since=T0 - 9),))
-    assert life_from_status(after(pod_autoscaler(), status), None, T0) == Life(Activity.ACTIVE, T0, True)
+    assert lifecycle_from_status(after(pod_autoscaler(), status), None, T0) == LifecycleState(
+        Activity.ACTIVE, T0, True
+    )
 
 
 def test_a_revision_goes_to_zero_and_back_with_the_times_of_each_turn() -> None:
@@ -435,7 +437,7 @@ def test_a_revision_goes_to_zero_and_back_with_the_times_of_each_turn() -> None:
         shown = condition(pa.status.conditions, "Active")
         assert shown is not None
         assert f"{shown.status} {shown.reason}".strip() == active
-        assert shown.since == began == life_from_status(pa, SKS, now).since
+        assert shown.since == began == lifecycle_from_status(pa, SKS, now).since
 
 
 # What holds for every history of passes.
@@ -466,7 +468,7 @@ def test_the_same_outcome_again_writes_nothing(history: History) -> None:
 
 
 def settled(status: PodAutoscalerStatus, made: PassOutcome) -> Activity:
-    activity = life_from_status(after(pod_autoscaler(), status), None, T0).activity
+    activity = lifecycle_from_status(after(pod_autoscaler(), status), None, T0).activity
     return next_activity(activity, made.requested, made.ready, made.threshold)
 
 

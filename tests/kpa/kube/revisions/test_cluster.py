@@ -19,14 +19,14 @@ from kpa.kube.objects.kinds import DEPLOYMENTS, METRICS, PODAUTOSCALERS, PODS, S
 from kpa.kube.revisions.cluster import KubernetesCluster
 from metrics.key import Key
 from scaler.rules.plan import Plan
-from scaler.rules.scale_to_zero import Activity, Life
+from scaler.rules.scale_to_zero import Activity, LifecycleState
 from tests.kpa.kube import kube_samples as samples
 from tests.kpa.kube.memory_client import Json, MemoryClient
 
 DEADLINE = 30.0  # seconds; generous, as it ends a wait that has failed
 KEY = Key("shop", "cart-00002")
 SETTINGS = resolve(AutoscalerConfig.from_config_map({}), {}, 10)
-ACTIVE = Life(Activity.ACTIVE, samples.T0, initialized=True)
+ACTIVE = LifecycleState(Activity.ACTIVE, samples.T0, initialized=True)
 
 
 class World:

@@ -15,14 +15,14 @@ from kpa.kube.objects.kinds import DEPLOYMENTS, METRICS, PODAUTOSCALERS, PODS, S
 from kpa.kube.revisions.cluster import KubernetesCluster
 from metrics.key import Key
 from scaler.rules.plan import Plan
-from scaler.rules.scale_to_zero import Activity, Life
+from scaler.rules.scale_to_zero import Activity, LifecycleState
 from tests.census import census, more
 from tests.kpa.kube import kube_samples as samples
 from tests.kpa.kube.memory_client import MemoryClient
 
 DEADLINE = 60.0  # seconds; generous, as it ends a wait that has failed
 SETTINGS = resolve(AutoscalerConfig.from_config_map({}), {}, 10)
-LIFE = Life(Activity.ACTIVE, samples.T0, initialized=True)
+LIFE = LifecycleState(Activity.ACTIVE, samples.T0, initialized=True)
 
 
 class World:
@@ -45,7 +45,7 @@ class World:
             self.known.discard(key)
             return
         self.known.add(key)
-        plan = Plan(3, 3, None, proxied=False, life=LIFE)
+        plan = Plan(3, 3, None, proxied=False, lifecycle=LIFE)
         self.cluster.carry_out(key, Outcome(plan, SimpleNamespace(), SETTINGS))  # type: ignore[arg-type]
 
     async def churn(self, first: int, last: int) -> None:

@@ -18,12 +18,12 @@ from kpa.kube.revisions.reconcile import RevisionReconciler
 from metrics.key import Key
 from metrics.sampling.failures import ScrapeProblem
 from scaler.rules.plan import Plan
-from scaler.rules.scale_to_zero import Activity, Life
+from scaler.rules.scale_to_zero import Activity, LifecycleState
 from tests.kpa.kube import kube_samples as samples
 from tests.kpa.local.helpers import until
 
 KEY = Key("shop", "cart-00002")
-ACTIVE = Life(Activity.ACTIVE, samples.T0, initialized=True)
+ACTIVE = LifecycleState(Activity.ACTIVE, samples.T0, initialized=True)
 
 
 class Client:
@@ -398,7 +398,7 @@ async def test_an_initial_scale_that_was_reached_counts_even_if_pods_went_before
 async def test_a_status_fits_the_pods_that_it_counts(decided: Activity, ready: int, written: str) -> None:
     world = World(ready=ready)
     job = outcome()
-    plan = replace(job.plan, life=replace(ACTIVE, activity=decided))
+    plan = replace(job.plan, lifecycle=replace(ACTIVE, activity=decided))
     await world.reconcile(replace(job, plan=plan))
     assert world.client.bodies[-1]["status"]["actualScale"] == ready
     assert conditions_written(world)["Active"] == written

@@ -25,7 +25,7 @@ from metrics.key import Key
 from metrics.stat import Stat
 from scaler.engine.decision import Decision
 from scaler.rules.plan import Plan
-from scaler.rules.scale_to_zero import Activity, Life
+from scaler.rules.scale_to_zero import Activity, LifecycleState
 from tests.kpa.kube.kube_samples import pod_autoscaler
 
 START = 1_700_000_000.95
@@ -74,9 +74,9 @@ class World:
         self.podautoscalers[KEY] = pod_autoscaler(status=status)
         pods = tuple(Pod(f"pod-{n}", "127.0.0.1", 9090, 8012, True, START - 1000) for n in range(ready))
         activity = {"True": Activity.ACTIVE, "Unknown": Activity.ACTIVATING, "False": Activity.NO_TRAFFIC}
-        life = Life(activity[active], self.now, initialized=True, proxied_since=START)
+        lifecycle = LifecycleState(activity[active], self.now, initialized=True, proxied_since=START)
         count = replicas if replicas >= 0 else max(theirs or 0, ready)
-        self.tell(KEY, Revision(KEY, "cart", "cart", {}, 10, count, pods, life=life))
+        self.tell(KEY, Revision(KEY, "cart", "cart", {}, 10, count, pods, lifecycle=lifecycle))
         self.reconciler.step(self.now)
 
     def go(self, seconds: int, load: float | None = None, proxied: float = 0.0) -> None:
@@ -276,7 +276,7 @@ steps = st.lists(
 
 
 def outcome(requested: int, desired: int, replicas: int | None) -> Outcome:
-    plan = Plan(requested, replicas, None, True, Life(Activity.ACTIVE, 0.0))
+    plan = Plan(requested, replicas, None, True, LifecycleState(Activity.ACTIVE, 0.0))
     return Outcome(plan, Decision(True, 0.0, 0.0, desired, 0, None, 1), SETTINGS)
 
 

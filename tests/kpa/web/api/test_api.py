@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpa.controller.status import Comparison, RevisionStatus
-from kpa.web.api.api import Fleet, fleet_from_json, fleet_to_json, revision_from_json, revision_to_json
+from kpa.web.api.api import (
+    FleetResponse,
+    fleet_from_json,
+    fleet_to_json,
+    revision_from_json,
+    revision_to_json,
+)
 from tests.kpa.controller.status_samples import SAMPLE, revision_statuses, sample
 
 
@@ -66,7 +72,7 @@ def test_reading_gives_back_what_was_written(
 ) -> None:
     text = fleet_to_json(time, profile, statuses)
     assert "\n" not in text
-    assert fleet_from_json(text) == Fleet(time, profile, tuple(statuses))
+    assert fleet_from_json(text) == FleetResponse(time, profile, tuple(statuses))
 
 
 def test_fields_of_a_newer_kpa_are_ignored() -> None:
