@@ -35,7 +35,7 @@ class ServeOptions:
     state_folder : Path or None
         Where the state of our revisions outlives a container; `KPA_STATE_DIR` of the environment.
     log_format, log_level : str
-        How lines are written, and the least severity that is, while no ConfigMap says so.
+        Format and lowest level of log lines, unless the ConfigMap sets them.
     config_maps : Names
     """
 

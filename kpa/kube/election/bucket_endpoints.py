@@ -23,7 +23,7 @@ from kpa.kube.objects.kinds import ENDPOINTS, ENDPOINTSLICES, SERVICES, Resource
 from kpa.runtime.outage_logger import OutageLogger
 
 CHECK_EVERY = 60.0
-"""Seconds between looks at an EndpointSlice: who held the bucket before us may have written late."""
+"""Seconds between checks of an EndpointSlice: the previous holder of the bucket may have written late."""
 
 _PORT_NAME = "http"
 _PORTS = [{"name": _PORT_NAME, "port": PORT, "protocol": "TCP"}]

@@ -1,4 +1,4 @@
-"""Which replica looks after which revision: keys are spread over buckets, and each bucket has one owner.
+"""Spreads revisions over buckets by their keys; each bucket has one leader.
 
 The spread must be the peer's to the last bit while replicas of both share leases. Knative takes at most 10
 buckets (`knative/pkg leaderelection/config.go`, `MaxBuckets`), and its hash costs each replica 6 us a bucket

@@ -1,4 +1,4 @@
-"""Leader election: who owns a bucket, agreed on by a Lease that its holder renews.
+"""Leader election: the leader of a bucket is the holder of its Lease, which it renews.
 
 A lease counts as expired when no renewal was observed for its duration. A released lease (no holder) is free
 at once. A standby sends no requests as long as a watch delivers renewals (`observe`).

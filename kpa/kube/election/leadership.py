@@ -1,4 +1,4 @@
-"""Which buckets are ours: an elector for each lease, the holders of the others, and who takes a free one."""
+"""Which buckets are ours: an elector for each lease, the holders of the others, who gets a free bucket."""
 
 import asyncio
 import logging

@@ -11,7 +11,7 @@ from config.leader_election import Timing
 Json = dict[str, Any]
 
 HANDOVER = "kpa.dev/handover"
-"""Annotation: who released or gave a lease, and hands its state over to the next holder."""
+"""Annotation: the replica that released or gave a lease, and hands its state over to the next holder."""
 
 WANTED_BY = "kpa.dev/wanted-by"
 """Annotation of a held lease: the replica that requests it. Knative's electors ignore it."""

@@ -16,7 +16,7 @@ each time."""
 
 @dataclass(slots=True)
 class Pace:
-    """The pace of hand-over, shared by who asks and who answers.
+    """The pace of hand-over, shared by the follower and the pages.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Pace:
 
     @property
     def fresh(self) -> float:
-        """Seconds for which a snapshot is given to others who ask."""
+        """Seconds for which a snapshot is given to all followers."""
         return _FRESH * self.every
 
     def keep(self, lease_duration: float) -> None:

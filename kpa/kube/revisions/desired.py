@@ -6,7 +6,7 @@ Source: `knative/serving pkg/reconciler/autoscaling/kpa/kpa.go`.
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -61,6 +61,22 @@ Job = cluster.Outcome | RevisionSettings
 """An outcome to carry out, or the settings of a revision whose services do not exist yet."""
 
 
+class OwnedWrites(NamedTuple):
+    """What to write to the objects that a revision owns; None is nothing.
+
+    Attributes
+    ----------
+    metric, serverlessservice : dict or None
+        Whole objects.
+    replicas : int or None
+        Of the scale target.
+    """
+
+    metric: dict[str, Any] | None
+    replicas: int | None
+    serverlessservice: dict[str, Any] | None
+
+
 class DesiredObjects:
     """Tells what to write so that the objects of a revision are as they should be.
 
@@ -87,17 +103,17 @@ class DesiredObjects:
         except NotOwned:
             return True
 
-    def owned(self, pa: PodAutoscaler, job: Job) -> tuple[Any, Any, Any]:
-        """Return what to write to the Metric, the scale target and the ServerlessService; None is nothing."""
+    def owned(self, pa: PodAutoscaler, job: Job) -> OwnedWrites:
+        """Return what to write to the Metric, the scale target and the ServerlessService."""
         sks = self._cache.serverlessservices.get(pa.key)
         if isinstance(job, RevisionSettings) or sks is None or not sks.private_service_name:
-            return None, None, sks_body(pa, sks, sks_spec(pa, proxied=True))
+            return OwnedWrites(None, None, sks_body(pa, sks, sks_spec(pa, proxied=True)))
         spec = self._sks_spec(pa, job)
         known = self._cache.metrics.get(pa.key)
         metric = metric_body(pa, known, metric_spec(job.settings, sks.private_service_name))
         target, replicas = self._cache.scale_target(pa), job.plan.replicas
         there = target is not None and target.replicas == replicas
-        return metric, None if there else replicas, sks_body(pa, sks, spec)
+        return OwnedWrites(metric, None if there else replicas, sks_body(pa, sks, spec))
 
     def metric_status(self, pa: PodAutoscaler, job: Job) -> dict[str, Any] | None:
         """Return the status to write to the Metric, if it is ours and collected for; None is nothing."""

@@ -66,7 +66,7 @@ class RevisionReconciler:
         self._clock = clock
 
     async def reconcile(self, key: Key, job: Job, permit: Permit) -> None:
-        """Carry out a job; raises what made it fail, once the status says so.
+        """Carry out a job; raises the error of a failure, once it is in the status.
 
         Parameters
         ----------
@@ -97,21 +97,23 @@ class RevisionReconciler:
 
     async def _write_owned(self, pa: PodAutoscaler, job: Job, permit: Permit) -> ServerlessService | None:
         """Write what differs; returns the ServerlessService as it is then."""
-        metric, replicas, sks = self._desired.owned(pa, job)
-        if replicas is not None:
+        writes = self._desired.owned(pa, job)
+        if writes.replicas is not None:
             await permit.acquire(Priority.SCALE)
-            await self._scale(pa, replicas)
-        if metric is not None or sks is not None:
+            await self._scale(pa, writes.replicas)
+        if writes.metric is not None or writes.serverlessservice is not None:
             await permit.acquire(Priority.SERVICES)
-        if metric is not None:
+        if writes.metric is not None:
             exists = self._cache.metrics.get(pa.key) is not None
             with while_doing("error reconciling Metric", f"error {_verb(exists)} metric"):
-                await self._write(METRICS, exists, pa.key, metric)
+                await self._write(METRICS, exists, pa.key, writes.metric)
         known = self._cache.serverlessservices.get(pa.key)
-        if sks is None:
+        if writes.serverlessservice is None:
             return known
         with while_doing("error reconciling SKS", f"error {_verb(known is not None)} SKS {pa.key.name}"):
-            written = await self._write(SERVERLESSSERVICES, known is not None, pa.key, sks)
+            written = await self._write(
+                SERVERLESSSERVICES, known is not None, pa.key, writes.serverlessservice
+            )
         return ServerlessService.from_json(written)
 
     async def _scale(self, pa: PodAutoscaler, replicas: int) -> None:
