@@ -40,7 +40,7 @@ Objects = list[Json]
 class KubeClient:
     """One API server.
 
-    All verbs raise a KubeError; a write that is refused as Conflict is the caller's to read and try again.
+    All verbs raise a KubeError. After a Conflict the caller reads the object and retries.
 
     Parameters
     ----------
@@ -96,10 +96,10 @@ class KubeClient:
         return await self._request("update", "PUT", resource, namespace, name, "status", body)
 
     async def patch_replicas(self, resource: Resource, namespace: str, name: str, replicas: int) -> Json:
-        """Ask for replicas of an object, whatever it says now: by its scale subresource, else its own field.
+        """Set the replicas of an object by its scale subresource, or by its own field if that is forbidden.
 
-        Roles of Knative before 1.22 let its autoscaler change a Deployment, but not the subresource. The way
-        that was allowed last is tried first.
+        Knative's roles before 1.22 allow the autoscaler to change a Deployment, but not the subresource. The
+        request that was allowed last is tried first.
 
         Source: knative/serving pkg/reconciler/autoscaling/kpa/scaler.go.
         """
@@ -117,7 +117,7 @@ class KubeClient:
         return answer
 
     async def patch(self, resource: Resource, namespace: str | None, name: str, body: Json) -> Json:
-        """Change what a merge patch names of an object."""
+        """Apply a merge patch to an object."""
         kind = "application/merge-patch+json"
         return await self._request("patch", "PATCH", resource, namespace, name, "", body, kind)
 
@@ -151,7 +151,7 @@ class KubeClient:
         Raises
         ------
         Gone
-            The pages took so long that the server forgot the moment of the first one: begin again.
+            The list took so long that its resource version expired: start again.
         """
         what = f"list {resource}" + (f" in {namespace}" if namespace else "")
         params = _selection(label_selector) | ({"limit": str(limit)} if limit else {})
@@ -166,9 +166,9 @@ class KubeClient:
     async def watch(
         self, resource: Resource, namespace: str | None, resource_version: str, label_selector: str = ""
     ) -> AsyncGenerator[tuple[str, Json], None]:
-        """Follow all changes after a resource version: ADDED, MODIFIED, DELETED or BOOKMARK and the object.
+        """Yield all changes after a resource version: ADDED, MODIFIED, DELETED or BOOKMARK, and the object.
 
-        It ends after some minutes; go on with the `resourceVersion` of the last object.
+        Ends after some minutes; continue with the `resourceVersion` of the last object.
 
         Raises
         ------
@@ -199,7 +199,7 @@ def _read_page(what: str, answer: Json) -> tuple[Objects, str, str]:
         metadata = answer["metadata"]
         return answer["items"] or [], metadata["resourceVersion"], metadata.get("continue", "")
     except (KeyError, TypeError) as error:
-        raise Unreachable(f"{what}: the answer is no list") from error
+        raise Unreachable(f"{what}: the response is not a list") from error
 
 
 def _selection(label_selector: str) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""Where the API server is and who we are to it, kept fresh.
+"""Address of the API server and our credentials, reloaded when they change.
 
-The package `kubernetes` finds both: a KUBECONFIG with its contexts, tokens, client certificates and plugins,
-or the files that a pod has of its ServiceAccount. Tokens and certificates are rotated on disk while we run;
-they are looked at once a minute, and whenever the server refuses them.
+The package `kubernetes` finds both: in a KUBECONFIG with contexts, tokens, client certificates and plugins,
+or in the files of a pod's ServiceAccount. Tokens and certificates are rotated on disk while we run; they are
+read again once a minute, and whenever the server refuses them.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from kpa.runtime.outage_logger import OutageLogger
 _log = logging.getLogger(__name__)
 
 REFRESH_PERIOD = 60.0
-"""Seconds; client-go reads the token file of a pod again as often (k8s.io/client-go rest/config.go)."""
+"""Seconds; client-go rereads the token file of a pod at this interval (k8s.io/client-go rest/config.go)."""
 
 _RELOAD_PAUSE = 5.0
-"""Seconds; refused credentials are not read anew more often, since that may run a plugin."""
+"""Seconds; refused credentials are not reloaded more often, since that may run a plugin."""
 
 
 class CredentialsError(Exception):
@@ -36,7 +36,7 @@ class CredentialsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServerAccess:
-    """What a request needs beside its path.
+    """What a request needs in addition to its path.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class ServerAccess:
     tls : SSLContext or None
         None for plain HTTP.
     server_name : str or None
-        Name in the server's certificate, if it is not that of the address.
+        Name in the server's certificate, if it differs from the address.
     proxy : str or None
-        Address of a proxy on the way.
+        Address of a proxy, if one is used.
     """
 
     address: str
@@ -123,7 +123,7 @@ class Credentials:
         )
 
     def _context(self, configuration: Configuration) -> ssl.SSLContext:
-        """Give the last context as long as the files say the same: connections are kept by context."""
+        """Return the last context while the files are unchanged: connections are pooled by context."""
         files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
         try:
             material = (
@@ -137,13 +137,13 @@ class Credentials:
         return self._tls
 
     async def current(self) -> ServerAccess:
-        """Give access that is at most a minute old; if it cannot be renewed, the last one stays."""
+        """Return access that is at most a minute old, or the last one if it cannot be renewed."""
         if self._clock() - self._taken_at >= REFRESH_PERIOD:
             await self._refresh(REFRESH_PERIOD, self._renewed)
         return self.access
 
     async def reload(self, refused: ServerAccess) -> bool:
-        """Read everything anew because a server refused access; tells whether it is worth another try."""
+        """Reload everything because a server refused access; return whether a retry makes sense."""
         await self._refresh(_RELOAD_PAUSE, self._load)
         return self.access is not refused
 
@@ -154,13 +154,13 @@ class Credentials:
         return self._configuration
 
     async def _refresh(self, pause: float, read: Callable[[], Configuration]) -> None:
-        """Replace access, once for all who ask at the same time; reading may take seconds."""
+        """Replace access, once for all concurrent callers; reading may take seconds."""
         async with self._lock:
             if self._clock() - self._taken_at < pause:
                 return
             try:
                 self._take(await asyncio.to_thread(read))
-            except Exception as error:  # whatever plugins and files come up with
+            except Exception as error:  # plugins and files raise all sorts of errors
                 self._taken_at = self._clock()
                 self._outage.failed(error)
             else:
@@ -198,6 +198,6 @@ def _load_file() -> Configuration:
 
 
 def _renew_file(configuration: Configuration) -> None:
-    """Let a plugin give another token if the last one expires."""
+    """Run the plugin that renews the token if the last one expires."""
     if configuration.refresh_api_key_hook is not None:
         configuration.refresh_api_key_hook(configuration)

@@ -1,16 +1,16 @@
-"""What can go wrong between us and an API server.
+"""Errors of requests to an API server.
 
-KubeError               the API server refused, or gave no answer
-├── Unreachable         no answer: refused, cut, TLS, or the deadline passed
-│   └── StreamCut       a stream that had begun broke off
-├── Invalid             400, 422: it does not accept the object
-├── Unauthorized        401, with credentials that were read anew
+KubeError               the API server refused, or did not respond
+├── Unreachable         no response: connection refused, cut, TLS, or the deadline passed
+│   └── StreamCut       a stream broke off after it had begun
+├── Invalid             400, 422: the object is not accepted
+├── Unauthorized        401, after the credentials were reloaded
 ├── Forbidden           403: a verb that our role lacks
 ├── NotFound            404
 ├── Conflict            409: the object changed since it was read
 │   └── AlreadyExists   409 on create
-├── Gone                410: the resource version is too old (or of another life of the store); list again
-├── TooManyRequests     429: API priority and fairness, or storage that starts
+├── Gone                410: the resource version is too old (or newer than a restored store); list again
+├── TooManyRequests     429: API priority and fairness, or storage that is starting
 └── ServerError         5xx
 """
 
@@ -22,20 +22,20 @@ import orjson
 
 
 class KubeError(Exception):
-    """An API server refused a request or gave no answer.
+    """An API server refused a request or did not respond.
 
     Attributes
     ----------
     message : str
-        What was asked, and what the server said.
+        The request, and the message of the server.
     status : int
-        HTTP status; 0 without an answer.
+        HTTP status; 0 without a response.
     reason : str
         Of the Status object, such as `Expired`; may be empty.
     retry_after : float or None
         Seconds that the server asks us to wait.
     said : str
-        The server's own words.
+        The message of the server alone.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class KubeError(Exception):
 
     @property
     def transient(self) -> bool:
-        """The same request may well succeed later."""
+        """The same request may succeed later."""
         return False
 
 
 class Unreachable(KubeError):
-    """There was no answer."""
+    """There was no response."""
 
     @property
     def transient(self) -> bool:
@@ -69,7 +69,7 @@ class Unreachable(KubeError):
 
 
 class StreamCut(Unreachable):
-    """A stream broke off that had begun."""
+    """A stream broke off after it had begun."""
 
 
 class Invalid(KubeError):
@@ -77,7 +77,7 @@ class Invalid(KubeError):
 
 
 class Unauthorized(KubeError):
-    """The server does not take our credentials, not even after they were read anew."""
+    """The server refuses our credentials, even after they were reloaded."""
 
 
 class Forbidden(KubeError):
@@ -101,11 +101,11 @@ class Gone(KubeError):
 
 
 class TooManyRequests(KubeError):
-    """The server is busy or starts; `retry_after` says when it wants to be asked again."""
+    """The server is busy or starting; `retry_after` says when to retry."""
 
     @property
     def transient(self) -> bool:
-        """Always: the request was not looked at."""
+        """Always: the request was not processed."""
         return True
 
 
@@ -114,7 +114,7 @@ class ServerError(KubeError):
 
     @property
     def transient(self) -> bool:
-        """It said so, by 502, 503, 504 or Retry-After; a plain 500 may be an admission webhook's verdict."""
+        """True for 502, 503, 504 or with Retry-After; a plain 500 may come from an admission webhook."""
         return self.status != 500 or self.retry_after is not None
 
 
@@ -132,7 +132,7 @@ _BY_STATUS: Mapping[int, type[KubeError]] = {
 
 @contextmanager
 def while_doing(*steps: str) -> Iterator[None]:
-    """Note on an error which steps it ended, the outermost first."""
+    """Add the steps to an error that ends them, the outermost first."""
     try:
         yield
     except KubeError as error:
@@ -142,7 +142,7 @@ def while_doing(*steps: str) -> Iterator[None]:
 
 
 def explain(error: Exception) -> str:
-    """Return which steps an error ended, and why in the server's words.
+    """Return the steps that an error ended, and the message of the server.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def explain(error: Exception) -> str:
 
 
 def error_from_status(what: str, status: Mapping[str, Any], retry_after: float | None = None) -> KubeError:
-    """Make an error of a Status object (apimachinery meta/v1).
+    """Return the error for a Status object (apimachinery meta/v1).
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def error_from_status(what: str, status: Mapping[str, Any], retry_after: float |
     status : Mapping
         `code`, `reason`, `message`, `details`, any of them missing.
     retry_after : float, optional
-        Seconds, of the header; else `details.retryAfterSeconds`.
+        Seconds, from the header; without it, `details.retryAfterSeconds`.
     """
     code, reason = int(status.get("code") or 0), str(status.get("reason") or "")
     details = status.get("details") or {}
@@ -183,7 +183,7 @@ def error_from_status(what: str, status: Mapping[str, Any], retry_after: float |
 
 
 def error_from_answer(what: str, code: int, body: bytes, retry_after: str | None) -> KubeError:
-    """Make an error of an HTTP answer, whose body is a Status object or anything (of a proxy, say)."""
+    """Return the error for an HTTP response; its body is a Status object, or any text, such as a proxy's."""
     try:
         status = orjson.loads(body)
     except ValueError:
@@ -199,5 +199,5 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _is_of_the_future(details: Mapping[str, Any]) -> bool:
-    """Tell whether our resource version is larger than the server's: its store was restored from a backup."""
+    """Return whether our resource version is larger than the server's, whose store was restored."""
     return any(cause.get("reason") == "ResourceVersionTooLarge" for cause in details.get("causes") or ())

@@ -1,11 +1,11 @@
-"""A cache that follows the objects of one kind, trimmed to what we use.
+"""A cache of the objects of one kind, trimmed to what kpa uses and kept up to date by a watch.
 
 list, page by page ──> watch from there ──> cut, or its time is over: watch from the last version seen
        ^                                │
-       └──────── Gone: too long away ───┘   what went meanwhile is found by the list
+       └───── Gone: version too old ────┘   the list shows which objects were deleted meanwhile
 
-Why not the watch of the package `kubernetes`: its models take 460 us of CPU a pod event and 129 KiB a pod;
-ours 50 us, socket and HTTP included, and 0.4 KiB (bench/bench_watch.py).
+Why not the watch of the package `kubernetes`: its models take 460 us of CPU a pod event and 129 KiB a pod.
+This cache takes 50 us, socket and HTTP included, and 0.4 KiB (bench/bench_watch.py).
 """
 
 import asyncio
@@ -29,14 +29,14 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _PAGE = 50
-"""Objects a page of a list: one of pods is 0.7 MiB of JSON, and takes a few more while it is read. Pages of
-250 cost 26 MiB that stay, in pieces. client-go asks for 500 (tools/pager/pager.go)."""
+"""Objects a page of a list. A page of pods is 0.7 MiB of JSON and takes a few MiB while it is read. With 250
+a page the process keeps 26 MiB more, as fragments. client-go asks for 500 (tools/pager/pager.go)."""
 
 _STEADY = 1.0
-"""Seconds; a watch that lasted as long worked, even if nothing happened: the next one may follow at once."""
+"""Seconds; a watch that lasted this long worked, even without an event: the next one may start at once."""
 
 _OUTAGE = 3
-"""Failures in a row that are worth a line in the log; a cut stream alone is not."""
+"""Failures in a row that are logged as an outage; a single cut stream is normal."""
 
 
 class Informer(Generic[T]):
@@ -47,22 +47,22 @@ class Informer(Generic[T]):
     client : KubeClient
     resource : Resource
     trim : callable
-        Makes of a raw object what is kept of it, or None if it is none of ours. An object that it cannot take
-        (it raises) is logged, and the last one of that name stays.
+        Returns what is kept of a raw object, or None to ignore the object. If it raises, the object is logged
+        and the cache keeps the previous value.
     namespace : str, optional
         Without, all namespaces.
     label_selector : str
         Such as `app=web,tier`.
     on_change : callable
-        Called with each new value after it is in the cache, with None once it is gone; not if trimming leaves
-        the same as before. Must not block.
+        Called with each new value once it is in the cache, and with None after a deletion; not called if the
+        trimmed value is unchanged. Must not block.
 
     Attributes
     ----------
     cache : Mapping
-        What exists, by namespace and name; a view.
+        All current values by namespace and name; a read-only view.
     synced : Event
-        Set once the cache has held all that exists.
+        Set after the first complete list.
     """
 
     def __init__(
@@ -84,18 +84,18 @@ class Informer(Generic[T]):
         self._cache: dict[Key, T] = {}
         self.cache: Mapping[Key, T] = MappingProxyType(self._cache)
         self.synced = asyncio.Event()
-        self._version = ""  # of the last that was seen; empty while a list is due
-        self._at = 0  # that version, or that of the list under way, as a number
-        self._learned: dict[Key, int] = {}  # versions that the watch has yet to come to
+        self._version = ""  # the last one seen; empty while a list is due
+        self._at = 0  # that version, or the one of the list in progress, as a number
+        self._learned: dict[Key, int] = {}  # versions that the watch has not reached yet
         self._limit = _PAGE
         self._failures = 0  # in a row
-        self._away = False  # the last failure was that nobody answered
+        self._unreachable = False  # the last failure was no response
         self._outage = OutageLogger(
             _log, f"watch {resource}", "failing, keeping the last known state", "works again"
         )
 
     async def run(self) -> None:
-        """Follow until cancelled; an outage is logged once."""
+        """Keep the cache up to date until cancelled; an outage is logged once."""
         while True:
             try:
                 if not self._version:
@@ -110,20 +110,20 @@ class Informer(Generic[T]):
                 await asyncio.sleep(pause)
 
     def learn(self, raw: dict[str, Any]) -> None:
-        """Take an object that a write was answered with, before the watch tells of it.
+        """Take an object from the response to a write, before the watch reports it.
 
-        What a watch or a list still has to say of earlier versions is passed over; a version that it has come
-        to is known already. Before the first list nothing is learned.
+        Earlier versions that the watch or a list still reports are ignored, and so is an object whose version
+        the watch has already reached. Before the first list the call does nothing.
         """
         key, version = key_of(raw), _version_of(raw)
         if self.synced.is_set() and version > max(self._at, self._learned.get(key, 0)):
             self._learned[key] = version
             self._take(raw)
 
-    # What an API server says.
+    # Reading from the API server.
 
     async def _list(self) -> None:
-        """Take all that exists; what was not among it is gone."""
+        """Read all objects; those that are not in the list were deleted."""
         seen: set[Key] = set()
         pages = self._client.pages(self._resource, self._namespace, self._label_selector, self._limit)
         try:
@@ -147,7 +147,7 @@ class Informer(Generic[T]):
         self.synced.set()
 
     async def _follow(self) -> None:
-        """Take what happens after the last version; always ends by raising."""
+        """Read the changes after the last version; always ends by raising."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         events = self._client.watch(self._resource, self._namespace, self._version, self._label_selector)
@@ -155,7 +155,7 @@ class Informer(Generic[T]):
             async with aclosing(events):
                 async for kind, raw in events:
                     if kind != "BOOKMARK" and not self._is_old(raw):
-                        self._happen(kind, raw)
+                        self._apply(kind, raw)
                     self._version = raw["metadata"]["resourceVersion"]
                     self._at = _number(self._version)
                     self._succeed()
@@ -165,10 +165,10 @@ class Informer(Generic[T]):
                 self._succeed()
             raise
 
-    # What it means.
+    # Updating the cache.
 
     def _is_old(self, raw: dict[str, Any]) -> bool:
-        """Tell whether we have learned of a later version of an object."""
+        """Return whether a later version of the object was learned from a write."""
         learned = self._learned.get(key_of(raw)) if self._learned else None
         if learned is None:
             return False
@@ -177,19 +177,19 @@ class Informer(Generic[T]):
         del self._learned[key_of(raw)]
         return False
 
-    def _happen(self, kind: str, raw: dict[str, Any]) -> None:
+    def _apply(self, kind: str, raw: dict[str, Any]) -> None:
         if kind == "DELETED":
             self._put(key_of(raw), None)
         else:
             self._take(raw)
 
     def _take(self, raw: dict[str, Any]) -> Key:
-        """Keep an object, trimmed."""
+        """Trim an object and put it into the cache."""
         key = key_of(raw)
         try:
             value = self._trim(raw)
-        except Exception as error:  # one bad object must not hide the others
-            _log.error("%s %s cannot be read, the last one stays: %r", self._resource, key, error)
+        except Exception as error:  # one bad object must not stop the others
+            _log.error("%s %s cannot be read, keeping the previous one: %r", self._resource, key, error)
         else:
             self._put(key, value)
         return key
@@ -204,15 +204,15 @@ class Informer(Generic[T]):
         try:
             self._on_change(key, value)
         except Exception:  # a listener's fault must not stop the cache
-            _log.exception("%s %s: a change was not taken up", self._resource, key)
+            _log.exception("%s %s: change handler failed", self._resource, key)
 
-    # What the log says.
+    # Outages.
 
     def _count(self, error: KubeError) -> None:
-        """Count failures in a row; a server that answers again, whatever it says, is asked again soon."""
-        away = isinstance(error, Unreachable)
-        self._failures = 1 if self._away and not away else self._failures + 1
-        self._away = away
+        """Count failures in a row; the count starts again with the first error response after an outage."""
+        unreachable = isinstance(error, Unreachable)
+        self._failures = 1 if self._unreachable and not unreachable else self._failures + 1
+        self._unreachable = unreachable
 
     def _succeed(self) -> None:
         self._failures = 0

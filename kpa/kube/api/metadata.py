@@ -16,7 +16,7 @@ Json = Mapping[str, Any]
 
 
 def to_time(seconds: float) -> str:
-    """Return a time as the API keeps most: RFC 3339, UTC, whole seconds, rounded down.
+    """Return a time as most fields of the API hold it: RFC 3339, UTC, whole seconds, rounded down.
 
     Parameters
     ----------
@@ -32,10 +32,10 @@ def to_time(seconds: float) -> str:
 
 
 def from_time(text: object) -> float | None:
-    """Return the Unix seconds of an RFC 3339 text, None where there is none.
+    """Return the Unix seconds of an RFC 3339 text, or None.
 
-    Some kinds let any text pass as a time; one that is not counts as none, so that a broken object hinders no
-    other.
+    Some kinds accept any text as a time; what is not a time gives None, so that one bad object does not block
+    others.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def from_time(text: object) -> float | None:
 def key_of(body: Json) -> Key:
     """Return namespace and name of an object; the namespace of a cluster-wide one is empty.
 
-    Asked again at once it returns the same key: a cache and what it keeps need one between them.
+    Repeated calls for one object return the same key, so that a cache and its values share it.
     """
     return _key(body["metadata"].get("namespace", ""), body["metadata"]["name"])
 
@@ -85,9 +85,9 @@ def controller_reference(api_version: str, kind: str, name: str, uid: str) -> di
 
 
 def packed_metadata(body: Json) -> str:
-    """Return an object's metadata as compact text, for the day on which the object must be written back.
+    """Return an object's metadata as compact text, so that the object can be written back.
 
-    Whole but for `managedFields`, which the API server keeps by itself and which are the larger part.
+    Contains all but `managedFields`, which are the larger part and which the API server maintains itself.
     """
     kept = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
     return orjson.dumps(kept).decode()

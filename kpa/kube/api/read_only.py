@@ -1,7 +1,7 @@
-"""A client of the API server that cannot write, whoever asks it to.
+"""A client of the API server that cannot write.
 
-Every request of the process goes through the transport: there, not at each verb, writes are refused. Nobody
-should try; who does is found out by the log, and by the API server too if its role only lets it read.
+The transport refuses writes, not each verb, so a new verb is covered too. A refused write is a fault of kpa
+and shows in the log.
 """
 
 from typing import Any
@@ -12,12 +12,12 @@ from kpa.kube.api.transport import Call, Transport
 
 
 class ReadOnlyTransport(Transport):
-    """Sends what reads, and nothing else."""
+    """Sends reading requests only."""
 
     async def request(self, call: Call, deadline: float) -> Any:
-        """Send a request that reads; raises Forbidden for one that writes."""
+        """Send a reading request; raise Forbidden for a writing one."""
         if call.method != "GET":
-            raise Forbidden(f"{call.what}: kpa only looks on, a write is forbidden", 403)
+            raise Forbidden(f"{call.what}: refused, this client only reads", 403)
         return await super().request(call, deadline)
 
 

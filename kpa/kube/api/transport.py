@@ -1,7 +1,8 @@
 """Requests to one API server: connections, credentials, retries, deadlines.
 
-A write is tried again after a cut connection although the first attempt may have been carried out: a
-replacement then answers Conflict, a creation AlreadyExists, and a patch of replicas says the same twice.
+A write is retried after a cut connection, although the server may have carried out the first attempt. A
+replacement then fails with Conflict, a creation with AlreadyExists; repeating a patch of replicas is
+harmless.
 """
 
 import asyncio
@@ -27,13 +28,13 @@ from kpa.runtime.version import version
 _CONNECT_TIMEOUT = 5.0  # seconds
 
 _HEAD_TIMEOUT = 30.0
-"""Seconds until a stream begins to answer."""
+"""Seconds until the head of a streamed response."""
 
 _ATTEMPT_PART = 0.5
-"""Part of the deadline for one attempt: a connection to a server that is gone costs one attempt, not all."""
+"""Fraction of the deadline for one attempt: a dead connection costs one attempt, not the whole deadline."""
 
 _DEAD_PEER = 30_000
-"""Milliseconds that bytes may go unacknowledged; keep-alive probes find out when none are on their way."""
+"""Milliseconds that sent bytes may stay unacknowledged; keep-alive probes cover idle connections."""
 
 _HEADERS = {
     "User-Agent": f"kpa/{version()}",
@@ -42,8 +43,8 @@ _HEADERS = {
 }
 
 _PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._:~-]+)+")
-"""Paths of objects. A scale target's name is whatever somebody wrote into a PodAutoscaler: it must not lead
-elsewhere."""
+"""Valid paths of objects. Rejects scale target names that escape the API path: users write these names into
+PodAutoscalers."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Call:
     Attributes
     ----------
     what : str
-        Verb, resource and name; begins the messages of errors.
+        Verb, resource and name; error messages start with it.
     method, path : str
         Of HTTP; the path is below the server's address.
     params : Mapping
@@ -103,18 +104,18 @@ class Transport:
         await self._session.close()
 
     async def request(self, call: Call, deadline: float) -> Any:
-        """Send a request until it is answered for good, and return the object of the answer.
+        """Send a request, retry it while it fails transiently, and return the object of the response.
 
         Parameters
         ----------
         call : Call
         deadline : float
-            Seconds for everything, waiting for a free slot included.
+            Seconds for all attempts, including the wait for a free slot.
 
         Raises
         ------
         KubeError
-            The answer, or the last failure before the deadline.
+            The error response, or the last failure before the deadline.
         """
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + deadline
@@ -145,7 +146,7 @@ class Transport:
 
     @asynccontextmanager
     async def stream(self, call: Call, silence: float) -> AsyncIterator[aiohttp.StreamReader]:
-        """Send a request whose answer is read as it comes; it is not tried again.
+        """Send a request whose response is read as it arrives; it is not retried.
 
         Parameters
         ----------
@@ -156,7 +157,7 @@ class Transport:
         Raises
         ------
         KubeError
-            The answer is an error, or there is none, or it was cut.
+            The response is an error, is missing, or was cut.
         """
         times = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=silence)
         try:
@@ -171,7 +172,7 @@ class Transport:
             raise StreamCut(_explain(call, error)) from error
 
     async def _send(self, call: Call, times: aiohttp.ClientTimeout | None = None) -> aiohttp.ClientResponse:
-        """Get the head of a good answer; credentials that are refused are read anew, once."""
+        """Return the head of a successful response; reload credentials once if they are refused."""
         access = await self._credentials.current()
         response = await self._send_as(access, call, times)
         self._start.succeeded()
@@ -189,7 +190,7 @@ class Transport:
         self, access: ServerAccess, call: Call, times: aiohttp.ClientTimeout | None
     ) -> aiohttp.ClientResponse:
         if not _PATH.fullmatch(call.path):
-            raise Invalid(f"{call.what}: {call.path!r} is no path of an object")
+            raise Invalid(f"{call.what}: {call.path!r} is not the path of an object")
         headers = {"Authorization": access.authorization} if access.authorization else {}
         data = None
         if call.body is not None:
@@ -209,7 +210,7 @@ class Transport:
                 timeout=times or self._session.timeout,
             )
         except aiohttp.ClientSSLError:
-            await self._credentials.reload(access)  # the cluster's authority may have been replaced
+            await self._credentials.reload(access)  # the cluster's CA may have been replaced
             raise
 
 
@@ -219,7 +220,7 @@ def _explain(call: Call, error: Exception) -> str:
 
 
 def _make_socket(address: Any) -> socket.socket:
-    """Open a socket that notices within half a minute that its peer is gone, so that watches do not hang."""
+    """Open a socket that detects a dead peer within half a minute, so that watches do not hang."""
     family, kind, protocol, _, _ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,6 +1,6 @@
-"""Events on ConfigMaps: that one cannot be used, and that it can again.
+"""Events on ConfigMaps: one is invalid, or valid again.
 
-Knative's autoscaler has none of them: there a bad ConfigMap is a line in the log.
+Knative's autoscaler writes no such Events; it logs a bad ConfigMap.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class ConfigMapEvents:
-    """Writes one Event for each version of a ConfigMap that cannot be used, whoever reads it how often.
+    """Writes one Event for each invalid version of a ConfigMap, however often it is read.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class ConfigMapEvents:
         self._news: asyncio.Queue[tuple[str, ConfigMap, list[str]]] = asyncio.Queue()
 
     def read(self, name: str, config_map: ConfigMap, problems: list[str]) -> None:
-        """Take note of a map that was read, and of what is wrong with it."""
+        """Take a ConfigMap that was read, and its problems."""
         if problems or name in self._bad:
             self._news.put_nowait((name, config_map, problems))
         if problems:
@@ -65,7 +65,7 @@ class ConfigMapEvents:
                 await self._write(name, config_map, "Normal", VALID, "its settings are in force")
 
     async def refuse(self, name: str, config_map: ConfigMap, problem: str) -> None:
-        """Say of a map at once that we cannot begin with it."""
+        """Write at once that kpa cannot start with a ConfigMap."""
         await self._write(name, config_map, "Warning", INVALID, f"{problem}; the autoscaler cannot start")
 
     async def _write(
@@ -84,4 +84,4 @@ class ConfigMapEvents:
         except AlreadyExists:  # another replica said so, or we did before a restart
             pass
         except KubeError as error:
-            _log.info("%s of %s could not be told: %s", reason, name, error)
+            _log.info("Event %s for %s not written: %s", reason, name, error)

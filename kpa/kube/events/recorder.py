@@ -67,7 +67,7 @@ class EventRecorder:
                 body = event(involved, "Warning", reason, message, component, self._instance, now)
                 await self._client.create(EVENTS, body["metadata"]["namespace"], body)
         except KubeError as error:
-            _log.info("%s of %s could not be told: %s", reason, involved.name, error)
+            _log.info("Event %s for %s not written: %s", reason, involved.name, error)
             return
         self._sent.put(key, {"metadata": body["metadata"], "count": body["count"]})
 

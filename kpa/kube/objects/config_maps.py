@@ -1,4 +1,4 @@
-"""ConfigMaps of the system namespace, followed live; a bad one leaves the last good one in force.
+"""ConfigMaps of the system namespace, watched; a bad one leaves the last good one in force.
 
 Source: `knative/serving cmd/autoscaler/main.go`. There a missing ConfigMap or a bad one ends the process at
 its start; here the defaults are in force until it can be read.
@@ -49,7 +49,7 @@ class ConfigMap:
 
 @dataclass(frozen=True, slots=True)
 class SettingsValues:
-    """The settings in force, of all ConfigMaps that are followed and have an effect.
+    """The settings in force, from all watched ConfigMaps that have an effect.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class ClusterSettings:
     on_change : callable (ConfigMap name)
         Called when a value has changed.
     on_read : callable (ConfigMap name, ConfigMap, texts)
-        Called for each new version of a ConfigMap; the texts are its problems, none if it is good.
+        Called for each new version of a ConfigMap; the texts are its problems, empty if it is valid.
     names : Names
         Of the ConfigMaps.
 

@@ -1,7 +1,7 @@
 """Status of a Metric: whether a revision's load can be collected.
 
-Source: `knative/serving pkg/reconciler/metric/metric.go`. A third reason of the peer's, that pods could not
-be listed, has no place here: they are known from a watch, or nothing is collected at all.
+Source: `knative/serving pkg/reconciler/metric/metric.go`. The peer's third reason, pods that
+cannot be listed, does not occur here: pods are known from a watch.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ _MESSAGES = {
 
 
 def metric_conditions(metric: Metric, problem: ScrapeProblem | None, now: float) -> tuple[Condition, ...]:
-    """Return the conditions of a Metric whose load is collected, or is not.
+    """Return the conditions of a Metric, given whether its load is collected.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def metric_conditions(metric: Metric, problem: ScrapeProblem | None, now: float)
 
 
 def metric_status_body(metric: Metric, problem: ScrapeProblem | None, now: float) -> dict[str, Any] | None:
-    """Return the object to PUT at `/status`; None if it says what it should, whenever it began to.
+    """Return the object to PUT at `/status`; None if only times would change.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""What a PodAutoscaler owns: its ServerlessService and its Metric, as they should be.
+"""Resources that a PodAutoscaler owns, as they should be: its ServerlessService and its Metric.
 
-Both have its name and go with it. Once made, only their spec is kept in step; a resource of another owner is
-left alone.
+Both have its name and are deleted with it. After their creation only their spec is updated. A resource of
+another owner is not changed.
 
 Source: `knative/serving pkg/reconciler/autoscaling/resources/sks.go` and `metric.go`, `reconciler.go`.
 """
@@ -19,7 +19,7 @@ from scaler.rules.burst import UNLIMITED
 METRIC_ANNOTATION = "autoscaling.knative.dev/metric"
 
 FEWEST_ACTIVATORS = 2
-"""In the path of a revision whose own number is not known yet."""
+"""Activators in the path of a revision whose own number is not known yet."""
 
 _SKS = (api_version(SERVERLESSSERVICES), "ServerlessService")
 METRIC = (api_version(METRICS), "Metric")
@@ -57,20 +57,20 @@ def sks_spec(pa: PodAutoscaler, proxied: bool, activators: int = FEWEST_ACTIVATO
 def sks_body(
     pa: PodAutoscaler, sks: ServerlessService | None, spec: ServerlessServiceSpec
 ) -> dict[str, Any] | None:
-    """Return the ServerlessService to POST, or to PUT in place of the one there is; None if that will do.
+    """Return the ServerlessService to POST, or to PUT in place of the existing one; None if that is correct.
 
     Parameters
     ----------
     pa : PodAutoscaler
     sks : ServerlessService or None
-        The one there is.
+        The existing one.
     spec : ServerlessServiceSpec
         As it should be.
 
     Raises
     ------
     NotOwned
-        The one there is belongs to another owner.
+        The existing one belongs to another owner.
     """
     if sks is None:
         annotations = {name: value for name, value in pa.annotations.items() if name != METRIC_ANNOTATION}
@@ -99,7 +99,7 @@ def metric_spec(settings: RevisionSettings, private_service: str) -> MetricSpec:
 
 
 def metric_body(pa: PodAutoscaler, metric: Metric | None, spec: MetricSpec) -> dict[str, Any] | None:
-    """Return the Metric to POST, or to PUT in place of the one there is; None if that will do.
+    """Return the Metric to POST, or to PUT in place of the existing one; None if that is correct.
 
     Annotations that change later do not reach a Metric that exists.
 
@@ -107,14 +107,14 @@ def metric_body(pa: PodAutoscaler, metric: Metric | None, spec: MetricSpec) -> d
     ----------
     pa : PodAutoscaler
     metric : Metric or None
-        The one there is.
+        The existing one.
     spec : MetricSpec
         As it should be.
 
     Raises
     ------
     NotOwned
-        The one there is belongs to another owner.
+        The existing one belongs to another owner.
     """
     if metric is None:
         annotations = {METRIC_ANNOTATION: "concurrency", **pa.annotations}

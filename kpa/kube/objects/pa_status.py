@@ -1,4 +1,4 @@
-"""Status of a PodAutoscaler: what a pass has to say, and what the next one, or the next process, starts from.
+"""Status of a PodAutoscaler: the result of a pass, and the start of the next pass or process.
 
     stored status ──> lifecycle_from_status ──> plan ──> PassOutcome ──> pa_status ──> written if it changed
 
@@ -35,7 +35,7 @@ _NO_SERVICE = "No Private Service Name"
 
 @dataclass(frozen=True, slots=True)
 class PassOutcome:
-    """What a pass over a revision came to.
+    """Result of a pass over a revision.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class PassOutcome:
 
 
 def lifecycle_from_status(pa: PodAutoscaler, sks: ServerlessService | None, now: float) -> LifecycleState:
-    """Return where a revision is by what was stored: what a new process, or a new leader, goes on from.
+    """Return the lifecycle state that the stored status describes; a new process or leader starts from it.
 
     Parameters
     ----------
@@ -177,14 +177,14 @@ def pa_status_not_owned(
 
 
 def equal_but_for_times(before: PodAutoscalerStatus, after: PodAutoscalerStatus) -> bool:
-    """Return whether two statuses say the same, so that none needs to be written for the other."""
+    """Return whether two statuses differ in times at most, so that none needs to be written."""
     if not same_but_for_times(before.conditions, after.conditions):
         return False
     return replace(before, conditions=()) == replace(after, conditions=())
 
 
 def status_body(pa: PodAutoscaler, status: PodAutoscalerStatus) -> dict[str, Any]:
-    """Return the object to PUT at `/status`; the API server takes the rest from what it has."""
+    """Return the object to PUT at `/status`; the API server keeps the rest of the object."""
     return {
         "apiVersion": api_version(PODAUTOSCALERS),
         "kind": KIND,
@@ -208,14 +208,14 @@ def _finish(pa: PodAutoscaler, status: PodAutoscalerStatus, marks: ConditionPass
 
 
 def _with_metrics_service(status: PodAutoscalerStatus, sks: ServerlessService | None) -> PodAutoscalerStatus:
-    """A pass takes over the name of the private service before it does anything that may fail."""
+    """Copy the name of the private service; a pass does so before anything that may fail."""
     if sks is None or not sks.private_service_name:
         return status
     return replace(status, metrics_service_name=sks.private_service_name)
 
 
 def _counted(status: PodAutoscalerStatus, outcome: PassOutcome, marks: ConditionPass) -> PodAutoscalerStatus:
-    """Take over scales, and mark the conditions that follow from them."""
+    """Copy the scales, and mark the conditions that follow from them."""
     if (outcome.initialized or outcome.ready >= outcome.threshold) and status.service_name:
         marks.mark_true(INITIALIZED)
     _mark_active(outcome, marks)

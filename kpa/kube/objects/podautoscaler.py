@@ -48,7 +48,7 @@ class PodAutoscalerStatus:
     conditions : tuple of Condition
         All of them, those that we do not manage included.
     annotations : Mapping[str, str]
-        Of the status; nobody's that we know, and kept for that reason.
+        Of the status; kept unchanged, because their owner is not known.
     """
 
     service_name: str = ""
@@ -98,7 +98,7 @@ class PodAutoscaler:
     labels, annotations : Mapping[str, str]
         All: they are copied to the owned resources.
     container_concurrency : int
-        Requests in flight that a pod lets in; 0 is no limit.
+        Requests in flight that a pod accepts; 0 is no limit.
     scale_target : ObjectReference
     reachability : str
         `Reachable`, `Unreachable`, or empty if not known.
@@ -106,7 +106,7 @@ class PodAutoscaler:
         `http1` or `h2c`.
     status : PodAutoscalerStatus
     deleted : bool
-        It is on its way out; nothing is done about it any more.
+        It is being deleted; kpa no longer reconciles it.
     """
 
     key: Key
@@ -124,12 +124,12 @@ class PodAutoscaler:
 
     @property
     def is_ours(self) -> bool:
-        """Its class is the one that we implement; without a class it is nobody's."""
+        """Its class is the one that we implement; one without a class is not ours."""
         return self.annotations.get(CLASS_ANNOTATION) == KPA_CLASS
 
     @property
     def reachable(self) -> bool:
-        """Some route points at the revision, or may."""
+        """Some route points at the revision, or this is not known."""
         return self.reachability != "Unreachable"
 
     @property
@@ -158,5 +158,5 @@ class PodAutoscaler:
 
 
 def _shared(words: Mapping[str, str] | None) -> dict[str, str]:
-    """Copy labels or annotations; their names are the same on each object, and kept once."""
+    """Copy labels or annotations; equal names share one string."""
     return {intern(name): value for name, value in (words or {}).items()}

@@ -1,4 +1,4 @@
-"""Pods and what holds their number, trimmed; the states in which pods are counted.
+"""Pods and scale targets, trimmed; the states in which pods are counted.
 
 Source: `knative/serving pkg/resources/pods.go`.
 """
@@ -30,11 +30,11 @@ class PodInfo:
     phase : str
         `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
     ready : bool
-        Its condition `Ready`, whatever else it does.
+        Its condition `Ready`, whatever its phase.
     start_time : float
-        Unix seconds at which a node took it, or it was created.
+        Unix seconds at which a node accepted it; before that, at which it was created.
     terminating : bool
-        It was told to go.
+        It is being deleted.
     """
 
     key: Key
@@ -70,7 +70,7 @@ class PodInfo:
 
 
 class PodCounts(NamedTuple):
-    """A revision's pods by state; pending and terminating ones are not ready ones too."""
+    """A revision's pods by state; `not_ready` includes pending and terminating pods."""
 
     ready: int
     not_ready: int
@@ -81,8 +81,8 @@ class PodCounts(NamedTuple):
 def count_pods(pods: Iterable[PodInfo]) -> PodCounts:
     """Count pods by state.
 
-    A pending pod is pending even when it was told to go; one that has ended, or of which nothing is known,
-    does not count at all.
+    A pending pod is pending even while it is being deleted. A pod that has ended, or whose phase is unknown,
+    does not count.
     """
     ready = not_ready = pending = terminating = 0
     for pod in pods:
@@ -101,13 +101,13 @@ def count_pods(pods: Iterable[PodInfo]) -> PodCounts:
 
 @dataclass(frozen=True, slots=True)
 class ScaleTarget:
-    """What has the replicas, a Deployment as a rule."""
+    """The object that has the replicas, usually a Deployment."""
 
     key: Key
     replicas: int
 
     @classmethod
     def from_json(cls, body: Json) -> Self:
-        """Trim an object of the API; replicas that are not said are one."""
+        """Trim an object of the API; missing replicas are one."""
         replicas = (body.get("spec") or {}).get("replicas")
         return cls(key_of(body), 1 if replicas is None else replicas)

@@ -15,7 +15,7 @@ from metrics.key import Key
 
 
 class ServerlessServiceSpec(NamedTuple):
-    """What a ServerlessService is asked for; 0 activators are all of them."""
+    """Spec of a ServerlessService; 0 activators mean all of them."""
 
     mode: str
     object_ref: ObjectReference
@@ -53,10 +53,10 @@ class ServerlessService:
     owner : str
         Uid of the controller; empty if there is none.
     metadata : str
-        Packed; read only when the object is written back.
+        Packed as text; used only to write the object back.
     spec : ServerlessServiceSpec
     service_name, private_service_name : str
-        Services with all endpoints, and with the pods alone; empty until its controller has made them.
+        Services with all endpoints, and with the pods alone; empty until its controller has created them.
     ready : Condition
     proxied_since : float or None
         Unix seconds since which activators are in the path (condition `ActivatorEndpointsPopulated`).
@@ -75,7 +75,7 @@ class ServerlessService:
 
     @property
     def is_ready(self) -> bool:
-        """Its controller has seen the present spec, and some pod takes requests."""
+        """Its controller has observed the current spec, and some pod takes requests."""
         return self.observed_generation == self.generation and self.ready.status == TRUE
 
     @classmethod
@@ -99,7 +99,7 @@ class ServerlessService:
 
 
 class MetricSpec(NamedTuple):
-    """What is collected of a revision: windows in nanoseconds, and the service that stands for its pods."""
+    """Spec of a Metric: windows in nanoseconds, and the service in front of the revision's pods."""
 
     stable_window: int
     panic_window: int
@@ -121,7 +121,7 @@ class MetricSpec(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Object that says that and how a revision's load is collected; attributes as of a ServerlessService."""
+    """How a revision's load is collected; attributes as in a ServerlessService."""
 
     key: Key
     generation: int

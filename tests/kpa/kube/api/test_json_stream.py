@@ -68,5 +68,5 @@ def test_managers_are_left_out_of_every_object() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"<html>", b'{"a":', b'{"managedFields":[{"a":1'])
 def test_what_is_no_json_is_no_answer(text: bytes) -> None:
-    with pytest.raises(Unreachable, match="get: the answer is no JSON"):
+    with pytest.raises(Unreachable, match="get: the response is not JSON"):
         parse("get", text)

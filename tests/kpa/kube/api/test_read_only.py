@@ -70,7 +70,7 @@ async def test_no_verb_writes(pair: Pair, verb: str) -> None:
     api.put("a", {"replicas": 1})
     before, requests = dict(api.objects), len(api.requests)
 
-    with pytest.raises(Forbidden, match="kpa only looks on"):
+    with pytest.raises(Forbidden, match="this client only reads"):
         await call(client, verb)
 
     assert (api.objects, len(api.requests)) == (before, requests)

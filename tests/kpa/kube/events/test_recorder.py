@@ -105,7 +105,7 @@ async def test_an_event_that_cannot_be_written_hinders_nobody(
     rig.client.fails = [Forbidden("create events: may not (403)")]
     with caplog.at_level(logging.INFO):
         await rig.warn()
-    assert "InternalError of cart-00002 could not be told: create events: may not (403)" in caplog.text
+    assert "Event InternalError for cart-00002 not written: create events: may not (403)" in caplog.text
     await rig.warn()
     assert rig.told == [("boom", 1)]
 
