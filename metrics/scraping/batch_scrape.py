@@ -6,7 +6,7 @@ names of a revision whose pods are all at rest, and touches nothing else until a
 Then it falls back: each pod continues as if it had been asked alone, and takes what was read.
 
     Round ── ask ──> BatchScrape ── next turn: all usual ──> Round.batch_answered(sums)
-                       └── one is not ──> Round.disclose ──> PodScraper.was_asked, Connection.take(data)
+                           └── one is not ──> Round.fall_back ──> PodScraper.was_asked, ScrapeConnection.take
 
 Only the round records that it is open; a pod that is asked in a batch is not marked as waiting.
 """

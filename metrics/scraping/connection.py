@@ -1,7 +1,7 @@
 """One kept-alive HTTP connection to a pod's queue-proxy: no task, no callback, one response at a time.
 
 Source: `knative/serving pkg/autoscaler/metrics/http_scrape_client.go`. A connection
-ends as soon as a rule of `Response` is broken, so a huge or endless body costs only a few reads.
+ends as soon as a rule of `ScrapeResponse` is broken, so a huge or endless body costs only a few reads.
 """
 
 import select
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from metrics.sampling.failures import Failure
 from metrics.scraping.poller import Poller
-from metrics.scraping.response import Response, read_whole
+from metrics.scraping.response import ScrapeResponse, read_whole
 from metrics.stat import Stat
 
 _READ = 478
@@ -110,7 +110,7 @@ class ScrapeConnection:
         self.request = request
         self.sock = sock
         self._poller = poller
-        self._response: Response | None = None  # the parts received so far
+        self._response: ScrapeResponse | None = None  # the parts received so far
         self._busy = False
         self._served = False
         poller.add(sock.fileno(), self)
@@ -172,7 +172,7 @@ class ScrapeConnection:
 
     def _take_parts(self, data: bytes) -> None:
         """Read on until the verdict, or until nothing is there."""
-        response = self._response = self._response or Response()
+        response = self._response = self._response or ScrapeResponse()
         part: bytes | None = data
         while part:
             verdict = response.feed(part)

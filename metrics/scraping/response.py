@@ -5,7 +5,7 @@ the exact type `application/protobuf` and at most 336 bytes of body.
 
 Nearly all responses arrive whole, with the same head as that of another pod in the same second. `read_whole`
 reads them: the parser reads each distinct head once, and its result holds for every response with that head.
-All others go through `Response`; the tests compare its verdict with that of `read_whole`.
+All others go through `ScrapeResponse`; the tests compare its verdict with that of `read_whole`.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ _HEADS = 1024
 
 
 def read_whole(data: bytes) -> Stat | None:
-    """Return the stat of a whole response on a kept-alive connection; None leaves the bytes to `Response`.
+    """Return the stat of a whole response on a kept-alive connection; None leaves it to `ScrapeResponse`.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def add_up(answers: Sequence[bytes | None], names: Sequence[bytes]) -> Loads | N
     Returns
     -------
     tuple of float, or None
-        None leaves all of them to `read_whole` and `Response`.
+        None leaves all of them to `read_whole` and `ScrapeResponse`.
     """
     concurrency = proxied = requests = proxied_requests = 0.0
     head, start, whole = _NO_HEAD, 0, 0
@@ -98,13 +98,13 @@ def _body_length(head: bytes) -> int:
     The result of the parser depends only on the bytes of the response. After a head with a length, it passes
     on that many bytes whatever they are, and the response ends there.
     """
-    response = Response()
+    response = ScrapeResponse()
     response.feed(head)
     plain = response.status == 200 and response.keep and not response.body
     return response.length if plain and response.failure is None else -1
 
 
-class Response:
+class ScrapeResponse:
     """A response that comes in parts, or in any other unusual form.
 
     Attributes

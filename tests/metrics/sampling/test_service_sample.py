@@ -18,7 +18,7 @@ from metrics.stat import Stat
 WINDOW = 60.0
 TRIES = 10
 
-Response = Stat | Failure
+Outcome = Stat | Failure
 
 
 def aged(pods: int, youngest: float) -> list[Stat]:
@@ -35,7 +35,7 @@ THREE = [
 ]
 
 
-def play(sample: ServiceSample, answers: list[Response]) -> None:
+def play(sample: ServiceSample, answers: list[Outcome]) -> None:
     """Give answers to the workers that still ask, in turn, until they or the answers end."""
     rest = iter(answers)
     while not sample.done:
@@ -97,7 +97,7 @@ def test_a_sample_given_up_early_says_that_time_was_short() -> None:
 
 def test_nobody_asks_on_once_all_pods_have_been_heard() -> None:
     sample = ServiceSample(4, WINDOW)
-    answers: list[Response] = [*aged(4, 0.0), *[Failure.CONNECT] * 100]
+    answers: list[Outcome] = [*aged(4, 0.0), *[Failure.CONNECT] * 100]
     play(sample, answers[:4])
     assert sample.done
 
@@ -111,7 +111,7 @@ def test_young_pods_do_not_end_an_asker_while_there_is_room() -> None:
     assert not sample.needs_try(0)
 
 
-def naive(pods: int, answers: list[tuple[int, Response]]) -> float | None:
+def naive(pods: int, answers: list[tuple[int, Outcome]]) -> float | None:
     """Knative's loops: concurrency in total, or None; worker and answer of each try are given."""
     size = pods if pods <= 3 else math.ceil(pods * 15.3664 / (pods + 15.3664 - 1))
     tries, ended = [0] * size, [False] * size
@@ -139,7 +139,7 @@ def naive(pods: int, answers: list[tuple[int, Response]]) -> float | None:
 
 
 @st.composite
-def rounds(draw: st.DrawFn) -> tuple[int, list[tuple[int, Response]]]:
+def rounds(draw: st.DrawFn) -> tuple[int, list[tuple[int, Outcome]]]:
     """A number of pods, and who hears which of them when; some never answer."""
     pods = draw(st.integers(1, 12))
     uptimes = draw(st.lists(st.sampled_from([0.0, 59.9, 60.0, 3600.0]), min_size=pods, max_size=pods))
@@ -149,7 +149,7 @@ def rounds(draw: st.DrawFn) -> tuple[int, list[tuple[int, Response]]]:
 
 
 @given(rounds())
-def test_totals_are_those_of_the_peers_loops(played: tuple[int, list[tuple[int, Response]]]) -> None:
+def test_totals_are_those_of_the_peers_loops(played: tuple[int, list[tuple[int, Outcome]]]) -> None:
     pods, answers = played
     sample = ServiceSample(pods, WINDOW)
     for worker, answer in answers:

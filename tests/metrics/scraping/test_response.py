@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from metrics.sampling.failures import Failure
-from metrics.scraping.response import Response, add_up, read_whole
+from metrics.scraping.response import ScrapeResponse, add_up, read_whole
 from metrics.stat import Stat
 
 LINES = [
@@ -69,7 +69,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 def _by_the_parser(data: bytes) -> tuple[Stat | Failure | None, bool]:
-    answer = Response()
+    answer = ScrapeResponse()
     return answer.feed(data), answer.keep
 
 
@@ -143,13 +143,13 @@ def test_nothing_is_added_up_while_an_answer_is_missing() -> None:
 
 
 def test_a_second_answer_to_one_request_spoils_the_first() -> None:
-    assert Response().feed((HEAD + b"Content-Length: 0\r\n\r\n") * 2) is Failure.NOT_HTTP
+    assert ScrapeResponse().feed((HEAD + b"Content-Length: 0\r\n\r\n") * 2) is Failure.NOT_HTTP
 
 
 @given(answers(), st.lists(st.integers(0, 600), max_size=6))
 def test_an_answer_in_parts_means_the_same_as_in_one(data: bytes, cuts: list[int]) -> None:
     whole, keep = _by_the_parser(data)
-    answer = Response()
+    answer = ScrapeResponse()
     verdict: Stat | Failure | None = None
     for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(data)], strict=True):
         if verdict is None and data[start:end]:
