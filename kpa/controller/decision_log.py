@@ -14,6 +14,10 @@ def decision_fields(old: RevisionStatus | None, new: RevisionStatus) -> dict[str
     """
     if old is not None and old.decision == new.decision:
         return {}
+    return _fields(old, new)
+
+
+def _fields(old: RevisionStatus | None, new: RevisionStatus) -> dict[str, Any]:
     return {
         "namespace": new.key.namespace,
         "name": new.key.name,
@@ -37,10 +41,26 @@ def decision_fields(old: RevisionStatus | None, new: RevisionStatus) -> dict[str
     }
 
 
-def log_decision(logger: logging.Logger, old: RevisionStatus | None, new: RevisionStatus) -> None:
-    """Log one line if the decision has changed."""
-    fields = decision_fields(old, new)
-    if fields:
+def log_decision(
+    logger: logging.Logger,
+    old: RevisionStatus | None,
+    new: RevisionStatus,
+    scaled: tuple[int, int] | None = None,
+) -> None:
+    """Log one line if the decision has changed or replicas were asked for.
+
+    Parameters
+    ----------
+    logger : Logger
+    old : RevisionStatus or None
+        The status that was logged last.
+    new : RevisionStatus
+    scaled : tuple of int, optional
+        Replicas before, and those asked for now. One line says both this and the decision that led to it.
+    """
+    if scaled is not None:
+        logger.info("scaled from %d to %d", *scaled, extra={"fields": _fields(old, new)})
+    elif fields := decision_fields(old, new):
         before, after = fields["recommended_before"], fields["recommended"]
         change = f"recommended {before} -> {after}" if before != after else f"recommended {after}"
         logger.info(change, extra={"fields": fields})

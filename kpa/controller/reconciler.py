@@ -200,12 +200,10 @@ class Reconciler(Fleet):
         looked, self._looked = self._looked, []
         for key, tracked, decision, at, before, asked in looked:
             last, status = tracked.report(decision, at)
-            log_decision(_log, last, status)
+            log_decision(_log, last, status, None if asked is None else (before, asked))
             if key in self.engine:
                 self.engine.note_requested(key, status.requested)
             if asked is not None:
-                names = {"namespace": key.namespace, "name": key.name}
-                _log.info("replicas %d -> %d", before, asked, extra={"fields": names})
                 self._hooks.scale(before, asked)
 
     def due_at(self) -> float:

@@ -125,7 +125,9 @@ def test_it_is_well(kpa: Kpa, path: str) -> None:
 def test_each_line_of_the_log_is_an_object_with_the_numbers_of_a_decision(kpa: Kpa) -> None:
     lines = [json.loads(line) for line in kpa.log.splitlines()]
     decisions = [
-        line for line in lines if line["message"].startswith("recommended") and line["name"] == "seen-00001"
+        line
+        for line in lines
+        if line["message"].startswith(("recommended", "scaled")) and line["name"] == "seen-00001"
     ]
     grown = next(line for line in decisions if line["recommended"] >= 2)
     assert grown["stable"] > 0

@@ -123,7 +123,7 @@ class RevisionReconciler:
         with while_doing("error scaling target", what):
             scaled = await self._client.patch_replicas(resource, pa.key.namespace, target.name, replicas)
         self._cache.learn(resource, {**scaled, "spec": {"replicas": replicas}})  # a Scale leaves out zero
-        _log.info("%s: replicas %d", pa.key, replicas)
+        _log.debug("%s: replicas %d written", pa.key, replicas)
 
     async def _write(
         self, resource: Resource, exists: bool, key: Key, body: dict[str, Any]

@@ -148,7 +148,8 @@ def test_a_decision_reads_as_a_sentence(caplog: pytest.LogCaptureFixture) -> Non
     with caplog.at_level(logging.INFO):
         log_decision(logging.getLogger("kpa.test"), None, SAMPLE)
         log_decision(logging.getLogger("kpa.test"), sample(requested=1), SAMPLE)
-    assert caplog.messages == ["recommended -1 -> 5", "recommended 5"]
+        log_decision(logging.getLogger("kpa.test"), SAMPLE, SAMPLE, (1, 4))
+    assert caplog.messages == ["recommended -1 -> 5", "recommended 5", "scaled from 1 to 4"]
 
 
 def test_a_config_map_is_followed_while_the_process_runs_and_what_it_leaves_out_is_as_before(

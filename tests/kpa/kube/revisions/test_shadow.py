@@ -254,7 +254,7 @@ async def test_what_would_be_scaled_is_logged_once_and_counted(
     assert [record.getMessage() for record in said][-1] == "would scale shop/cart-00002 3 -> 5"
     assert len({record.getMessage() for record in said}) == len(said) == len(world.scaled)
     assert said[-1].__dict__["fields"] == {"namespace": "shop", "name": "cart-00002"}
-    assert not [record for record in caplog.records if record.getMessage().startswith("replicas")]
+    assert not [record for record in caplog.records if record.getMessage().startswith("scaled")]
 
 
 async def test_a_revision_that_is_gone_leaves_nothing(world: World) -> None:
