@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from coverage import CoverageData
 from tests.tools.mutations import Mutation
 
 UNIT_TESTS = "not (kube or peer or timed or e2e or monitoring or browser or cluster)"
-"""Tests that start no programs and do not look at the clock."""
+"""Tests that start no programs of others and do not look at the clock."""
+
+OTHERS = 30.0
+"""Seconds for tests of other folders that run a line as well, such as a simulation of everything."""
 
 _durations: Counter[str] = Counter()
 _not_passed: set[str] = set()
@@ -83,6 +87,7 @@ class Cover:
         self._data = CoverageData(str(kept / "coverage"))
         self._data.read()
         self._files: dict[str, dict[int, list[str]]] = {}
+        self._folders = [f"{folder}/" for folder in folders]
 
     def _measure(self, tree: Path, kept: Path, folders: list[str]) -> None:
         settings = kept / "coveragerc"
@@ -101,10 +106,18 @@ class Cover:
             sys.exit(f"pytest ended with {status}: the unit tests have to run before their mutants do")
 
     def tests(self, path: str, change: Mutation) -> tuple[str, ...]:
-        """Return the tests that run a place, the quickest first; of what imports run, all of its file."""
+        """Return the tests that run a place, its own first, the quick ones first.
+
+        What imports run is taken to be run by all tests of its file.
+        """
         if path not in self._files:
             self._files[path] = self._data.contexts_by_lineno(path)
         lines = self._files[path]
         chosen = range(change.line, change.last_line + 1) if change.inside else lines
         found = {context.rpartition("|")[0] for line in chosen for context in lines.get(line, ())}
-        return tuple(sorted(found & self.seconds.keys(), key=lambda test: (self.seconds[test], test)))
+        ordered = sorted(found & self.seconds.keys(), key=lambda test: (self.seconds[test], test))
+        part = tuple(folder for folder in self._folders if path.startswith(folder))
+        own = [test for test in ordered if test.removeprefix("tests/").startswith(part)]
+        others = [test for test in ordered if test not in own]
+        ends = accumulate(self.seconds[test] for test in others)
+        return (*own, *(test for test, end in zip(others, ends, strict=True) if end <= OTHERS))

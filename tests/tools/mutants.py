@@ -3,9 +3,9 @@
     python -m tests.tools.mutants [--sample 300] [--seed N] [--jobs N] [FOLDER...]
 
 A random sample of all changes (`mutations`) is tried in a copy of the tree; each folder has its part of the
-sample. A mutant meets the tests that run its lines (`covering`), the quickest first, up to
-the first that fails. Which they are is found out once and kept in .cache/mutants, until a source or a test
-changes.
+sample. A mutant meets the tests that run its lines (`covering`), up to the first that fails: all of its own
+part of tests/, then others as long as they are quick. Which tests run which lines is found out once and kept
+in .cache/mutants, until a source or a test changes.
 
 A mutant that takes much longer than its tests do is killed, as one that a test notices. One that no test runs
 is alive, and so are those that make no difference: the score of a folder is not meant to be 100 %.
