@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -175,17 +176,20 @@ def _play(batch: list[_Run]) -> None:
     engine = Engine(block_columns=len(batch))
     for index, run in enumerate(batch):
         engine.add(index, run.trace.spec.settings(), run.trace.base, run.trace.spec.initial_ready)
-    waiting = {index for index, run in enumerate(batch) if not run.done}
+    waiting = [(run.due, index) for index, run in enumerate(batch) if not run.done]
+    heapify(waiting)
     while waiting:
-        now = min(batch[index].due for index in waiting)
-        due = [index for index in waiting if batch[index].due == now]
+        now, due = waiting[0][0], []
+        while waiting and waiting[0][0] == now:
+            due.append(heappop(waiting)[1])
         ticking = [index for index in due if _apply(engine, index, batch[index], now)]
         engine.tick(now, ticking)
         for index in ticking:
             batch[index].decisions.append(_decision(engine, index, batch[index]))
         for index in due:
             batch[index].next_step += 1
-        waiting -= {index for index in due if batch[index].done}
+            if not batch[index].done:
+                heappush(waiting, (batch[index].due, index))
 
 
 def _apply(engine: Engine, index: int, run: _Run, now: float) -> bool:
