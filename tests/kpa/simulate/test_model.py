@@ -179,14 +179,14 @@ def erlang_c(servers: int, load: float) -> float:
 
 @pytest.mark.parametrize("path", [IN_PATH, PAST], ids=["activator", "queue-proxy"])
 def test_one_pod_waits_as_an_m_d_1_queue(path: dict[str, object]) -> None:
-    load = phases("hold 7 3h", TimeDistribution(0.1))
+    load = phases("hold 70 18m", TimeDistribution(0.01))
     results = simulate(load, scenario({}, FIXED | path, container_concurrency=1))
     waits = results.begun - results.arrived
-    assert np.nanmean(waits) == pytest.approx(0.7 * 0.1 / (2 * 0.3), rel=0.05)  # Pollaczek-Khinchine
+    assert np.nanmean(waits) == pytest.approx(0.7 * 0.01 / (2 * 0.3), rel=0.05)  # Pollaczek-Khinchine
 
 
 def test_several_places_wait_as_an_m_m_c_queue() -> None:
-    load = phases("hold 16 3h", TimeDistribution(0.2, "exponential"))
+    load = phases("hold 160 18m", TimeDistribution(0.02, "exponential"))
     results = simulate(load, scenario({}, FIXED | IN_PATH, container_concurrency=4))
     waits = results.begun - results.arrived
-    assert np.nanmean(waits) == pytest.approx(erlang_c(4, 3.2) * 0.2 / (4 - 3.2), rel=0.08)
+    assert np.nanmean(waits) == pytest.approx(erlang_c(4, 3.2) * 0.02 / (4 - 3.2), rel=0.08)

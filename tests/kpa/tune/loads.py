@@ -9,12 +9,14 @@ from kpa.simulate.scenario import Scenario
 from kpa.tune.knobs import Candidate, knobs_for, make_candidate
 from kpa.tune.search import latin_hypercube
 
-WAVES = ", ".join(["hold 4 50s, ramp 4..12 40s, hold 12 40s, ramp 12..4 20s"] * 3)
+WAVE = "hold 4 30s, ramp 4..12 20s, hold 12 30s, ramp 12..4 20s"
 
 
-def waves(seed: int = 1) -> Load:
-    """Seven minutes of a load that goes up and comes down, three times."""
-    return read_load(WAVES, Reading(service=TimeDistribution(1.5, "lognormal", 0.6)), seed)
+def waves(seed: int = 1, times: int = 3) -> Load:
+    """A load that goes up and comes down some times, within 100 seconds each."""
+    return read_load(
+        ", ".join([WAVE] * times), Reading(service=TimeDistribution(1.5, "lognormal", 0.6)), seed
+    )
 
 
 def slow_starter(**values: object) -> Scenario:

@@ -34,9 +34,10 @@ def stepped(load: Load, scenario: Scenario, some: Sequence[Candidate]) -> FleetF
     return CandidateFleet(load, scenario, settings, 2.0, REPLICAS, WARM_UP).run(lambda seconds: None)
 
 
-def one_by_one(load: Load, scenario: Scenario, some: Sequence[Candidate], metric: str) -> NDArray[np.float64]:
+def one_by_one(load: Load, scenario: Scenario, some: Sequence[Candidate]) -> dict[str, NDArray[np.float64]]:
     part = Part(WARM_UP, load.length)
-    return np.array([simulate_exactly(one, load, scenario, REPLICAS, [part])[0][metric] for one in some])
+    told = [simulate_exactly(one, load, scenario, REPLICAS, [part])[0] for one in some]
+    return {name: np.array([one[name] for one in told]) for name in told[0]}
 
 
 def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -55,9 +56,7 @@ def compared() -> tuple[FleetFigures, dict[str, NDArray[np.float64]]]:
     """20 candidates in both models."""
     load, scenario = waves(), slow_starter()
     some = candidates(18, load)
-    part = Part(WARM_UP, load.length)
-    told = [simulate_exactly(one, load, scenario, REPLICAS, [part])[0] for one in some]
-    return stepped(load, scenario, some), {name: np.array([one[name] for one in told]) for name in told[0]}
+    return stepped(load, scenario, some), one_by_one(load, scenario, some)
 
 
 def test_both_models_agree_on_replica_minutes(
@@ -108,11 +107,11 @@ def test_the_way_to_zero_and_back_costs_the_same_in_both() -> None:
         for data in settings
     ]
     fleet = stepped(load, scenario, some)
-    exact = one_by_one(load, scenario, some, "replica-minutes")
-    np.testing.assert_allclose(fleet.replica_minutes, exact, rtol=0.1)
-    cold = one_by_one(load, scenario, some, "cold-starts")
-    assert cold.min() > 50  # all go to zero, and 20 s of 3 or 10 a second find them there
-    np.testing.assert_allclose(fleet.cold_starts, cold, rtol=0.15)
+    exact = one_by_one(load, scenario, some)
+    np.testing.assert_allclose(fleet.replica_minutes, exact["replica-minutes"], rtol=0.1)
+    # All go to zero, and 20 s of 3 or 10 a second find them there.
+    assert exact["cold-starts"].min() > 50
+    np.testing.assert_allclose(fleet.cold_starts, exact["cold-starts"], rtol=0.15)
 
 
 def test_a_candidate_is_the_same_alone_and_among_others() -> None:

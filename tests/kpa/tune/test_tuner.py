@@ -18,7 +18,7 @@ from tests.kpa.tune.loads import slow_starter, waves
 pytestmark = pytest.mark.timeout(300)  # they compute all the time
 
 OBJECTIVE = parse_objective("queue p99 < 2s, min replica-minutes")
-EFFORT = Effort(candidates=60, held_out=0.33, warm_up=30.0)
+EFFORT = Effort(candidates=60, held_out=0.5, warm_up=30.0)
 
 
 def silent(what: str, part: float) -> None:
@@ -28,7 +28,7 @@ def silent(what: str, part: float) -> None:
 
 @pytest.fixture(scope="module")
 def tuning() -> Tuning:
-    return tune([waves()], slow_starter(), {}, OBJECTIVE, EFFORT, silent)
+    return tune([waves(times=2)], slow_starter(), {}, OBJECTIVE, EFFORT, silent)
 
 
 def test_the_recommended_settings_are_better_on_the_part_not_seen(tuning: Tuning) -> None:
