@@ -114,7 +114,7 @@ _SUMMARY = {
     Rule.RETENTION_PERIOD: "idle; the last pod stays for the scale-to-zero-pod-retention-period",
     Rule.ACTIVATOR: "idle; the last pod stays until an activator answers for it",
     Rule.PROGRESS_DEADLINE: "it gets the progress deadline to become ready",
-    Rule.NO_TRAFFIC: "no pod is ready and nobody reports any load",
+    Rule.NO_TRAFFIC: "no pod is ready and no load is reported",
     Rule.NO_DATA: "its load is not known, the last answer stays",
 }
 

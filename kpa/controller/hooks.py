@@ -1,4 +1,4 @@
-"""What a reconciler tells of its own work."""
+"""What a reconciler reports about its own work."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from metrics.key import Key
 
 @dataclass(slots=True)
 class Hooks:
-    """Who is told what; by default nobody.
+    """Functions that the reconciler calls; by default they do nothing.
 
     Attributes
     ----------

@@ -56,7 +56,7 @@ class Resumption:
         self._offered_until = self._clock() + _OFFERED
 
     def begin(self, key: Key, tracked: TrackedRevision) -> bool:
-        """Let a revision that was just added go on from what was offered; tells whether anything was."""
+        """Continue a new revision from the snapshot that was offered; return whether there was one."""
         saved = self._offered.pop(str(key), None)
         if saved is None:
             return False

@@ -1,4 +1,4 @@
-"""What a place where pods run tells us of a revision: plain values, made by the cluster, read by everyone."""
+"""A revision and its pods as plain values: made by the cluster, read everywhere."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a reconciler and a stat server tell telemetry, wherever they run."""
+"""Connects telemetry to a reconciler and a stat server, in each application."""
 
 import asyncio
 from collections import Counter

@@ -117,7 +117,7 @@ class Block:
         self._free.append(column)
 
     def record(self, column: int, second: int, concurrency: float, requests: float) -> bool:
-        """Add a report to a second; tells whether it is load where no pod is recommended."""
+        """Add a report to a second; return whether it is load where no pod is recommended."""
         self.windows.add(column, second, concurrency, requests)
         return concurrency != 0.0 and self._recommended_cells[column] <= 0.0
 

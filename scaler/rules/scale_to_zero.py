@@ -68,7 +68,7 @@ class ZeroStep:
     Attributes
     ----------
     requested : int
-        The scale to be told; -1 if it is not known yet.
+        The requested scale; -1 if it is not known yet.
     replicas : int or None
         Replicas to ask the cluster for; None leaves them.
     again_at : float or None
