@@ -2,18 +2,18 @@
 
 import http.client
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from kpa.controller.explain import Explanation
-    from kpa.controller.status import RevisionStatus
     from kpa.web.api.api import FleetResponse
-    from metrics.key import Key
 
 URL = "http://127.0.0.1:9090"
 TIMEOUT = 5.0  # seconds
+MOST_BYTES = 65_536  # of an error response
 NO_ANSWER = 2  # exit code
 
 _T = TypeVar("_T")
@@ -55,23 +55,8 @@ def fetch_explanation(url: str, name: str) -> "Explanation":
 
     from kpa.web.api.api import explanation_from_json
 
-    key = _find(name, fetch(url).revisions, url)
-    path = f"/api/revisions/{key.namespace}/{key.name}"
+    path = f"/api/explain?name={urllib.parse.quote(name, safe='')}"
     return _ask(url, path, lambda body: explanation_from_json(json.loads(body)))
-
-
-def _find(name: str, revisions: "Sequence[RevisionStatus]", url: str) -> "Key":
-    namespace, _, last = name.rpartition("/")
-    keys = [one.key for one in revisions if one.key.name == last] or sorted(
-        one.key for one in revisions if one.service == last
-    )
-    keys = [key for key in keys if namespace in ("", key.namespace)]
-    if not keys:
-        raise NoAnswer(f"there is no revision or service {name} at {url}; kpa status lists them")
-    namespaces = sorted({key.namespace for key in keys})
-    if len(namespaces) > 1:
-        raise NoAnswer(f"{name} is in {', '.join(namespaces)}: say NAMESPACE/{last}")
-    return keys[-1]
 
 
 def _ask(url: str, path: str, read: Callable[[bytes], _T]) -> _T:
@@ -90,10 +75,23 @@ def _get(url: str, path: str) -> bytes:
             body: bytes = answer.read()
             return body
     except urllib.error.HTTPError as error:
-        error.close()
-        raise NoAnswer(f"{url} is not a kpa: it answers {error.code} {error.reason}") from error
+        raise NoAnswer(_refusal(url, error)) from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise NoAnswer(
             f"nothing answers at {url} ({reason}); is kpa running, or is it elsewhere (--url)?"
         ) from error
+
+
+def _refusal(url: str, error: urllib.error.HTTPError) -> str:
+    """Say what an error response means: a name that kpa refuses (404 and 409), or another server."""
+    import json
+
+    with error:
+        try:
+            refused = str(json.loads(error.read(MOST_BYTES))["error"]) if error.code in (404, 409) else ""
+        except (ValueError, KeyError, TypeError, OSError):
+            refused = ""
+    if not refused:
+        return f"{url} is not a kpa: it answers {error.code} {error.reason}"
+    return f"{refused} at {url}; kpa status lists them" if error.code == 404 else refused

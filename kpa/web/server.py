@@ -6,6 +6,7 @@ GET /readyz                   200 once the service is ready, else 503 with the r
 GET /api/revisions            all revisions as JSON
 GET /api/revisions/NS/NAME    one of them, and in words why it has the pods it has
 GET .../NS/NAME/history       its last hour
+GET /api/explain?name=...     the one that NAME or NS/NAME means, of a revision or a service
 GET /api/sparklines?of=NS/NAME&of=...  the loads of some revisions over the last hour
 GET /api/stream               the fleet as server-sent events: all of it, then what changes
 GET /, /dashboard/...         the dashboard
@@ -28,6 +29,7 @@ from kpa.runtime.heartbeat import Heartbeat
 from kpa.runtime.time_budget import LENGTH, TimeBudget
 from kpa.telemetry.telemetry import Telemetry
 from kpa.web.api.api import explanation_to_json, fleet_to_json
+from kpa.web.api.names import Ambiguous, NoRevision, find_revision
 from kpa.web.api.route_stream import RouteSource, RouteStream
 from kpa.web.dashboard.charts import Charts, Past
 from kpa.web.dashboard.live import Live
@@ -113,6 +115,7 @@ class Server:
         application.router.add_get("/api/revisions", self._revisions)
         application.router.add_get("/api/revisions/{namespace}/{name}", self._revision)
         application.router.add_get("/api/revisions/{namespace}/{name}/history", self._charts.history)
+        application.router.add_get("/api/explain", self._explain_name)
         application.router.add_get("/api/sparklines", self._charts.sparklines)
         application.router.add_get("/api/stream", self._live.serve, allow_head=False)
         application.router.add_get("/api/routes", self._routes.serve, allow_head=False)
@@ -144,7 +147,18 @@ class Server:
         return web.Response(text=text, content_type="application/json")
 
     async def _revision(self, request: web.Request) -> web.Response:
-        key = Key(request.match_info["namespace"], request.match_info["name"])
+        return self._explanation(Key(request.match_info["namespace"], request.match_info["name"]))
+
+    async def _explain_name(self, request: web.Request) -> web.Response:
+        try:
+            key = find_revision(request.query.get("name", ""), await self._statuses())
+        except NoRevision as error:
+            return web.json_response({"error": str(error)}, status=404)
+        except Ambiguous as error:
+            return web.json_response({"error": str(error)}, status=409)
+        return self._explanation(key)
+
+    def _explanation(self, key: Key) -> web.Response:
         explanation = self._explain(key)
         if explanation is None:
             return web.json_response({"error": f"no revision {key}"}, status=404)
@@ -184,6 +198,6 @@ async def _say_what_was_wrong(request: web.Request, handler: Handler) -> web.Str
     except web.HTTPNotFound:
         paths = (
             "/, /metrics, /healthz, /readyz, /api/revisions, /api/revisions/NAMESPACE/NAME, "
-            "/api/revisions/NAMESPACE/NAME/history, /api/sparklines, /api/stream, /api/routes"
+            "/api/revisions/NAMESPACE/NAME/history, /api/explain, /api/sparklines, /api/stream, /api/routes"
         )
         return web.json_response({"error": f"no {request.path} here; there are {paths}"}, status=404)

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 import typer
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -93,6 +95,34 @@ async def test_a_name_that_is_not_one_revision_is_an_error(url: str, name: str, 
     assert result.exit_code == 2
     assert message in result.output
     assert result.output.count("\n") == 1
+
+
+async def test_one_request_asks_for_one_revision() -> None:
+    asked: list[tuple[str, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append((request.path, request.query["name"]))
+        return web.json_response({"error": "there is no revision or service a/b c"}, status=404)
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answer)
+    async with TestServer(application) as server:
+        result = await run("a/b c", "--url", str(server.make_url("")))
+    assert asked == [("/api/explain", "a/b c")]
+    assert "there is no revision or service a/b c at http" in result.output
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"no JSON", b"{}"])
+async def test_a_404_of_another_server_is_not_taken_for_an_answer(body: bytes) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=404, body=body)
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answer)
+    async with TestServer(application) as server:
+        result = await run("b", "--url", str(server.make_url("")))
+    assert result.exit_code == 2
+    assert "is not a kpa: it answers 404" in result.output
 
 
 async def test_nothing_that_answers_is_an_error() -> None:
