@@ -69,7 +69,7 @@ class ArrivalTrace:
 
         Examples
         --------
-        >>> Trace("two", (Arrival(0, 4), Arrival(30, 2))).sped_up(10).arrivals[1]
+        >>> ArrivalTrace("two", (Arrival(0, 4), Arrival(30, 2))).sped_up(10).arrivals[1]
         Arrival(at=3.0, service=0.2)
         """
         arrivals = tuple(Arrival(at / speed, service / speed) for at, service in self.arrivals)

@@ -61,7 +61,7 @@ def parse_times(text: str, option: str) -> TimeDistribution:
     Examples
     --------
     >>> parse_times("lognormal 2s 0.5", "--service-time")
-    Times(mean=2.0, kind='lognormal', variation=0.5)
+    TimeDistribution(mean=2.0, kind='lognormal', variation=0.5)
     >>> str(parse_times("90s", "--start-up-time"))
     '1m30s'
     """

@@ -56,12 +56,17 @@ class Prometheus:
         self.process.wait(30)
 
     def ask(self, path: str, **query: str) -> Any:
-        """Return the data of an API answer; an error of the query is an AssertionError."""
+        """Return the data of an API answer.
+
+        An error of the query is an AssertionError; 503, while Prometheus starts, is an OSError.
+        """
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
         try:
             with urllib.request.urlopen(url, timeout=10) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
+            if error.code == 503:
+                raise  # it is still starting
             raise AssertionError(f"{query}: {error.read().decode()}") from error
 
     def wait_for(self, expression: str) -> list[Any]:
