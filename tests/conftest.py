@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -40,6 +41,14 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("virtual_time"):
         return {"virtual": VirtualTimeLoop}
     return {"real": asyncio.new_event_loop}
+
+
+@pytest.fixture
+async def virtual_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `time.time()` follow the clock of the event loop, from the beginning of a second on."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.0 + loop.time() - began)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -84,6 +84,23 @@ async def test_a_server_takes_its_virtual_time() -> None:
         await writer.wait_closed()
 
 
+async def test_a_loop_that_stands_still_is_late_for_its_timers() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    due = asyncio.create_task(asyncio.sleep(1.0))
+    await asyncio.sleep(0.5)
+    loop.stand_still(3.0)
+    await due
+    assert now() == START + 3.5
+
+
+@pytest.mark.usefixtures("virtual_wall_clock")
+async def test_the_wall_clock_can_follow() -> None:
+    began = time.time()
+    await asyncio.sleep(600.0)
+    assert time.time() == began + 600.0
+
+
 async def test_the_clock_does_not_jump_while_a_thread_works() -> None:
     began = now()
     async with asyncio.timeout(10.0):

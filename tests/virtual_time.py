@@ -15,8 +15,10 @@ run in threads of the loop (`asyncio.to_thread`, `getaddrinfo`), the clock goes 
 
 Limits
 ------
-- Only `loop.time()` is virtual. `time.time()`, `time.monotonic()` and `datetime.now()` go on as usual: give
-  the code under test its clock.
+- Only `loop.time()` is virtual. `time.monotonic()` and `datetime.now()` go on as usual, and so does
+  `time.time()` unless the test has the fixture `virtual_wall_clock`.
+- Computing takes no time: whatever can go on without a timer does so within one moment. Tests of what happens
+  meanwhile, such as changes under load, need the real clock, or work that takes a while on this one.
 - What another process, or a thread that the loop does not know, is about to send is waited for no longer than
   `ARRIVAL`. Tests with either need the real clock.
 - A wait without any timer is a real wait. It fails after `NOTHING_COMES` seconds, or at once where there is
@@ -34,7 +36,7 @@ T = TypeVar("T")
 START = 1000.0
 """Seconds that the clock of a new loop shows."""
 
-ARRIVAL = 0.001
+ARRIVAL = 0.0002
 """Real seconds in which what one socket of this process has sent arrives at another one."""
 
 NOTHING_COMES = 10.0
@@ -52,6 +54,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Seconds on the virtual clock."""
         return self._now
+
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass in which the loop does nothing, as if a function had blocked it."""
+        self._now += seconds
 
     def run_in_executor(self, *arguments: Any) -> asyncio.Future[Any]:
         """Run a function in a thread, during which the clock goes at its usual pace."""
@@ -78,8 +84,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
                     "nothing is ready, no timer is set, no socket is open: this wait never ends"
                 )
             return self._wait(selector, timeout)
-        if others and (events := selector.real_select(ARRIVAL)):
-            return events
+        if others:
+            time.sleep(ARRIVAL)  # a selector waits for whole milliseconds
+            if events := selector.real_select(0):
+                return events
         self._now += timeout
         return []
 

@@ -80,10 +80,12 @@ def test_a_stalled_reader_stops_nobody_and_what_is_lost_is_counted(monkeypatch: 
     assert lost + len(lines) - len(notices) == 200
 
 
-def test_closing_gives_up_on_a_reader_that_does_not_come() -> None:
+def test_closing_gives_up_on_a_reader_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading) as reader, os.fdopen(writing, "w") as stream:
         writer = Writer(stream, TextFormatter())
+        join = writer._thread.join
+        monkeypatch.setattr(writer._thread, "join", lambda timeout: join(timeout / 20))
         writer.emit(record("x" * 1_000_000))
         writer.close()
         assert len(reader.readline()) > 1_000_000

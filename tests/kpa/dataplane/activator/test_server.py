@@ -397,6 +397,8 @@ async def test_server_sent_events_pass_one_by_one(world):
         assert (await response.content.read()).endswith(b"data: 2\n\n")
 
 
+@pytest.mark.virtual_time
+@pytest.mark.usefixtures("virtual_wall_clock")
 async def test_load_is_reported_each_second_while_it_lasts(world):
     pod = await world.pod("a")
     pod.go.clear()

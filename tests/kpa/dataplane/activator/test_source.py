@@ -12,6 +12,8 @@ from kpa.dataplane.routes import Route, RoutingTable
 from tests.kpa.dataplane.activator.fakes import until
 from tests.servers import scripted
 
+pytestmark = pytest.mark.virtual_time
+
 TABLES = [RoutingTable(tuple(Route("default", f"r{i}") for i in range(size))) for size in range(5)]
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: "
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -69,11 +69,11 @@ async def test_what_is_no_request_is_refused_with_a_status_and_the_connection_cl
 
 @on_both_loops
 async def test_a_head_that_does_not_come_in_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(connection_module, "HEAD_SECONDS", 0.4)
     async with serving(hello) as (port, _), connected(port) as (reader, writer):
         writer.write(get("/first", close=False))
         await reader.readuntil(b"/first ")
-        await asyncio.sleep(1.2)  # a client may take its time between requests
+        await asyncio.sleep(0.5)  # a client may take its time between requests
         writer.write(b"GET /slow")
         assert (await rest_of(reader)).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
 

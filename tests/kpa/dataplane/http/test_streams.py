@@ -295,7 +295,7 @@ async def test_an_upstream_that_is_silent_for_too_long_is_given_up(option: str) 
         await reader.read()
         gone.set()
 
-    limit = 1.0 + (asyncio.get_running_loop().time() if option == "respond_by" else 0.0)
+    limit = 0.2 + (asyncio.get_running_loop().time() if option == "respond_by" else 0.0)
     async with scripted(silent) as port, proxying(port, **{option: limit}) as proxy:
         assert (await ask(proxy, post(b"x"))).startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
         await gone.wait()

@@ -16,6 +16,8 @@ from metrics.key import Key
 from tests.kpa.kube.api_client import api_and_client
 from tests.kpa.kube.fake_api import THINGS, FakeApi, refusal
 
+pytestmark = pytest.mark.virtual_time
+
 DEADLINE = 30.0  # seconds; generous, as it ends a wait that has failed
 
 

@@ -8,6 +8,7 @@ import asyncio
 from itertools import groupby, pairwise
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from metrics.key import Key
 from tests.kpa.kube.api.test_informer import Follower, following, until
 from tests.kpa.kube.api_client import api_and_client
 from tests.kpa.kube.fake_api import FakeApi, refusal
+
+pytestmark = pytest.mark.virtual_time
 
 _names = st.sampled_from(["a", "b", "c", "d", "e"])
 _steps = st.one_of(

@@ -11,6 +11,8 @@ from kpa.kube.api.errors import Conflict, NotFound, Unreachable
 from kpa.kube.election.elector import Elector
 from kpa.kube.election.lease import WANTED_BY
 
+pytestmark = pytest.mark.virtual_time
+
 TIMING = Timing(lease_duration=60, renew_deadline=40, retry_period=10)
 
 

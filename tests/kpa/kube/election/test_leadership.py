@@ -14,6 +14,8 @@ from metrics.key import Key
 from tests.kpa.kube.api_client import api_and_client
 from tests.kpa.kube.fake_api import THINGS, FakeApi
 
+pytestmark = pytest.mark.virtual_time
+
 TIMING = Timing(lease_duration=60, renew_deadline=40, retry_period=10)
 SYSTEM = "knative-serving"
 

@@ -24,6 +24,8 @@ from metrics.stat_server import StatServer
 from scaler.snapshot import snapshot
 from tests.kpa.controller.test_reconciler import KEY, World
 
+pytestmark = pytest.mark.virtual_time
+
 HERE, THERE = "autoscaler-1_127.0.0.1", "autoscaler-2_127.0.0.1"
 ONE, OTHER = "bucket-00", "bucket-01"
 

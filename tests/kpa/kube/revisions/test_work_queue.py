@@ -12,6 +12,8 @@ from kpa.kube.revisions.work_queue import WorkQueue
 from metrics.key import Key
 from tests.waiting import until
 
+pytestmark = pytest.mark.virtual_time
+
 A, B = Key("shop", "a"), Key("shop", "b")
 
 
