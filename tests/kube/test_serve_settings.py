@@ -102,7 +102,7 @@ async def test_the_log_level_is_followed(knative: Knative, autoscaler: Autoscale
     await knative.configure("config-logging", {"loglevel.autoscaler": ""})
     await serving.logs("settings of config-logging are in force")
     await quiet.annotate(min_scale="3")
-    await serving.logs("quiet-00001: replicas 3")
+    await serving.logs("scaled from 2 to 3")
 
 
 async def test_the_form_of_the_log_is_followed_in_a_map_of_any_name(
