@@ -108,6 +108,15 @@ async def test_columns_sort_both_ways_and_say_so(start: Start, open_page: Open) 
         await expect(page.locator(f"{ROWS} .c-next").first).to_contain_text("to zero in ")
 
 
+async def test_no_heading_is_cut(start: Start, open_page: Open) -> None:
+    """Sorted columns have the widest headings: bold, with an arrow."""
+    fleet = await start(SOME)
+    async with open_page(fleet.url) as page:
+        for heading in await page.locator(".head button").all():
+            await heading.click()
+            assert await heading.evaluate("({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth")
+
+
 async def test_names_are_in_the_order_of_their_numbers(start: Start, open_page: Open) -> None:
     fleet = await start(0)
     for number in (10, 9, 100):
