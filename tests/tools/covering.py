@@ -108,14 +108,18 @@ class Cover:
     def tests(self, path: str, change: Mutation) -> tuple[str, ...]:
         """Return the tests that run a place, its own first, the quick ones first.
 
-        What imports run is taken to be run by all tests of its file.
+        What imports run is taken to be run by all tests of its file. A place that no test runs itself meets
+        all tests of its folder, which may run it in processes of their own.
         """
         if path not in self._files:
             self._files[path] = self._data.contexts_by_lineno(path)
         lines = self._files[path]
         chosen = range(change.line, change.last_line + 1) if change.inside else lines
         found = {context.rpartition("|")[0] for line in chosen for context in lines.get(line, ())}
-        ordered = sorted(found & self.seconds.keys(), key=lambda test: (self.seconds[test], test))
+        found &= self.seconds.keys()
+        if not found:
+            found = {test for test in self.seconds if test.startswith(f"tests/{os.path.dirname(path)}/")}
+        ordered = sorted(found, key=lambda test: (self.seconds[test], test))
         part = tuple(folder for folder in self._folders if path.startswith(folder))
         own = [test for test in ordered if test.removeprefix("tests/").startswith(part)]
         others = [test for test in ordered if test not in own]

@@ -42,6 +42,7 @@ _NAMES |= {after: before for before, after in _NAMES.items()}
 _LOGGERS = {"_log", "log", "logger", "logging"}
 
 _KEPT = (ast.JoinedStr, ast.Assert, ast.Import, ast.ImportFrom)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _KEPT_FIELDS = {"annotation", "returns", "decorator_list"}
 
 
@@ -103,9 +104,7 @@ def _walk(node: ast.AST, inside: bool) -> Iterator[tuple[Place, Place, bool]]:
             if (child is condition or field == "ifs") and not isinstance(child, ast.Compare | ast.UnaryOp):
                 assert isinstance(child, ast.expr)
                 yield child, ast.UnaryOp(ast.Not(), child), inside
-            yield from _walk(
-                child, inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            )
+            yield from _walk(child, inside or (field == "body" and isinstance(node, _FUNCTIONS)))
 
 
 def _stays(node: ast.AST) -> bool:

@@ -91,6 +91,11 @@ def test_what_says_nothing_of_what_is_done_has_none(text: str) -> None:
     assert list(mutations(text.encode())) == []
 
 
+def test_what_a_call_runs_lies_inside_of_a_function_and_a_default_does_not() -> None:
+    text = b"class A:\n    def f(self, a=0):\n        return a"
+    assert [(each.before, each.inside) for each in mutations(text)] == [("0", False), ("return a", True)]
+
+
 def mutants(tree: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.tools.mutants", *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
