@@ -582,7 +582,35 @@ async def test_a_scale_of_zero_that_followed_from_no_decision_stays_known(world:
     assert (world.status().replicas, plan.requested, plan.known) == (0, -1, 0)
 
 
+async def test_zero_is_requested_before_the_last_pod_is_gone(world: World) -> None:
+    world.revision(ready=1)
+    await world.run(12, 5.0)
+    world.cluster.confirms = False
+    await world.run(12 + 20)
+    assert world.cluster.asked[-1] == (KEY, 0)
+    assert (world.status().requested, world.status().replicas) == (0, 1)
+
+
 # What is told.
+
+
+async def test_a_revision_that_goes_while_statuses_are_read_has_none(world: World) -> None:
+    world.revision(KEY)
+    world.revision(OTHER)
+    await world.step()
+    statuses = iter(world.reconciler.statuses())
+    read = next(statuses).key
+    world.cluster.remove(KEY if read == OTHER else OTHER)
+    assert list(statuses) == []
+
+
+async def test_the_history_has_a_sample_every_20_s(world: World) -> None:
+    world.revision(ready=1)
+    await world.step(2.0)  # a tick
+    await world.run(100, 5.0)
+    history = world.reconciler.history(KEY)
+    assert history is not None
+    assert list(history.at - history.at[0]) == pytest.approx([0.0, 20.0, 40.0, 60.0, 80.0, 100.0])
 
 
 @pytest.mark.parametrize(
@@ -686,6 +714,14 @@ async def test_there_is_one_tick_an_interval(world: World) -> None:
     for _ in range(40):
         await world.step(0.25)
     assert len(world.ticks) in (5, 6)
+
+
+async def test_a_tick_comes_at_its_very_time(world: World) -> None:
+    await world.step()
+    for _ in range(3):
+        ticks = len(world.ticks)
+        await world.step(world.reconciler._next_tick - world.now)
+        assert len(world.ticks) == ticks + 1
 
 
 async def test_a_shorter_interval_applies_at_once() -> None:

@@ -193,7 +193,7 @@ GOOD = {"--routes": "http://127.0.0.1:1/api/routes", "--autoscaler": "ws://127.0
 BAD = [
     ({"--routes": "127.0.0.1:1"}, "routes is '127.0.0.1:1': it must be a URL that starts with http://"),
     ({"--autoscaler": "http://a"}, "autoscaler is 'http://a': it must be a URL that starts with ws://"),
-    ({"--port": "70000"}, "port is 70000: it must be 0..65535"),
+    ({"--port": "65536"}, "port is 65536: it must be 0..65535"),
     ({"--grace": "-1"}, "grace is -1.0: it must be at least 0 seconds"),
     ({"--grace": "nan"}, "grace is nan: it must be at least 0 seconds"),
     ({"--log-format": "xml"}, "log format is 'xml': it must be one of text, json"),

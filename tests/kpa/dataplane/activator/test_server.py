@@ -234,6 +234,10 @@ async def test_an_unknown_host_is_answered_with_404_and_named(world):
         404,
         "no revision answers host 'nobody.localhost:80'; 2 hosts are known\n",
     )
+    assert (await world.get(host="nobody.localhost", headers={"Knative-Serving-Revision": "gone-00001"})) == (
+        404,
+        "no revision answers host 'nobody.localhost'; 2 hosts are known\n",
+    )
     headers = {"Knative-Serving-Revision": "gone-00001", "Knative-Serving-Namespace": "default"}
     status, reason = await world.get(headers=headers)
     assert (status, reason.startswith("no revision answers revision default/gone-00001")) == (404, True)

@@ -108,6 +108,17 @@ async def test_of_two_backends_the_less_loaded_is_taken(make):
     assert {place.in_flight for place in places} == {50}
 
 
+async def test_of_several_backends_the_most_loaded_is_never_taken(make):
+    """It is compared with another one each time."""
+    backends = [Backend(name, f"127.0.0.1:{port}") for port, name in enumerate("abcde", 1)]
+    throttle = make(backends[0])
+    for _ in range(100):
+        await take(throttle)
+    throttle.update(route(*backends))
+    taken = {(await take(throttle)).backend for _ in range(90)}
+    assert taken == set(backends[1:])
+
+
 async def test_first_come_first_served(make):
     throttle = make(A, concurrency=1)
     place = await take(throttle)

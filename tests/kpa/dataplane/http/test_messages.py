@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from kpa.dataplane.http.messages import HIGH_WATER, Body, Headers, chunk, head, tokens
+from kpa.dataplane.http.messages import HIGH_WATER, Body, Flow, Headers, chunk, head, tokens
 
 
 def headers(*pairs: tuple[bytes, bytes]) -> Headers:
@@ -94,6 +94,14 @@ async def test_a_reader_wakes_at_the_first_byte_and_at_the_end() -> None:
         assert not reading.done()
         step()
         assert await reading == expected
+
+
+async def test_who_writes_to_a_lost_connection_learns_of_it() -> None:
+    flow = Flow()
+    await flow.drain()
+    flow.connection_lost(None)
+    with pytest.raises(ConnectionResetError):
+        await flow.drain()
 
 
 async def test_looking_leaves_a_body_untouched_and_taking_does_not() -> None:

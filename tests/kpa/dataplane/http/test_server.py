@@ -41,6 +41,7 @@ async def _pieces(request: Request):  # type: ignore[no-untyped-def]
         (get("/", "X-Long: " + "x" * 70_000), 431),
         (b"GET /" + b"x" * 70_000, 431),
         (get("/", *[f"X-{number}: {'y' * 70}" for number in range(1000)]), 431),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nX-Long: " + b"x" * 1_000_000, 431),
     ],
     ids=[
         "TLS",
@@ -55,6 +56,7 @@ async def _pieces(request: Request):  # type: ignore[no-untyped-def]
         "long field",
         "endless target",
         "many fields",
+        "endless field",
     ],
 )
 @on_both_loops
@@ -70,12 +72,38 @@ async def test_what_is_no_request_is_refused_with_a_status_and_the_connection_cl
 @on_both_loops
 async def test_a_head_that_does_not_come_in_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_module, "HEAD_SECONDS", 0.4)
-    async with serving(hello) as (port, _), connected(port) as (reader, writer):
+    body = post(b"body")
+    async with (
+        serving(hello) as (port, _),
+        connected(port) as (reader, writer),
+        connected(port) as (reader_of_body, writer_of_body),
+    ):
         writer.write(get("/first", close=False))
         await reader.readuntil(b"/first ")
-        await asyncio.sleep(0.5)  # a client may take its time between requests
+        writer_of_body.write(body[:-1])
+        await asyncio.sleep(0.5)  # a client may take its time for a body and between requests
+        writer_of_body.write(body[-1:])
+        assert (await rest_of(reader_of_body)).endswith(b"/ body")
+        writer.write(get("/second", close=False))
+        await reader.readuntil(b"/second ")
         writer.write(b"GET /slow")
         assert (await rest_of(reader)).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+
+
+@on_both_loops
+async def test_what_is_no_request_behind_one_being_answered_breaks_the_connection() -> None:
+    """An answer to it would be taken for a part of the response before."""
+    arrived = asyncio.Event()
+
+    async def hang(request: Request) -> None:
+        arrived.set()
+        await asyncio.Event().wait()
+
+    async with serving(hang) as (port, _), connected(port) as (reader, writer):
+        writer.write(get(close=False))
+        await arrived.wait()
+        writer.write(b"\x16\x03\x01")
+        assert await rest_of(reader) == b""
 
 
 @pytest.mark.parametrize("step", [1, 7, 10_000], ids="in pieces of {} bytes".format)
@@ -150,7 +178,7 @@ async def test_the_end_waits_for_requests_in_flight_and_takes_no_new_ones() -> N
     ):
         writer.write(get(close=False))
         await arrived.wait()
-        closing = asyncio.create_task(server.close(10.0))
+        closing = asyncio.create_task(server.close(None))
         assert await idle.read() == b""
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
@@ -161,6 +189,25 @@ async def test_the_end_waits_for_requests_in_flight_and_takes_no_new_ones() -> N
         assert response.endswith(b"done")
         writer.close()
         await closing
+
+
+@on_both_loops
+async def test_the_end_does_not_wait_for_a_request_that_leaves_http_meanwhile() -> None:
+    arrived, go = asyncio.Event(), asyncio.Event()
+
+    async def upgrade(request: Request) -> None:
+        arrived.set()
+        await go.wait()
+        await request.switch(101, b"", []).read()
+
+    async with serving(upgrade) as (port, server), connected(port) as (reader, writer):
+        writer.write(get("/", "Upgrade: echo", "Connection: Upgrade", close=False))
+        await arrived.wait()
+        closing = asyncio.create_task(server.close(grace=None, tunnel_grace=0.0))
+        await asyncio.sleep(0)
+        go.set()
+        await closing
+        assert (await rest_of(reader)).startswith(b"HTTP/1.1 101 ")
 
 
 @on_both_loops

@@ -142,7 +142,11 @@ async def _write_until_stuck(writer: asyncio.StreamWriter, size: int) -> int:
 
 
 @on_both_loops
-async def test_a_client_that_waits_for_leave_gets_it_from_the_upstream() -> None:
+async def test_a_client_that_waits_for_leave_gets_it_from_the_upstream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(forward_module, "CONTINUE_SECONDS", 3600.0)
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert b"Expect: 100-continue" in await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
