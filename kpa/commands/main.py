@@ -1,7 +1,7 @@
 """The program `kpa`.
 
 The data plane starts while a request waits, so its two commands run without the imports of the others:
-a queue-proxy listens after 0.15 s instead of 0.25 s.
+0.13 s instead of 0.25 s. `kpa.commands.activator` serves the help of `kpa activator` alone.
 """
 
 import sys

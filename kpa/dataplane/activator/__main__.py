@@ -8,8 +8,8 @@ import sys
 from kpa.dataplane.activator.app import ActivatorOptions, run
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the activator by its command line; the exit status."""
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of the options; `kpa.commands.activator` shows the same ones as help."""
     parser = argparse.ArgumentParser(
         prog="kpa activator", description="Hold requests until a replica takes them."
     )
@@ -29,6 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--events-fd", type=int, help="file descriptor that events are written to")
     parser.add_argument("--log-format", default="text", help="text or json")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the activator by its command line; the exit status."""
+    parser = command_line()
     options = parser.parse_args(arguments)
     try:
         options.pod_name = options.pod_name or socket.gethostname()

@@ -7,6 +7,10 @@ import subprocess
 import sys
 
 import pytest
+import typer
+
+from kpa.commands import activator
+from kpa.dataplane.activator.__main__ import command_line
 
 pytestmark = pytest.mark.process
 
@@ -32,6 +36,22 @@ def test_the_data_plane_starts_without_heavy_imports(arguments: list[str]) -> No
         env={"PYTHONPATH": ":".join(sys.path)},
     )
     assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr
+
+
+def test_the_help_of_the_activator_has_the_options_that_are_read() -> None:
+    application = typer.Typer(add_completion=False)
+    application.command()(activator.command)
+    shown = {
+        option.opts[0]: (option.required, None if option.required else option.default)
+        for option in typer.main.get_command(application).params
+        if option.name != "help"
+    }
+    read = {
+        action.option_strings[-1]: (action.required, action.default)
+        for action in command_line()._actions
+        if action.dest != "help"
+    }
+    assert shown == read
 
 
 def test_help_names_every_command() -> None:
