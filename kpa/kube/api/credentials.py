@@ -60,7 +60,7 @@ class ServerAccess:
 
 
 class Credentials:
-    """ServerAccess to one API server, renewed in time.
+    """Access to one API server, renewed in time.
 
     Parameters
     ----------
