@@ -12,6 +12,7 @@ from typing import Self
 
 from config.durations import format_duration, parse_duration
 from config.problems import ConfigError, Problem
+from config.scalars import parse_int32
 
 NAME = "config-leader-election"
 """Name of the ConfigMap, unless `CONFIG_LEADERELECTION_NAME` names another one."""
@@ -73,9 +74,9 @@ class LeaderElectionConfig:
         """
         texts = cls().texts() | _set(data)
         problems = []
-        buckets = texts["buckets"]
-        if not buckets.isascii() or not buckets.isdigit() or not 1 <= int(buckets) <= MOST_BUCKETS:
-            problems.append(Problem("buckets", buckets, f"a whole number from 1 to {MOST_BUCKETS}"))
+        buckets = _whole(texts["buckets"])
+        if not 1 <= buckets <= MOST_BUCKETS:
+            problems.append(Problem("buckets", texts["buckets"], f"a whole number from 1 to {MOST_BUCKETS}"))
         seconds = {key: _seconds(texts[key]) for key in _ALTERNATES}
         bad = [key for key, value in seconds.items() if value <= 0]
         problems += [Problem(key, texts[key], "a duration above 0") for key in bad]
@@ -83,7 +84,7 @@ class LeaderElectionConfig:
             problems += _out_of_order(texts, seconds)
         if problems:
             raise ConfigError(problems)
-        return cls(int(buckets), Timing(*seconds.values()))
+        return cls(buckets, Timing(*seconds.values()))
 
     def texts(self) -> dict[str, str]:
         """Return the value of each key, as an operator writes it."""
@@ -99,6 +100,14 @@ def _set(data: Mapping[str, str]) -> dict[str, str]:
     """Texts of the keys that are set; the name of today counts before the older one."""
     names = {"buckets": "buckets", **_ALTERNATES}
     return {key: data.get(key, data.get(old, "")) for key, old in names.items() if key in data or old in data}
+
+
+def _whole(text: str) -> int:
+    """Return a number without a sign; 0 for what is none, or has more digits than are worth reading."""
+    try:
+        return parse_int32(text) if text.isdigit() else 0
+    except ValueError:
+        return 0
 
 
 def _seconds(text: str) -> float:
