@@ -15,7 +15,7 @@ from config.resolve import resolve
 from kpa.kube.objects import Metric, PodAutoscaler, ServerlessService
 from kpa.kube.objects.metric_status import metric_status_body
 from kpa.kube.objects.owned_resources import metric_body, metric_spec, sks_body, sks_spec
-from kpa.kube.objects.pa_status import Outcome, pa_status, status_body
+from kpa.kube.objects.pa_status import PassOutcome, pa_status, status_body
 from scaler.rules.scale_to_zero import Activity
 from tests.kube import objects
 from tests.kube.api import Api, Json, path
@@ -43,7 +43,7 @@ class _Writer:
         wanted = sks_spec(pa, proxied=True, activators=ACTIVATORS)
         sks = await self._put("serverlessservices", sks_body(pa, ServerlessService.from_json(sks), wanted))
         sks = await self._serve(sks)
-        outcome = Outcome(PODS, PODS, 1, Activity.ACTIVE, initialized=True)
+        outcome = PassOutcome(PODS, PODS, 1, Activity.ACTIVE, initialized=True)
         status = pa_status(pa, outcome, ServerlessService.from_json(sks), time.time())
         await self._put("podautoscalers", status_body(pa, status), "status")
         await self._put("metrics", metric_status_body(known, None, time.time()), "status")
